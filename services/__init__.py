@@ -1,0 +1,1 @@
+"""What the app does, without its screens: no module here imports streamlit."""

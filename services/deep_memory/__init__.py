@@ -1,0 +1,1 @@
+"""Deep Memory: training on the pairs, measuring, switching it on."""

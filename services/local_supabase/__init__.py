@@ -1,0 +1,1 @@
+"""A local Supabase: real Postgres and PostgREST behind one gateway on loopback."""

@@ -1,0 +1,106 @@
+"""What the services speak about, as frozen values. No input or output here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from services.runs.states import RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One passage of a document: the unit that is embedded, found and asked about."""
+
+    id: str
+    document_id: str
+    document: str  # the document's name, as the person knows it
+    position: int  # 0 for the first chunk of its document
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file of the knowledge base."""
+
+    id: str
+    name: str
+    chunk_count: int
+    characters: int
+    content_hash: str  # SHA-256 of the extracted text: how a duplicate is known
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """One line of a ranked list. `rank` starts at 1; a higher `score` is better."""
+
+    chunk_id: str
+    document: str
+    text: str
+    score: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens that a model charged for."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        return TokenUsage(
+            self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPair:
+    """A question and the chunk that answers it. `relevance_score` runs from 0 to 1."""
+
+    id: str
+    training_run_id: str
+    question_text: str
+    chunk_id: str
+    chunk_preview: str
+    relevance_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """One row of `deep_memory_training_runs`."""
+
+    id: str
+    user_id: str
+    status: RunStatus
+    total_chunks: int
+    processed_chunks: int
+    pair_count: int
+    started_at: datetime
+    created_at: datetime
+    completed_at: datetime | None = None
+    deeplake_job_id: str | None = None
+    error_message: str | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    attempt: int = 0
+    worker_id: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def share_done(self) -> float:
+        """Processed chunks as a share from 0 to 1; 0 while the total is not known."""
+        return min(1.0, self.processed_chunks / self.total_chunks) if self.total_chunks else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """One line of a run's timeline."""
+
+    at: datetime
+    phase: str
+    kind: str
+    message: str
+    counts: dict[str, Any] = field(default_factory=dict)

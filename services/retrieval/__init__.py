@@ -1,0 +1,1 @@
+"""Chunks, embeddings, the vector store and search."""

@@ -1,0 +1,1 @@
+"""Training runs: their states, their rows, the threads that work on them, their recovery."""

@@ -1,0 +1,51 @@
+"""The states of a training run and the moves between them: the one place that names them.
+
+    generating -> generated -> training -> completed
+         |                        |
+    generating_failed        training_failed
+         |                        |
+    generating (proceed)     training (proceed)
+
+The database holds the same list and the same moves (supabase/migrations, 008 and 009);
+tests/contract/test_migrations.py fails when they differ.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    GENERATING = "generating"  # a worker is writing questions for the chunks
+    GENERATED = "generated"  # every chunk was asked; the pairs await review
+    TRAINING = "training"  # a worker trains Deep Memory on the pairs
+    COMPLETED = "completed"  # trained and measured
+    GENERATING_FAILED = "generating_failed"  # stopped while generating; the pairs are kept
+    TRAINING_FAILED = "training_failed"  # stopped while training; the pairs are kept
+
+    @property
+    def is_active(self) -> bool:
+        """A worker holds the run."""
+        return self in (RunStatus.GENERATING, RunStatus.TRAINING)
+
+    @property
+    def is_failed(self) -> bool:
+        return self in (RunStatus.GENERATING_FAILED, RunStatus.TRAINING_FAILED)
+
+    @property
+    def blocks_a_new_run(self) -> bool:
+        return self is not RunStatus.COMPLETED
+
+
+MOVES: frozenset[tuple[RunStatus, RunStatus]] = frozenset(
+    {
+        (RunStatus.GENERATING, RunStatus.GENERATED),
+        (RunStatus.GENERATING, RunStatus.GENERATING_FAILED),
+        (RunStatus.GENERATED, RunStatus.TRAINING),
+        (RunStatus.GENERATED, RunStatus.GENERATING_FAILED),  # discarded in review
+        (RunStatus.TRAINING, RunStatus.COMPLETED),
+        (RunStatus.TRAINING, RunStatus.TRAINING_FAILED),
+        (RunStatus.GENERATING_FAILED, RunStatus.GENERATING),
+        (RunStatus.TRAINING_FAILED, RunStatus.TRAINING),
+    }
+)
