@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import (
     AliasChoices,
     Field,
+    NonNegativeFloat,
     SecretStr,
     ValidationError,
     field_validator,
@@ -19,6 +20,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -59,6 +61,8 @@ class Settings(BaseSettings):
     openai_base_url: str | None = None
     question_model: str = OFFLINE_WRITER
     embedding_model: str = OFFLINE_EMBEDDER
+    # US dollars per million input and output tokens, as JSON: {"my-model": [0.1, 0.4]}.
+    model_prices: dict[str, tuple[NonNegativeFloat, NonNegativeFloat]] = {}
     questions_per_chunk: int = Field(3, ge=1, le=10)
     generation_concurrency: int = Field(8, ge=1, le=64)
 
@@ -147,6 +151,8 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         problems = "; ".join(_problem(item) for item in error.errors())
         raise ConfigurationError(f"The settings are not usable: {problems}.") from None
+    except SettingsError as error:
+        raise ConfigurationError(f"A setting that must be JSON is not: {error}.") from None
     except tomllib.TOMLDecodeError:
         raise ConfigurationError(".streamlit/secrets.toml is not valid TOML.") from None
 
