@@ -1,0 +1,235 @@
+"""Sign up, in and out; and the sessions that F5 and a restart of the app must not end."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from supabase_auth.errors import AuthApiError, AuthError, AuthRetryableError, AuthWeakPasswordError
+
+from services.accounts.database import Database, SupabaseEndpoint, new_client
+from services.errors import AppError, DatabaseUnavailable, NotSignedIn, SignInRefused
+
+log = logging.getLogger(__name__)
+
+_REFRESH_BEFORE_END_S = 60
+_TABLE = "app_sessions"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is signed in."""
+
+    user_id: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    access_token: str
+    refresh_token: str
+    expires_at: float  # seconds since the epoch
+
+
+class SignedInUser:
+    """One signed-in session: its identity, and the database as that user sees it.
+
+    `cookie` is the random id that the browser keeps. The tokens live in the database, because
+    refresh tokens are single use and several tabs, processes and replicas share one session.
+    """
+
+    def __init__(self, accounts: Accounts, cookie: str, identity: Identity, tokens: Tokens) -> None:
+        self._accounts = accounts
+        self._tokens = tokens
+        self._lock = threading.Lock()
+        self.cookie = cookie
+        self.identity = identity
+        endpoint = accounts.endpoint
+        self.database = Database(endpoint.url, endpoint.publishable_key, self.access_token)
+
+    def access_token(self) -> str:
+        """A token that is valid for at least a minute, refreshed when it has to be.
+
+        Raises:
+            NotSignedIn: the session was signed out or can not be refreshed.
+        """
+        with self._lock:
+            if self._tokens.expires_at - time.time() < _REFRESH_BEFORE_END_S:
+                self._tokens = self._accounts.fresh_tokens(self.cookie)
+            return self._tokens.access_token
+
+
+class Accounts:
+    """People and their sessions. `service` is the database with the secret key."""
+
+    def __init__(self, endpoint: SupabaseEndpoint, service: Database) -> None:
+        self.endpoint = endpoint
+        self._service = service
+
+    def sign_in(self, email: str, password: str) -> SignedInUser:
+        return self._begin(
+            lambda auth: auth.sign_in_with_password({"email": email, "password": password})
+        )
+
+    def sign_up(self, email: str, password: str) -> SignedInUser:
+        """Make an account and sign in with it.
+
+        Raises:
+            SignInRefused: also when the project wants the address confirmed by e-mail first.
+        """
+        return self._begin(lambda auth: auth.sign_up({"email": email, "password": password}))
+
+    def sign_in_or_up(self, email: str, password: str) -> SignedInUser:
+        """For the demo analyst, whose account the first visitor makes."""
+        try:
+            return self.sign_in(email, password)
+        except SignInRefused:
+            return self.sign_up(email, password)
+
+    def restore(self, cookie: str) -> SignedInUser | None:
+        """The session that the cookie names, or None when it has ended."""
+        row = self._row(cookie)
+        if row is None:
+            return None
+        tokens = _tokens_of_row(row)
+        return SignedInUser(self, cookie, _identity_in(tokens.access_token), tokens)
+
+    def sign_out(self, user: SignedInUser) -> None:
+        """End this session, here and at Supabase. It is safe to repeat."""
+        hashed = _hash(user.cookie)
+        self._service.execute(lambda c: c.table(_TABLE).delete().eq("id_hash", hashed))
+        try:
+            client = new_client(self.endpoint.url, self.endpoint.publishable_key)
+            client.auth.admin.sign_out(user.access_token(), "local")
+        except (AuthError, NotSignedIn, httpx.HTTPError):
+            # The cookie opens nothing any more; the tokens end by themselves within the hour.
+            log.info("sign_out_at_supabase_failed user=%s", user.identity.user_id)
+
+    def identify(self, access_token: str) -> Identity:
+        """Who an `Authorization: Bearer` token belongs to, as Supabase answers.
+
+        Raises:
+            NotSignedIn: forged, expired or signed out.
+        """
+        client = new_client(self.endpoint.url, self.endpoint.publishable_key)
+        try:
+            answer = client.auth.get_user(access_token)
+        except (AuthRetryableError, httpx.HTTPError) as error:
+            raise DatabaseUnavailable("The sign-in service does not answer just now.") from error
+        except AuthError as error:
+            raise NotSignedIn("The access token is not valid.") from error
+        if answer is None:
+            raise NotSignedIn("The access token is not valid.")
+        return Identity(answer.user.id, answer.user.email or "")
+
+    def fresh_tokens(self, cookie: str) -> Tokens:
+        """Tokens of a session that last a while. One of several askers refreshes, all get the same.
+
+        Raises:
+            NotSignedIn: the session has ended.
+        """
+        row = self._row(cookie)
+        if row is None:
+            raise NotSignedIn("Your session has ended.")
+        tokens = _tokens_of_row(row)
+        if tokens.expires_at - time.time() >= _REFRESH_BEFORE_END_S:
+            return tokens  # another tab or replica refreshed it
+        client = new_client(self.endpoint.url, self.endpoint.publishable_key)
+        try:
+            renewed = _tokens_of_session(client.auth.refresh_session(tokens.refresh_token).session)
+        except (AuthRetryableError, httpx.HTTPError) as error:
+            raise DatabaseUnavailable("The sign-in service does not answer just now.") from error
+        except AuthError as error:
+            again = self._row(cookie)
+            if again is not None and again["refresh_token"] != tokens.refresh_token:
+                return _tokens_of_row(again)  # the other one was quicker
+            raise NotSignedIn("Your session has ended.") from error
+        self._service.execute(
+            lambda c: c.table(_TABLE).update(_row_of(renewed)).eq("id_hash", _hash(cookie))
+        )
+        return renewed
+
+    def _begin(self, sign: Any) -> SignedInUser:
+        client = new_client(self.endpoint.url, self.endpoint.publishable_key)
+        try:
+            answer = sign(client.auth)
+        except (AuthRetryableError, httpx.HTTPError) as error:
+            raise DatabaseUnavailable("The sign-in service does not answer just now.") from error
+        except AuthError as error:
+            raise _refusal(error) from error
+        if answer.session is None:
+            raise SignInRefused(
+                "The account is made, but its e-mail address has to be confirmed first.",
+                next_step="Open the link in the e-mail, then sign in.",
+            )
+        identity = Identity(answer.user.id, answer.user.email or "")
+        tokens = _tokens_of_session(answer.session)
+        cookie = secrets.token_urlsafe(32)
+        row = {"id_hash": _hash(cookie), "user_id": identity.user_id, **_row_of(tokens)}
+        self._service.execute(lambda c: c.table(_TABLE).upsert(row))
+        return SignedInUser(self, cookie, identity, tokens)
+
+    def _row(self, cookie: str) -> dict[str, Any] | None:
+        rows = self._service.execute(
+            lambda c: c.table(_TABLE).select("*").eq("id_hash", _hash(cookie))
+        ).data
+        return rows[0] if rows else None
+
+
+def _hash(cookie: str) -> str:
+    return hashlib.sha256(cookie.encode()).hexdigest()
+
+
+def _tokens_of_session(session: Any) -> Tokens:
+    return Tokens(session.access_token, session.refresh_token, time.time() + session.expires_in)
+
+
+def _tokens_of_row(row: dict[str, Any]) -> Tokens:
+    expires_at = datetime.fromisoformat(row["expires_at"]).timestamp()
+    return Tokens(row["access_token"], row["refresh_token"], expires_at)
+
+
+def _row_of(tokens: Tokens) -> dict[str, Any]:
+    expires_at = datetime.fromtimestamp(tokens.expires_at, UTC)
+    return {
+        "access_token": tokens.access_token,
+        "refresh_token": tokens.refresh_token,
+        "expires_at": expires_at.isoformat(),
+        "updated_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def _identity_in(access_token: str) -> Identity:
+    """Read the claims of a token that came from our own table; every statement has it verified."""
+    payload = access_token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return Identity(claims["sub"], claims.get("email") or "")
+
+
+def _refusal(error: AuthError) -> AppError:
+    if isinstance(error, AuthWeakPasswordError) or error.code == "weak_password":
+        return SignInRefused("The password is too weak: use at least 8 characters.")
+    if error.code in ("user_already_exists", "email_exists"):
+        return SignInRefused(
+            "There is an account with this e-mail address.", next_step="Sign in with it."
+        )
+    if error.code in ("over_request_rate_limit", "over_email_send_rate_limit"):
+        return SignInRefused("Too many attempts.", next_step="Wait a few minutes, then try again.")
+    if error.code in ("validation_failed", "email_address_invalid"):
+        return SignInRefused("This is not a valid e-mail address.")
+    if error.code in ("signup_disabled", "email_provider_disabled"):
+        return SignInRefused(
+            "New accounts are switched off here.", next_step="Ask whoever runs this app."
+        )
+    if isinstance(error, AuthApiError) and error.status >= 500:
+        return DatabaseUnavailable("The sign-in service does not answer just now.")
+    return SignInRefused("The e-mail address or the password is not right.")

@@ -1,0 +1,108 @@
+"""The connection to Supabase: the only module that imports its client."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from postgrest.exceptions import APIError
+from pydantic import SecretStr
+from supabase import Client, ClientOptions, create_client
+
+from services.errors import AppError, DatabaseUnavailable, NotAllowed, NotSignedIn
+
+log = logging.getLogger(__name__)
+
+# One page of rows: hosted Supabase answers at most 1,000, whatever is asked for.
+PAGE_ROWS = 1000
+_TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SupabaseEndpoint:
+    """Where Supabase is, hosted or embedded, and the keys to it."""
+
+    url: str
+    publishable_key: SecretStr
+    secret_key: SecretStr
+
+
+def new_client(url: str, key: SecretStr) -> Client:
+    """A client that keeps no session, refreshes nothing by itself and speaks HTTP/1.1.
+
+    HTTP/2, the library's default, is reported to drop idle connections (supabase-py issue 1064).
+    """
+    options = ClientOptions(
+        auto_refresh_token=False,
+        persist_session=False,
+        httpx_client=httpx.Client(timeout=_TIMEOUT, http2=False, follow_redirects=True),
+    )
+    return create_client(url, key.get_secret_value(), options)
+
+
+class Database:
+    """The statements of one identity.
+
+    With `access_token` they run as that user, under row-level security, with a fresh token each
+    time; without, as the key itself. One per signed-in session: never share it.
+    """
+
+    def __init__(
+        self, url: str, key: SecretStr, access_token: Callable[[], str] | None = None
+    ) -> None:
+        self._client = new_client(url, key)
+        self._access_token = access_token
+
+    def execute(self, query: Callable[[Client], Any]) -> Any:
+        """Run `query(client)` and return the library's answer (`.data`, `.count`).
+
+        Raises:
+            DatabaseUnavailable: no answer; a read changed nothing, a write may have landed.
+            NotSignedIn: the token was refused.
+            NotAllowed: the database refused the statement by one of its rules.
+        """
+        try:
+            if self._access_token is not None:
+                self._client.postgrest.auth(self._access_token())
+            return query(self._client).execute()
+        except httpx.HTTPError as error:
+            raise DatabaseUnavailable("The database does not answer just now.") from error
+        except APIError as error:
+            raise _app_error(error) from error
+
+    def rpc(self, function: str, **parameters: Any) -> Any:
+        """Call a database function and return its rows or its value."""
+        return self.execute(lambda client: client.rpc(function, parameters)).data
+
+
+def every_row(page: Callable[[int, int], list[Any]]) -> list[Any]:
+    """Collect all rows of `page(first, last)`, whose order must be unique, past the row cap."""
+    rows: list[Any] = []
+    while True:
+        batch = page(len(rows), len(rows) + PAGE_ROWS - 1)
+        rows.extend(batch)
+        if len(batch) < PAGE_ROWS:
+            return rows
+
+
+def _app_error(error: APIError) -> AppError:
+    code = str(error.code or "")
+    if code in ("PGRST301", "PGRST302", "PGRST303", "401"):
+        return NotSignedIn("Your session has ended.")
+    if code in ("23514", "23505", "42501", "22P02"):
+        return NotAllowed(_REFUSALS.get(code, str(error.message)))
+    # PGRST0xx: PostgREST can not reach Postgres. 57P0x and 08xxx: Postgres goes down or comes up.
+    if code.startswith(("PGRST0", "57P", "08", "53", "50", "40")) or not code:
+        return DatabaseUnavailable("The database does not answer just now.")
+    log.error("database_refused code=%s", code)
+    return AppError("The database refused this. Nothing was changed.")
+
+
+_REFUSALS = {
+    "23505": "That is there already.",
+    "42501": "That is not yours to change, or not in this status.",
+    "22P02": "That is not a valid id.",
+}

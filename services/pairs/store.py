@@ -1,0 +1,87 @@
+"""The question-chunk pairs of a run: read page by page, edited and dropped in review."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from services.accounts.database import Database, every_row
+from services.errors import NotAllowed, NotFound
+from services.models import TrainingPair
+
+_PAIRS = "deep_memory_training_pairs"
+_COLUMNS = "id, training_run_id, question_text, chunk_id, chunk_preview, relevance_score"
+PREVIEW_CHARACTERS = 200
+
+
+class PairStore:
+    """Pairs as the given identity sees them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(
+        self, run_id: str, *, limit: int, offset: int = 0, search: str = ""
+    ) -> tuple[list[TrainingPair], int]:
+        """Pairs in a stable order, those of a chunk together, and how many match in all."""
+
+        def query(client: Any) -> Any:
+            rows = client.table(_PAIRS).select(_COLUMNS, count="exact")
+            rows = rows.eq("training_run_id", run_id)
+            if search.strip():
+                rows = rows.ilike("question_text", f"%{_literally(search.strip())}%")
+            ordered = rows.order("created_at").order("chunk_id").order("id")
+            return ordered.range(offset, offset + limit - 1)
+
+        answer = self._database.execute(query)
+        return [TrainingPair(**row) for row in answer.data], answer.count or 0
+
+    def all(self, run_id: str) -> list[TrainingPair]:
+        """Every pair of the run, however many there are."""
+
+        def page(first: int, last: int) -> list[Any]:
+            return self._database.execute(
+                lambda c: (
+                    c.table(_PAIRS)
+                    .select(_COLUMNS)
+                    .eq("training_run_id", run_id)
+                    .order("id")
+                    .range(first, last)
+                )
+            ).data
+
+        return [TrainingPair(**row) for row in every_row(page)]
+
+    def edit(self, pair_id: str, question: str) -> TrainingPair:
+        """Change a question while its run is in review.
+
+        Raises:
+            NotAllowed: empty, or the run has this question already.
+            NotFound: the pair is gone, or its run is not in review.
+        """
+        question = " ".join(question.split())
+        if not question:
+            raise NotAllowed("A question can not be empty. Drop the pair instead.")
+        rows = self._database.execute(
+            lambda c: c.table(_PAIRS).update({"question_text": question}).eq("id", pair_id)
+        ).data
+        if not rows:
+            raise NotFound("The pair is gone, or its run is no longer in review.")
+        return TrainingPair(**{name: rows[0][name] for name in _COLUMNS.split(", ")})
+
+    def drop(self, pair_ids: Sequence[str]) -> int:
+        """Drop pairs while their run is in review; returns how many went."""
+        dropped = 0
+        for first in range(0, len(pair_ids), 100):  # ids travel in the URL
+            batch = list(pair_ids[first : first + 100])
+            rows = self._database.execute(
+                lambda c, ids=batch: c.table(_PAIRS).delete().in_("id", ids)
+            ).data
+            dropped += len(rows)
+        return dropped
+
+
+def _literally(text: str) -> str:
+    """`text` for LIKE, without its wildcards. PostgREST reads * as a wildcard, too."""
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "_")

@@ -1,0 +1,159 @@
+"""Chunks -> question-chunk pairs, by a pool of threads; a batch of finished chunks is one write."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.errors import GenerationError
+from services.models import Chunk, TokenUsage
+from services.pairs.question_writers import QuestionWriter, WrittenQuestions
+from services.pairs.store import PREVIEW_CHARACTERS
+from services.runs.lease import RunLease
+
+log = logging.getLogger(__name__)
+
+_BATCH_CHUNKS = 50
+_BATCH_S = 1.0
+
+
+@dataclass
+class _Batch:
+    """Finished chunks that are not stored yet."""
+
+    chunks: list[dict[str, Any]] = field(default_factory=list)
+    pairs: list[dict[str, Any]] = field(default_factory=list)
+    begun_at: float = field(default_factory=time.monotonic)
+
+    def add(self, chunk: Chunk, written: WrittenQuestions) -> None:
+        problem = written.problem or (None if written.questions else "no questions")
+        self.chunks.append({"chunk_id": chunk.id, "problem": problem})
+        self.pairs.extend(
+            {
+                "chunk_id": chunk.id,
+                "chunk_preview": chunk.text[:PREVIEW_CHARACTERS],
+                "question_text": question,
+                "relevance_score": 1.0,
+            }
+            for question in written.questions
+        )
+
+    @property
+    def is_due(self) -> bool:
+        full = len(self.chunks) >= _BATCH_CHUNKS
+        return full or (bool(self.chunks) and time.monotonic() - self.begun_at > _BATCH_S)
+
+
+def generate_pairs(
+    lease: RunLease,
+    chunks: Sequence[Chunk],
+    writer: QuestionWriter,
+    *,
+    questions_per_chunk: int,
+    concurrency: int,
+    usage: TokenUsage = TokenUsage(),
+) -> TokenUsage:
+    """Ask `writer` about every chunk that was not asked yet, and finish the run's generation.
+
+    `usage` is what earlier attempts spent; the sum is returned and stored with each batch.
+
+    Raises:
+        GenerationError: the writer can not go on; what was finished is stored.
+        RunLost: the run was stopped or handed on; nothing more is asked.
+    """
+    done = lease.begin_generation([chunk.id for chunk in chunks])
+    remaining = [chunk for chunk in chunks if chunk.id not in done]
+    log.info("generation_begins run=%s chunks=%d of %d", lease.run_id, len(remaining), len(chunks))
+    batch = _Batch()
+
+    def store() -> None:
+        nonlocal batch
+        if batch.chunks:
+            full, batch = batch, _Batch()
+            lease.save_pairs(full.chunks, full.pairs, _usage_row(usage))
+
+    try:
+        for answer in _ask_all(lease, remaining, writer, questions_per_chunk, concurrency):
+            if answer is not None:
+                chunk, written = answer
+                usage += written.usage
+                batch.add(chunk, written)
+            if batch.is_due:
+                store()
+    except GenerationError:
+        store()
+        raise
+    store()
+    lease.finish_generation()
+    return usage
+
+
+def usage_so_far(row: dict[str, Any]) -> TokenUsage:
+    """The usage as a run's row keeps it."""
+    return TokenUsage(row.get("input_tokens", 0), row.get("output_tokens", 0))
+
+
+def _usage_row(usage: TokenUsage) -> dict[str, int]:
+    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+
+
+def _ask_all(
+    lease: RunLease, chunks: Sequence[Chunk], writer: QuestionWriter, count: int, concurrency: int
+) -> Iterator[tuple[Chunk, WrittenQuestions] | None]:
+    """Yield each chunk with its questions as they come, and None now and then while none does."""
+    waiting: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
+    for chunk in chunks:
+        waiting.put(chunk)
+    # Bounded: while the database is away, the threads stop asking (and paying) after this many.
+    finished: queue.Queue[tuple[Chunk, WrittenQuestions] | Exception] = queue.Queue(
+        _BATCH_CHUNKS + concurrency
+    )
+    closing = threading.Event()
+
+    def ask() -> None:
+        while not (closing.is_set() or lease.lost.is_set()):
+            try:
+                chunk = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                answer = (chunk, writer.write(chunk, count))
+            except Exception as error:  # noqa: BLE001 - handed to the thread that works on the run
+                finished.put(error)
+                return
+            finished.put(answer)
+
+    # Not an executor: its threads are joined when the process ends, however long a call takes.
+    threads = [
+        threading.Thread(target=ask, name=f"ask-{lease.run_id}-{number}", daemon=True)
+        for number in range(min(concurrency, len(chunks)))
+    ]
+    for thread in threads:
+        thread.start()
+    failure: Exception | None = None
+    try:
+        while any(thread.is_alive() for thread in threads) or not finished.empty():
+            lease.check()
+            answer = _take(finished)
+            if isinstance(answer, Exception):
+                # No new calls; what other threads are being paid for is still waited for.
+                failure = failure or answer
+                closing.set()
+            else:
+                yield answer
+    finally:
+        closing.set()
+    if failure is not None:
+        raise failure
+
+
+def _take(finished: queue.Queue[Any]) -> Any:
+    try:
+        return finished.get(timeout=0.25)
+    except queue.Empty:
+        return None

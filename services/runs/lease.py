@@ -1,0 +1,148 @@
+"""A worker's hold on one run: what only the worker that claimed this attempt may write.
+
+Every write is repeated while the database is away, because each is safe to send twice, and each
+says whether the hold is still there.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from services.accounts.database import PAGE_ROWS, Database
+from services.errors import DatabaseUnavailable
+from services.models import TrainingRun
+from services.runs.store import run_from_row
+
+log = logging.getLogger(__name__)
+
+_LONGEST_PAUSE_S = 5.0  # below the 20 seconds that rescue_runs() waits after a restart
+
+
+class RunLost(Exception):
+    """This attempt no longer holds the run: it was stopped, rescued or handed on. No error."""
+
+
+class RunLease:
+    """The claim of one worker on one attempt of a run. Thread-safe, as its database is.
+
+    `lost` is set as soon as the hold is gone, or the process wants to end: whoever works for the
+    run looks at it before every expensive step.
+    """
+
+    def __init__(self, service: Database, run: TrainingRun) -> None:
+        self._service = service
+        self._key = {
+            "p_run": run.id,
+            "p_user": run.user_id,
+            "p_worker": str(uuid.uuid4()),
+            "p_attempt": run.attempt,
+        }
+        self.run_id = run.id
+        self.user_id = run.user_id
+        self.lost = threading.Event()
+
+    def claim(self) -> TrainingRun:
+        rows = self._call("claim_run")
+        self._require(bool(rows))
+        return run_from_row(rows[0])
+
+    def check(self) -> None:
+        """Raise RunLost when the hold is known to be gone. Asks nobody."""
+        if self.lost.is_set():
+            raise RunLost
+
+    def beat(self) -> None:
+        """Extend the lease once. The beating thread repeats it, so this does not retry."""
+        self._require(self._service.rpc("beat_run", **self._key))
+
+    def look(self) -> None:
+        """Learn whether the hold is still there, without writing. Does not retry either."""
+        rows = self._service.execute(
+            lambda c: (
+                c.table("deep_memory_training_runs")
+                .select("id")
+                .eq("id", self.run_id)
+                .eq("user_id", self.user_id)
+                .eq("worker_id", self._key["p_worker"])
+                .eq("attempt", self._key["p_attempt"])
+            )
+        ).data
+        self._require(bool(rows))
+
+    def begin_generation(self, chunk_ids: list[str]) -> set[str]:
+        """Fit the run to these chunks, and return the ids of those that were asked already."""
+        pairs_gone = self._call("begin_generation", p_chunk_ids=chunk_ids)
+        self._require(pairs_gone is not None)
+        done: list[str] = []
+        while rows := self._patiently(lambda: self._chunks_after(done[-1] if done else "")):
+            done.extend(row["chunk_id"] for row in rows)
+        return set(done)
+
+    def save_pairs(
+        self,
+        chunks: list[dict[str, Any]],
+        pairs: list[dict[str, Any]],
+        usage: dict[str, Any],
+    ) -> TrainingRun:
+        """Store a batch of finished chunks: pairs, progress and usage are one write."""
+        rows = self._call("save_pairs", p_chunks=chunks, p_pairs=pairs, p_usage=usage)
+        self._require(bool(rows))
+        return run_from_row(rows[0])
+
+    def finish_generation(self) -> None:
+        self._require(self._call("finish_generation"))
+
+    def record_training_job(self, job_id: str) -> None:
+        self._require(self._call("record_training_job", p_job=job_id))
+
+    def note_training(self, step: str, share: float) -> None:
+        """Say where training stands: `step` in words, `share` from 0 to 1."""
+        progress = {"step": step, "share": round(share, 3)}
+        self._require(self._call("note_training", p_progress=progress))
+
+    def finish_training(self, metrics: dict[str, Any], *, activate: bool) -> None:
+        self._require(self._call("finish_training", p_metrics=metrics, p_activate=activate))
+
+    def fail(self, message: str) -> None:
+        self._require(self._call("fail_run", p_message=message))
+
+    def fail_once(self, message: str) -> None:
+        """As `fail`, without patience: for a process that is about to end."""
+        self._service.rpc("fail_run", **self._key, p_message=message)
+
+    def _chunks_after(self, chunk_id: str) -> list[dict[str, Any]]:
+        return self._service.execute(
+            lambda c: (
+                c.table("deep_memory_run_chunks")
+                .select("chunk_id")
+                .eq("training_run_id", self.run_id)
+                .gt("chunk_id", chunk_id)
+                .order("chunk_id")
+                .limit(PAGE_ROWS)
+            )
+        ).data
+
+    def _call(self, function: str, **parameters: Any) -> Any:
+        return self._patiently(lambda: self._service.rpc(function, **self._key, **parameters))
+
+    def _patiently(self, statement: Callable[[], Any]) -> Any:
+        """Repeat `statement`, with growing pauses, for as long as the database is away."""
+        pause_s = 0.2
+        while True:
+            try:
+                return statement()
+            except DatabaseUnavailable:
+                log.warning("database_away run=%s retry_in_s=%.1f", self.run_id, pause_s)
+                if self.lost.wait(pause_s * random.uniform(0.7, 1.0)):
+                    raise RunLost from None
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _require(self, held: bool) -> None:
+        if not held:
+            self.lost.set()
+            raise RunLost

@@ -1,0 +1,185 @@
+"""Runs as a person sees and moves them. Every move is one guarded statement in the database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from services.accounts.database import Database
+from services.errors import NotFound, RunBlocked, RunMoved
+from services.models import RunEvent, TrainingRun
+from services.runs.states import RunStatus
+
+_RUNS = "deep_memory_training_runs"
+_MOST_EVENTS = 200
+
+_BLOCKING = {
+    RunStatus.GENERATING: "A training run is generating questions now.",
+    RunStatus.GENERATED: "A training run is awaiting review.",
+    RunStatus.TRAINING: "A training run is training now.",
+    RunStatus.GENERATING_FAILED: "A run that failed while generating must be resolved first.",
+    RunStatus.TRAINING_FAILED: "A run that failed while training must be resolved first.",
+}
+
+
+def why_blocked(status: RunStatus) -> str:
+    """Why a run in `status` keeps a new one from starting, for the person."""
+    return _BLOCKING[status]
+
+
+class RunStore:
+    """The runs of the signed-in user; row-level security hides everybody else's."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # Reading
+
+    def get(self, run_id: str) -> TrainingRun:
+        """Raises NotFound, also for a run that is someone else's."""
+        rows = self._database.execute(lambda c: c.table(_RUNS).select("*").eq("id", run_id)).data
+        if not rows:
+            raise NotFound("There is no such run.")
+        return run_from_row(rows[0])
+
+    def page(
+        self, *, limit: int, offset: int = 0, status: RunStatus | None = None
+    ) -> tuple[list[TrainingRun], int]:
+        """Runs, newest first, and how many there are in all."""
+
+        def query(client: Any) -> Any:
+            rows = client.table(_RUNS).select("*", count="exact")
+            if status is not None:
+                rows = rows.eq("status", status.value)
+            ordered = rows.order("created_at", desc=True).order("id")
+            return ordered.range(offset, offset + limit - 1)
+
+        answer = self._database.execute(query)
+        return [run_from_row(row) for row in answer.data], answer.count or 0
+
+    def blocking(self) -> TrainingRun | None:
+        """The unfinished run that keeps a new one from starting; of several, the newest."""
+        rows = self._database.execute(
+            lambda c: (
+                c.table(_RUNS)
+                .select("*")
+                .neq("status", RunStatus.COMPLETED.value)
+                .order("set_aside")
+                .order("created_at", desc=True)
+                .limit(1)
+            )
+        ).data
+        return run_from_row(rows[0]) if rows else None
+
+    def events(self, run_id: str) -> list[RunEvent]:
+        """The newest lines of a run's timeline, oldest first."""
+        rows = self._database.execute(
+            lambda c: (
+                c.table("deep_memory_run_events")
+                .select("at, phase, kind, message, counts")
+                .eq("training_run_id", run_id)
+                .order("id", desc=True)
+                .limit(_MOST_EVENTS)
+            )
+        ).data
+        return [
+            RunEvent(_time(r["at"]), r["phase"], r["kind"], r["message"], r["counts"])
+            for r in reversed(rows)
+        ]
+
+    def problems(self, run_id: str) -> dict[str, int]:
+        """Why chunks yielded nothing or less than asked, with how many: most frequent first."""
+        rows = self._database.rpc("run_problems", p_run=run_id)
+        return {row["problem"]: row["chunks"] for row in rows}
+
+    def chunks_with_problem(self, run_id: str, *, limit: int = 100) -> list[tuple[str, str]]:
+        """(chunk id, problem) of chunks that yielded nothing or less, at most `limit`."""
+        rows = self._database.execute(
+            lambda c: (
+                c.table("deep_memory_run_chunks")
+                .select("chunk_id, problem")
+                .eq("training_run_id", run_id)
+                .not_.is_("problem", "null")
+                .order("chunk_id")
+                .limit(limit)
+            )
+        ).data
+        return [(row["chunk_id"], row["problem"]) for row in rows]
+
+    # Moving
+
+    def start(self, *, total_chunks: int, settings: dict[str, Any]) -> TrainingRun:
+        """Begin a run in `generating`, for a worker to claim.
+
+        Raises:
+            RunBlocked: an unfinished run is in the way; it is named.
+        """
+        rows = self._database.rpc("start_run", p_total_chunks=total_chunks, p_settings=settings)
+        if rows:
+            return run_from_row(rows[0])
+        blocking = self.blocking()
+        if blocking is None:  # it was resolved between the two statements
+            return self.start(total_chunks=total_chunks, settings=settings)
+        raise RunBlocked(
+            why_blocked(blocking.status), run_id=blocking.id, status=blocking.status.value
+        )
+
+    def start_training(self, run_id: str) -> TrainingRun:
+        """Move a reviewed run to `training`, for a worker to claim."""
+        return self._moved(run_id, self._database.rpc("start_training", p_run=run_id))
+
+    def proceed(self, run_id: str) -> TrainingRun:
+        """Move a failed run back to its phase, for a worker to claim.
+
+        Raises:
+            RunBlocked: a run from before 009 that was set aside, while another is unfinished.
+        """
+        return self._moved(run_id, self._database.rpc("proceed_run", p_run=run_id))
+
+    def stop(self, run_id: str, *, by: str) -> TrainingRun:
+        """End an active run, or discard one in review; what it made is kept."""
+        return self._moved(run_id, self._database.rpc("stop_run", p_run=run_id, p_by=by))
+
+    def remove(self, run_id: str) -> int:
+        """Delete a failed run with its pairs; returns how many pairs went."""
+        pairs = self._database.rpc("remove_run", p_run=run_id)
+        if pairs is None:
+            raise self._moved_error(run_id)
+        return int(pairs)
+
+    def _moved(self, run_id: str, rows: list[dict[str, Any]]) -> TrainingRun:
+        if not rows:
+            raise self._moved_error(run_id)
+        return run_from_row(rows[0])
+
+    def _moved_error(self, run_id: str) -> RunMoved:
+        run = self.get(run_id)  # NotFound when it is gone
+        return RunMoved(
+            f"The run is {run.status.value.replace('_', ' ')} now. Nothing was changed."
+        )
+
+
+def run_from_row(row: dict[str, Any]) -> TrainingRun:
+    """A TrainingRun from a row as PostgREST sends it."""
+    return TrainingRun(
+        id=row["id"],
+        user_id=row["user_id"],
+        status=RunStatus(row["status"]),
+        total_chunks=row["total_chunks"],
+        processed_chunks=row["processed_chunks"],
+        pair_count=row["pair_count"],
+        started_at=_time(row["started_at"]),
+        created_at=_time(row["created_at"]),
+        completed_at=_time(row["completed_at"]) if row["completed_at"] else None,
+        deeplake_job_id=row["deeplake_job_id"],
+        error_message=row["error_message"],
+        metrics=row["metrics"] or {},
+        attempt=row["attempt"],
+        worker_id=row["worker_id"],
+        settings=row["settings"],
+        usage=row["usage"],
+    )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

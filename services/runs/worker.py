@@ -1,0 +1,146 @@
+"""Worker threads: claim a run, beat, do its job, and end it in words whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from services.accounts.database import Database
+from services.errors import AppError, DatabaseUnavailable
+from services.models import TrainingRun
+from services.runs.lease import RunLease, RunLost
+from services.runs.states import RunStatus
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 10.0  # the lease lasts 30 seconds, by the database's clock
+SWEEP_S = 10.0
+LOOK_S = 2.0  # how soon a stop that was asked for elsewhere is noticed
+
+Job = Callable[[RunLease, TrainingRun], None]
+
+_PHASE = {
+    RunStatus.GENERATING: "it was generating questions",
+    RunStatus.TRAINING: "Deep Memory was training",
+}
+
+
+class JobRunner:
+    """Runs jobs in threads of this process, and rescues runs whose process is gone.
+
+    `jobs` names the job of each active status. A job gets the lease and the run, looks at
+    `lease.lost` before each expensive step, and raises RunLost when it is set.
+    """
+
+    def __init__(self, service: Database, jobs: Mapping[RunStatus, Job]) -> None:
+        self._service = service
+        self._jobs = jobs
+        self._working: dict[RunLease, threading.Thread] = {}
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+
+    def start_sweeping(self) -> None:
+        """Fail, now and every 10 seconds, the runs that nobody works on any more."""
+        threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
+
+    def launch(self, run: TrainingRun) -> None:
+        """Work on a run that was just started or proceeded, in a thread of its own."""
+        lease = RunLease(self._service, run)
+        # Daemon: a job must not keep an ending process alive. drain() ends them in order.
+        thread = threading.Thread(
+            target=self._work, args=(lease, run), name=f"run-{run.id}", daemon=True
+        )
+        with self._lock:
+            if self._ending.is_set():
+                return  # the lease that the run was started with runs out, and it is rescued
+            self._working[lease] = thread
+        thread.start()
+
+    def stop_here(self, run_id: str) -> None:
+        """Tell the workers of this process at once that the run was stopped."""
+        with self._lock:
+            leases = [lease for lease in self._working if lease.run_id == run_id]
+        for lease in leases:
+            lease.lost.set()
+
+    def drain(self, timeout_s: float = 4.0) -> None:
+        """Stop all work of this process, and say so in the rows. For a clean shutdown."""
+        self._ending.set()
+        with self._lock:
+            working = dict(self._working)
+        deadline = time.monotonic() + timeout_s
+        for lease, thread in working.items():
+            lease.lost.set()
+            try:
+                lease.fail_once("The app was shut down while it worked on this run.")
+            except AppError:
+                log.warning("drain_could_not_say run=%s", lease.run_id)
+            except RunLost:
+                log.info("drain_found_run_moved run=%s", lease.run_id)
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _work(self, lease: RunLease, run: TrainingRun) -> None:
+        done = threading.Event()
+        try:
+            run = lease.claim()
+            log.info("run_claimed run=%s status=%s attempt=%d", run.id, run.status, run.attempt)
+            threading.Thread(
+                target=self._beat, args=(lease, done), name=f"beat-{run.id}", daemon=True
+            ).start()
+            self._jobs[run.status](lease, run)
+            log.info("run_left run=%s status=%s", run.id, run.status)
+        except RunLost:
+            log.info("run_lost run=%s", run.id)
+        except AppError as error:
+            log.warning("run_failed run=%s code=%s", run.id, error.code, exc_info=error.__cause__)
+            self._fail(lease, f"{error} {error.next_step}")
+        except Exception:
+            log.exception("run_failed_unexpectedly run=%s", run.id)
+            self._fail(
+                lease,
+                f"Something unexpected happened while {_PHASE[run.status]}. What was made is kept; "
+                "the cause is in the app's log. Proceed tries again.",
+            )
+        finally:
+            done.set()
+            with self._lock:
+                self._working.pop(lease, None)
+
+    def _fail(self, lease: RunLease, message: str) -> None:
+        try:
+            lease.fail(message)
+        except RunLost:
+            log.info("run_lost run=%s", lease.run_id)
+
+    def _beat(self, lease: RunLease, done: threading.Event) -> None:
+        """Beat from a thread of its own: one call to a model can outlast the lease."""
+        beaten_at = time.monotonic()
+        while not done.wait(LOOK_S) and not lease.lost.is_set():
+            try:
+                if time.monotonic() - beaten_at >= BEAT_S:
+                    lease.beat()
+                    beaten_at = time.monotonic()
+                else:
+                    lease.look()
+            except RunLost:
+                return
+            except AppError:
+                log.warning("beat_failed run=%s", lease.run_id)
+
+    def _sweep(self) -> None:
+        quiet_until = 0.0
+        while not self._ending.is_set():
+            try:
+                # After the database was away, give workers the time to beat again first.
+                if time.monotonic() >= quiet_until:
+                    for row in self._service.rpc("rescue_runs"):
+                        log.warning("run_rescued run=%s status=%s", row["id"], row["status"])
+                else:
+                    self._service.rpc("run_moves")
+            except DatabaseUnavailable:
+                quiet_until = time.monotonic() + 3 * SWEEP_S
+            except AppError:
+                log.exception("sweep_failed")
+            self._ending.wait(SWEEP_S)
