@@ -33,7 +33,7 @@ from tenacity import (
     stop_any,
     stop_before_delay,
     stop_when_event_set,
-    wait_exponential_jitter,
+    wait_random_exponential,
 )
 
 from services.config import Settings
@@ -135,8 +135,7 @@ class PatientClient:
         asked_s = _asked_wait_s(state)
         if asked_s is not None:
             return asked_s
-        first_s = self.patience.first_wait_s
-        return wait_exponential_jitter(initial=first_s, max=30.0, jitter=first_s)(state)
+        return wait_random_exponential(multiplier=self.patience.first_wait_s, max=30.0)(state)
 
     def _tried_enough(self, state: RetryCallState) -> bool:
         # A server that says when to come back is believed until the time is up.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -36,6 +37,8 @@ PRICES: dict[str, Price] = {
 CHARACTERS_PER_TOKEN = 4
 INSTRUCTION_TOKENS = 420  # the instructions, the form of the answer and the frame of the passage
 TOKENS_PER_QUESTION = 22  # a question with its quotes and comma
+# A guess, on the safe side: what a model that thinks first spends on one passage at low effort.
+THINKING_TOKENS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +64,16 @@ def estimate_generation(
     characters = sum(len(chunk.text) + len(chunk.document) for chunk in chunks)
     usage = TokenUsage(
         characters // CHARACTERS_PER_TOKEN + len(chunks) * INSTRUCTION_TOKENS,
-        questions * TOKENS_PER_QUESTION,
+        questions * TOKENS_PER_QUESTION + (len(chunks) * THINKING_TOKENS if thinks(model) else 0),
     )
     return Estimate(
         questions, usage.input_tokens, usage.output_tokens, cost_usd(usage, model, own_prices)
     )
+
+
+def thinks(model: str) -> bool:
+    """Whether the model reasons before it answers, which is charged as output."""
+    return re.match(r"gpt-5|o\d", model) is not None
 
 
 def cost_usd(

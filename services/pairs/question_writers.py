@@ -12,6 +12,7 @@ from openai import (
     LengthFinishReasonError,
     OpenAI,
     OpenAIError,
+    omit,
 )
 from pydantic import BaseModel, ValidationError
 
@@ -26,6 +27,7 @@ from services.openai_client import (
     make_openai_client,
     server_name,
 )
+from services.pairs.pricing import thinks
 
 if TYPE_CHECKING:
     from openai._legacy_response import LegacyAPIResponse  # what `with_raw_response` returns
@@ -133,6 +135,8 @@ class OpenAIQuestionWriter:
             ],
             response_format=QuestionList,
             max_completion_tokens=_LONGEST_ANSWER_TOKENS,
+            # Such questions need little thought, and thoughts are paid for like answers.
+            reasoning_effort="low" if thinks(self._model) else omit,
         )
         self._calls.limiter.learn(answer.headers)
         _refuse_what_is_no_completion(answer)

@@ -1,0 +1,221 @@
+"""The question writer against a strict stand-in for the OpenAI API, over HTTP."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from services.config import Settings
+from services.errors import GenerationError
+from services.models import Chunk
+from services.openai_client import Patience, make_openai_client
+from services.pairs.question_writers import OpenAIQuestionWriter, make_question_writer
+from tests.fakes.openai_server import (
+    FakeOpenAI,
+    content_filtered,
+    cut_off,
+    failing,
+    insufficient_quota,
+    rate_limited,
+    refuse,
+    saying,
+)
+from tests.fakes.wire import Fault, answer_by_half, hang_up, web_page
+
+CHUNK = Chunk("c1", "d1", "Harbour rules.pdf", 0, "Vessels above 40 metres book a berth by telex.")
+QUICK = Patience(longest_s=5, attempts=3, first_wait_s=0.01)
+
+
+@pytest.fixture
+def fake():
+    with FakeOpenAI() as server:
+        yield server
+
+
+def settings_for(fake: FakeOpenAI, **changes) -> Settings:
+    values = {"openai_api_key": fake.key, "openai_base_url": fake.base_url, **changes}
+    return Settings(_env_file=None, **values)
+
+
+def writer_for(fake: FakeOpenAI, model: str = "gpt-4o-mini", patience: Patience = QUICK, **changes):
+    client = make_openai_client(settings_for(fake, **changes))
+    return OpenAIQuestionWriter(client, model, patience)
+
+
+def test_a_strict_server_takes_the_request_and_the_tokens_are_reported(fake):
+    written = writer_for(fake).write(CHUNK, 3)
+
+    assert len(written.questions) == 3
+    assert written.problem is None
+    assert written.usage.input_tokens > 0
+    assert written.usage.output_tokens > 0
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-4.1-nano", "gpt-5-mini"])
+def test_every_listed_model_takes_the_request(fake, model):
+    assert len(writer_for(fake, model).write(CHUNK, 1).questions) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        (refuse, "refused"),
+        (content_filtered, "refused"),
+        (cut_off, "cut off"),
+        (saying('{"questions": []}'), "empty answer"),
+        (saying('{"questions": ["", "  "]}'), "empty answer"),
+        (saying(None), "empty answer"),
+        (saying('{"questions": "none"}'), "not in the asked form"),
+        (saying("Here are your questions!"), "not in the asked form"),
+    ],
+)
+def test_an_answer_without_questions_is_named_paid_once_and_ends_nothing(fake, fault, problem):
+    fake.fail(fault)
+    writer = writer_for(fake)
+
+    written = writer.write(CHUNK, 3)
+
+    assert (written.questions, written.problem) == ((), problem)
+    assert written.usage.input_tokens > 0
+    assert len(fake.calls("/chat/completions")) == 1
+    assert writer.write(CHUNK, 3).problem is None
+
+
+def test_fewer_questions_than_asked_are_kept_and_named(fake):
+    fake.fail(saying('{"questions": ["Who books a berth?"]}'))
+    written = writer_for(fake).write(CHUNK, 3)
+    assert written.questions == ("Who books a berth?",)
+    assert written.problem == "fewer questions than asked"
+
+
+def test_more_questions_than_asked_and_repeated_ones_are_left_out(fake):
+    fake.fail(saying('{"questions": ["Who books?", "who  books?", "By what?", "When?"]}'))
+    written = writer_for(fake).write(CHUNK, 2)
+    assert len(written.questions) == 2
+    assert len({question.casefold() for question in written.questions}) == 2
+    assert written.problem is None
+
+
+def test_a_passage_that_is_too_long_for_the_model_is_a_problem_of_that_passage_alone(fake):
+    long = Chunk("c2", "d1", "Long.txt", 0, "word " * 120_000)
+    assert writer_for(fake).write(long, 3).problem == "too long for the model"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (failing(401, "invalid_api_key"), "refused the key"),
+        (failing(403, "model_not_allowed"), "does not allow this key"),
+        (insufficient_quota, "quota"),
+        (failing(404, "model_not_found"), "no model named gpt-4o-mini"),
+        (failing(400, "unsupported_parameter"), "refused the request"),
+    ],
+)
+def test_what_no_waiting_mends_ends_the_run_at_the_first_call(fake, fault, words):
+    fake.fail(fault, times=99)
+    with pytest.raises(GenerationError, match=words) as failure:
+        writer_for(fake).write(CHUNK, 3)
+    assert failure.value.next_step
+    assert len(fake.calls()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (rate_limited(0), "rate limit"),
+        (failing(500), "status 500"),
+        (failing(503), "status 503"),
+        (hang_up, "could not be reached"),
+        (answer_by_half, "could not be reached"),
+        (web_page, "not the OpenAI API's"),
+        (lambda request, answer: failing(200)(request, answer), "not the OpenAI API's"),
+    ],
+)
+def test_what_may_pass_is_tried_again_and_ends_the_run_only_when_it_stays(
+    fake, fault: Fault, words
+):
+    fake.fail(fault, times=2)
+    assert writer_for(fake).write(CHUNK, 3).problem is None
+    assert len(fake.calls()) == 3
+
+    fake.fail(fault, times=99)
+    with pytest.raises(GenerationError, match=words):
+        writer_for(fake).write(CHUNK, 3)
+    assert len(fake.calls()) == 3 + QUICK.attempts
+
+
+def test_a_server_that_is_away_ends_the_run_with_the_network_named():
+    with FakeOpenAI() as fake:
+        writer = writer_for(fake)
+    with pytest.raises(GenerationError, match="could not be reached"):
+        writer.write(CHUNK, 3)
+
+
+def test_a_wait_that_the_server_asks_for_is_not_counted_as_an_attempt(fake):
+    fake.fail(rate_limited(0.01), times=QUICK.attempts + 3)
+    assert writer_for(fake).write(CHUNK, 3).problem is None
+
+
+def test_a_longer_wait_than_the_patience_ends_the_run_without_waiting(fake):
+    fake.fail(rate_limited(3600))
+    with pytest.raises(GenerationError, match="rate limit"):
+        writer_for(fake).write(CHUNK, 3)
+    assert len(fake.calls()) == 1
+
+
+def test_stopping_ends_a_long_wait_at_once(fake):
+    fake.fail(rate_limited(100), times=99)
+    writer = writer_for(fake, patience=Patience(longest_s=200))
+    outcome = []
+
+    def write():
+        try:
+            writer.write(CHUNK, 3)
+        except GenerationError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    while not fake.calls():
+        thread.join(0.01)
+    writer.stop()
+    thread.join(30)
+    assert len(outcome) == 1
+
+
+def test_a_server_of_ones_own_needs_no_key(fake):
+    fake.key = "no-key-needed"
+    settings = Settings(_env_file=None, openai_base_url=fake.base_url)
+    assert make_question_writer(settings).write(CHUNK, 2).problem is None
+
+
+def test_neither_the_key_nor_the_passage_is_logged_or_shown(fake, caplog):
+    caplog.set_level(logging.INFO, logger="services")
+    fake.fail(failing(401, "invalid_api_key"))
+    with pytest.raises(GenerationError) as failure:
+        writer_for(fake).write(CHUNK, 3)
+    assert caplog.records
+    for text in (caplog.text, str(failure.value), failure.value.next_step):
+        assert fake.key not in text
+        assert CHUNK.text not in text
+
+
+def test_many_threads_share_one_writer(fake):
+    writer = writer_for(fake)
+    written = []
+    threads = [
+        threading.Thread(
+            target=lambda n=n: written.append(
+                writer.write(Chunk(f"c{n}", "d", "D", n, f"passage{n} about harbours"), 2)
+            )
+        )
+        for n in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(written) == 16
+    assert all(fake.calls(text=f"passage{n} ") for n in range(16))
