@@ -98,6 +98,13 @@ class EmbedderMismatch(AppError):
     next_step = "Set EMBEDDING_MODEL back, or remove the documents and add them again."
 
 
+class EmbedderUnavailable(AppError):
+    """The embedding model did not answer, or not usably; nothing was stored or changed."""
+
+    code = "embedder_unavailable"
+    next_step = "Try again in a moment."
+
+
 class GenerationError(AppError):
     """Question writing can not go on. The pairs written so far are kept."""
 

@@ -1,0 +1,105 @@
+"""What a store holds, as values: documents, chunks and their vectors. No input or output."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from services.models import Chunk, Document
+
+EMPTY = "empty"  # the version of a store without documents
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A store at one moment. Row i of `embeddings` (float32, normalised) is `chunks[i]`."""
+
+    chunks: tuple[Chunk, ...]
+    embeddings: np.ndarray
+    version: str  # differs whenever the store does
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedDocument:
+    """A document ready to be stored. Row i of `embeddings` is `chunks[i]`."""
+
+    document: Document
+    chunks: Sequence[Chunk]
+    embeddings: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """All that a store holds. Rows of one document lie together, in order of position."""
+
+    documents: tuple[Document, ...]
+    chunks: tuple[Chunk, ...]
+    embeddings: np.ndarray
+    embedder: tuple[str, int]
+    version: str
+
+    @classmethod
+    def empty(cls, embedder: tuple[str, int]) -> Content:
+        return cls((), (), np.zeros((0, embedder[1]), dtype=np.float32), embedder, EMPTY)
+
+    def with_added(self, new: Sequence[EmbeddedDocument], embedder: tuple[str, int]) -> Content:
+        rows = [np.asarray(entry.embeddings, dtype=np.float32) for entry in new]
+        for entry, vectors in zip(new, rows, strict=True):
+            if vectors.shape != (len(entry.chunks), embedder[1]):
+                raise ValueError("each chunk needs one vector of the embedder's width")
+        return Content(
+            documents=self.documents + tuple(entry.document for entry in new),
+            chunks=self.chunks + tuple(chunk for entry in new for chunk in entry.chunks),
+            embeddings=np.concatenate([self.embeddings, *rows] if self.chunks else rows),
+            embedder=embedder,
+            version=_new_version(),
+        )
+
+    def without(self, document_id: str) -> Content:
+        keep = np.array([chunk.document_id != document_id for chunk in self.chunks], dtype=bool)
+        chunks = tuple(chunk for chunk in self.chunks if chunk.document_id != document_id)
+        return Content(
+            documents=tuple(item for item in self.documents if item.id != document_id),
+            chunks=chunks,
+            embeddings=self.embeddings[keep],
+            embedder=self.embedder,
+            version=_new_version() if chunks else EMPTY,
+        )
+
+
+def metadata_of(chunk: Chunk, document: Document) -> dict[str, Any]:
+    return {
+        "document_id": document.id,
+        "document": document.name,
+        "position": chunk.position,
+        "content_hash": document.content_hash,
+        "characters": document.characters,
+        "added_at": document.added_at.isoformat(),
+    }
+
+
+def documents_of(metadata: Sequence[dict[str, Any]]) -> tuple[Document, ...]:
+    """Return the documents that rows of metadata, those of one document together, tell of."""
+    return tuple(
+        Document(
+            id=document_id,
+            name=rows[0]["document"],
+            chunk_count=len(rows),
+            characters=rows[0]["characters"],
+            content_hash=rows[0]["content_hash"],
+            added_at=datetime.fromisoformat(rows[0]["added_at"]),
+        )
+        for document_id, group in groupby(metadata, key=lambda about: about["document_id"])
+        if (rows := list(group))
+    )
+
+
+def _new_version() -> str:
+    return f"v-{time.time_ns()}-{uuid4().hex[:8]}"

@@ -1,0 +1,96 @@
+"""Exact search over a snapshot in memory, without and with Deep Memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from services.errors import NotAllowed
+from services.models import SearchHit
+from services.retrieval.content import Snapshot
+from services.retrieval.embeddings import Embedder
+
+
+class QueryMap(Protocol):
+    """What training yields: it moves query vectors towards the chunks that answer them."""
+
+    def apply(self, queries: np.ndarray) -> np.ndarray:
+        """Return the moved queries, (n, width) normalised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One query, two lists. `moved` has each hit of the list with Deep Memory by its chunk id:
+    how many ranks it went up (negative: down), or None when the plain list does not have it."""
+
+    without: list[SearchHit]
+    with_: list[SearchHit]
+    moved: dict[str, int | None]
+
+
+def best_rows(query_vector: np.ndarray, embeddings: np.ndarray, k: int) -> np.ndarray:
+    """Return the indices of the `k` rows most similar to the query, best first.
+
+    Rows and query are normalised, so the dot product is the cosine. Equal scores keep the order of
+    the rows, so that the same search gives the same list.
+    """
+    scores = embeddings @ query_vector
+    if k < len(scores):
+        # Everything that scores at least as the k-th, or ties at the edge would go by chance.
+        threshold = np.partition(scores, -k)[-k]
+        candidates = np.flatnonzero(scores >= threshold)
+    else:
+        candidates = np.arange(len(scores))
+    return candidates[np.argsort(-scores[candidates], kind="stable")][:k]
+
+
+def rank(query_vector: np.ndarray, snapshot: Snapshot, k: int) -> list[SearchHit]:
+    """Return the `k` chunks (fewer when there are fewer) most similar to the query, best first."""
+    rows = best_rows(query_vector, snapshot.embeddings, k)
+    scores = snapshot.embeddings[rows] @ query_vector
+    return [
+        SearchHit(
+            chunk_id=snapshot.chunks[row].id,
+            document=snapshot.chunks[row].document,
+            text=snapshot.chunks[row].text,
+            score=float(score),
+            rank=position,
+        )
+        for position, (row, score) in enumerate(zip(rows, scores, strict=True), start=1)
+    ]
+
+
+def compare(
+    query: str, embedder: Embedder, snapshot: Snapshot, query_map: QueryMap | None, k: int = 10
+) -> Comparison:
+    """Search once without Deep Memory and once with it.
+
+    Without a query map the list with Deep Memory is empty: there is nothing to show yet.
+
+    Raises:
+        NotAllowed: the query is empty, or the embedder knows none of its words.
+        EmbedderUnavailable: the query can not be embedded just now.
+    """
+    if not query.strip():
+        raise NotAllowed("The search is empty.", next_step="Type a question or a few words.")
+    vectors = embedder.embed([query.strip()])
+    if not vectors.any():
+        raise NotAllowed(
+            "The embedding model knows no word of this search.",
+            next_step="Try it in other words.",
+        )
+    without = rank(vectors[0], snapshot, k)
+    with_ = [] if query_map is None else rank(query_map.apply(vectors)[0], snapshot, k)
+    return Comparison(without, with_, ranks_moved(without, with_))
+
+
+def ranks_moved(before: Sequence[SearchHit], after: Sequence[SearchHit]) -> dict[str, int | None]:
+    """Return for each hit of `after` how many ranks it went up, None where `before` lacks it."""
+    rank_before = {hit.chunk_id: hit.rank for hit in before}
+    return {
+        hit.chunk_id: rank_before[hit.chunk_id] - hit.rank if hit.chunk_id in rank_before else None
+        for hit in after
+    }
