@@ -1,0 +1,153 @@
+"""The process of the embedded stack: `python -m services.local_supabase DATA_DIR [--port N]`.
+
+Reports to the process that started it in JSON lines on stdout: `{"status": ...}`, then
+`{"ready": {"url", "dsn"}}` or `{"error": {"message", "next_step", "code"}}`. It ends with its
+standard input, so that an app that was killed leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+
+from services.errors import AppError, DatabaseUnavailable
+from services.local_supabase import data_folder, postgrest
+from services.local_supabase.migrations import apply_migrations, bootstrap, connect
+from services.local_supabase.postgres import Postgres
+from services.local_supabase.postgrest import PostgREST
+
+log = logging.getLogger(__name__)
+
+PREFERRED_PORT = 54321  # As `supabase start` has it.
+_SUPERVISION_INTERVAL_S = 0.5
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(prog="services.local_supabase")
+    arguments.add_argument("data_dir", type=Path)
+    arguments.add_argument("--port", type=int, default=PREFERRED_PORT)
+    chosen = arguments.parse_args()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app, which still needs us.
+    threading.Thread(target=_stop_when_stdin_ends, args=(stop,), daemon=True).start()
+    try:
+        _run(chosen.data_dir.resolve(), chosen.port, stop)
+    except AppError as error:
+        log.exception("local_supabase_failed")
+        _say(error={"message": str(error), "next_step": error.next_step, "code": error.code})
+        return 1
+    return 0
+
+
+def _run(data_dir: Path, port: int, stop: threading.Event) -> None:
+    secrets = data_folder.load_or_create_secrets(data_dir)
+    postgres = Postgres(data_dir)
+    with ThreadPoolExecutor(max_workers=2) as background:
+        binary = background.submit(postgrest.find_or_fetch, data_dir, _say_status)
+        # Its import takes as long as Postgres does to start.
+        gateway_module = background.submit(__import__, "services.local_supabase.serving")
+        try:
+            if not (data_dir / "postgres").exists():
+                _say_status("Making the database (once)…")
+            postgres.start()
+            _migrate(postgres)
+            rest = PostgREST(binary.result(), postgres.dsn("authenticator"), secrets.jwt_secret)
+            rest.start()
+            gateway_module.result()
+        except BaseException:
+            postgres.stop()
+            raise
+    from services.local_supabase.serving import serving
+
+    try:
+        listener = _listen(port)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with serving(listener, postgres.dsn(), secrets, lambda: rest.url):
+            _say(ready={"url": url, "dsn": postgres.dsn()})
+            _supervise(postgres, rest, stop)
+    finally:
+        rest.stop()
+        postgres.stop()
+
+
+def _migrate(postgres: Postgres) -> None:
+    try:
+        with connect(postgres.dsn()) as connection:
+            bootstrap(connection)
+            apply_migrations(connection)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(
+            f"The database can not be brought up to date: {error}. What is stored is safe."
+        ) from error
+
+
+def _supervise(postgres: Postgres, rest: PostgREST, stop: threading.Event) -> None:
+    """Bring back what dies, until `stop` or until the parent is gone."""
+    parent = os.getppid()
+    while not stop.wait(_SUPERVISION_INTERVAL_S) and os.getppid() == parent:
+        try:
+            if not postgres.is_running:
+                log.warning("postgres_died")
+                postgres.start()
+                # It would come back by itself, but doubles its waiting time after each attempt.
+                rest.stop()
+            if not rest.is_running:
+                log.warning("postgrest_died")
+                rest.start()
+        except AppError:
+            log.exception("restart_failed")  # Tried again at the next round.
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return _bound(port)
+    except OSError:
+        listener = _bound(0)
+        _say_status(f"Port {port} is busy; Supabase uses {listener.getsockname()[1]}.")
+        return listener
+
+
+def _bound(port: int) -> socket.socket:
+    listener = socket.socket()
+    try:
+        # Else a port whose last connections are still closing counts as busy.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(256)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _stop_when_stdin_ends(stop: threading.Event) -> None:
+    with suppress(OSError):
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+    stop.set()
+
+
+def _say_status(status: str) -> None:
+    _say(status=status)
+
+
+def _say(**message: object) -> None:
+    with suppress(BrokenPipeError):  # Nobody listens any more: stdin ends, too.
+        print(json.dumps(message), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
