@@ -1,0 +1,320 @@
+"""Deep Memory on this machine: a linear map of the query embedding, fitted to the pairs in numpy.
+
+The chunk vectors stay as they are, so nothing is embedded again. The map starts at the identity and
+learns to give the chunks that answer a question a larger inner product than the others: the
+cross-entropy of the softmax over chunk similarities (InfoNCE, van den Oord et al., 2018), with the
+probability shared among all chunks that answer the question. The mapped query is not normalised
+in the loss, which leaves each query a temperature of its own. Chunks that nearly repeat a
+relevant one are never used as negatives.
+
+Three maps are fitted, each stopped early on another third of the pairs, and averaged: the scores
+are linear in the map, so the average is the ensemble at the price of one (bagging, Breiman, 1996).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.deep_memory.evaluation import NEAR_DUPLICATE, evaluate_embeddings
+from services.errors import TrainingError
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "deep-memory-query-map"
+FORMAT_VERSION = 1
+
+Progress = Callable[[int, int, float], None]  # epochs done, epochs at most, validation recall@10
+StopCheck = Callable[[], bool]
+
+
+class TrainingStopped(Exception):
+    """`should_stop` asked for it: nothing was made, and nothing needs to be undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerSettings:
+    """How the map is fitted. The values were chosen on validation questions, not on test ones."""
+
+    temperature: float = 0.05
+    learning_rate: float = 0.0005
+    pull_to_identity: float = 0.1  # weight of the squared distance between the map and identity
+    folds: int = 3
+    epochs: int = 60  # at most, per fold
+    patience: int = 8  # epochs without a better validation result
+    batch_size: int = 1024
+    batches_per_epoch: int = 8  # at most, so that an epoch over many pairs is still short
+    candidates: int = 8192  # chunks that a batch is contrasted with
+    validation_questions: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class QueryMap:
+    """A trained model: `apply` moves query embeddings towards the chunks that answer them."""
+
+    matrix: np.ndarray  # (width, width) float32
+    embedder: str = ""  # the name of the embedder whose vectors it was trained on
+    seed: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        return len(self.matrix)
+
+    def apply(self, queries: np.ndarray) -> np.ndarray:
+        """Map (n, width) query embeddings; the rows come back normalised, float32.
+
+        Raises:
+            TrainingError: the queries have another width than the model.
+        """
+        if queries.ndim != 2 or queries.shape[1] != self.width:
+            raise TrainingError(
+                f"This model is for embeddings of width {self.width}.",
+                next_step="Train again with the embedding model that is set now.",
+            )
+        return _normalised(queries.astype(np.float32) @ self.matrix)
+
+    def save(self, path: Path) -> None:
+        """Write the model to `path` in one step: a reader sees the old file or the whole new one.
+
+        Raises:
+            TrainingError: the disk is full or not writable; no part of a file is left.
+        """
+        about = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "embedder": self.embedder,
+            "width": self.width,
+            "seed": self.seed,
+            "settings": self.settings,
+        }
+        try:
+            _write_atomically(path, matrix=self.matrix, about=np.array(json.dumps(about)))
+        except OSError as error:
+            raise TrainingError(
+                "The trained model can not be written. The pairs are kept.",
+                next_step="Make room on the disk, then train again.",
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path) -> QueryMap:
+        """Read a model that `save` wrote.
+
+        Raises:
+            TrainingError: the file is missing, damaged, or not such a model.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                matrix, about = stored["matrix"], json.loads(str(stored["about"]))
+            if (about["format"], about["version"]) != (FORMAT, FORMAT_VERSION):
+                raise ValueError("another format")
+            if matrix.shape != (about["width"],) * 2 or not np.isfinite(matrix).all():
+                raise ValueError("the matrix does not fit its description")
+            return cls(
+                matrix.astype(np.float32),
+                str(about["embedder"]),
+                int(about["seed"]),
+                dict(about["settings"]),
+            )
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise TrainingError(
+                f"The trained model {Path(path).name} can not be read.",
+                next_step="Switch to another model, or train again. The pairs are kept.",
+            ) from error
+
+
+def train_query_map(
+    queries: np.ndarray,
+    chunks: np.ndarray,
+    relevant: Sequence[Collection[int]],
+    *,
+    seed: int = 0,
+    embedder: str = "",
+    settings: TrainerSettings | None = None,
+    on_progress: Progress | None = None,
+    should_stop: StopCheck | None = None,
+) -> QueryMap:
+    """Fit a map of the query embeddings to pairs of questions and chunks.
+
+    `queries` (n, width) and `chunks` (m, width) are normalised; `relevant[i]` holds the rows of
+    `chunks` that answer query i. The same arguments give the same map. `on_progress(done, at most,
+    validation recall@10)` is called after each epoch, `should_stop` several times a second.
+
+    Raises:
+        TrainingStopped: `should_stop` said so.
+        TrainingError: too few pairs, shapes that do not fit, or values that are not finite.
+    """
+    settings = settings or TrainerSettings()
+    queries, chunks = np.float32(queries), np.float32(chunks)
+    _check(queries, chunks, relevant)
+    fold_of = _folds(relevant, settings.folds, seed)
+    last = settings.folds * settings.epochs
+    total = np.zeros((queries.shape[1],) * 2, np.float64)
+    for fold in range(settings.folds):
+        rng = np.random.default_rng([seed, fold])
+        validation = rng.permutation(np.flatnonzero(fold_of == fold))
+        job = _Fit(queries, chunks, relevant, np.flatnonzero(fold_of != fold), settings, rng)
+
+        def report(epoch: int, recall: float, fold: int = fold) -> None:
+            if on_progress:
+                on_progress(fold * settings.epochs + epoch, last, recall)
+
+        total += job.run(validation[: settings.validation_questions], report, should_stop)
+    logger.info("query_map_trained pairs=%d chunks=%d seed=%d", len(queries), len(chunks), seed)
+    matrix = (total / settings.folds).astype(np.float32)
+    return QueryMap(matrix, embedder, seed, asdict(settings))
+
+
+class _Fit:
+    """One map, fitted by Adam (Kingma and Ba, 2015) to some of the pairs."""
+
+    def __init__(
+        self,
+        queries: np.ndarray,
+        chunks: np.ndarray,
+        relevant: Sequence[Collection[int]],
+        train: np.ndarray,
+        settings: TrainerSettings,
+        rng: np.random.Generator,
+    ) -> None:
+        self.queries, self.chunks, self.train = queries, chunks, train
+        self.relevant = [np.unique(np.fromiter(found, np.int64)) for found in relevant]
+        self.settings, self.rng = settings, rng
+        self.identity = np.eye(queries.shape[1], dtype=np.float32)
+        self.matrix = self.identity.copy()
+        self.mean = np.zeros_like(self.matrix)
+        self.square = np.zeros_like(self.matrix)
+        self.steps = 0
+
+    def run(
+        self,
+        validation: np.ndarray,
+        report: Callable[[int, float], None],
+        should_stop: StopCheck | None,
+    ) -> np.ndarray:
+        """Train until the validation questions no longer gain; return the best map seen."""
+        best, best_epoch = self.matrix, 0
+        best_quality, best_recall = self._validate(validation)
+        batches = self._batches()
+        for epoch in range(1, self.settings.epochs + 1):
+            for _ in range(self._batches_per_epoch):
+                if should_stop and should_stop():
+                    raise TrainingStopped
+                self._step(next(batches))
+            quality, recall = self._validate(validation)
+            if quality > best_quality:
+                best, best_epoch, best_quality = self.matrix, epoch, quality
+                best_recall = recall
+            report(epoch, best_recall)
+            if epoch - best_epoch >= self.settings.patience:
+                break
+        report(self.settings.epochs, best_recall)
+        return best
+
+    @property
+    def _batches_per_epoch(self) -> int:
+        batches = -(-len(self.train) // self.settings.batch_size)
+        return min(batches, self.settings.batches_per_epoch)
+
+    def _batches(self) -> Iterator[np.ndarray]:
+        size = self.settings.batch_size
+        while True:
+            order = self.rng.permutation(self.train)
+            yield from (order[start : start + size] for start in range(0, len(order), size))
+
+    def _validate(self, questions: np.ndarray) -> tuple[float, float]:
+        """A figure to choose by, less noisy than any one of its parts, and recall@10."""
+        metrics = evaluate_embeddings(
+            self.queries[questions] @ self.matrix,
+            self.chunks,
+            [self.relevant[question] for question in questions],
+        ).as_metrics()
+        return sum(metrics.values()), metrics["recall@10"]
+
+    def _step(self, batch: np.ndarray) -> None:
+        queries = self.queries[batch]
+        gradient = queries.T @ self._pull_on_queries(queries, batch) / len(batch)
+        gradient += self.settings.pull_to_identity * (self.matrix - self.identity)
+        self.steps += 1
+        self.mean = 0.9 * self.mean + 0.1 * gradient
+        self.square = 0.999 * self.square + 0.001 * gradient**2
+        mean = self.mean / (1 - 0.9**self.steps)
+        square = self.square / (1 - 0.999**self.steps)
+        self.matrix = self.matrix - self.settings.learning_rate * mean / (np.sqrt(square) + 1e-8)
+
+    def _pull_on_queries(self, queries: np.ndarray, batch: np.ndarray) -> np.ndarray:
+        """The gradient of the loss by the mapped queries: (batch, width)."""
+        positives = [self.relevant[question] for question in batch]
+        rows = np.repeat(np.arange(len(batch)), [len(found) for found in positives])
+        answers = np.concatenate(positives)
+        candidates = self._candidates(np.unique(answers))
+        columns = np.searchsorted(candidates, answers)
+        others = self.chunks[candidates]
+
+        logits = queries @ self.matrix @ others.T / self.settings.temperature
+        alike_pair, alike_column = np.nonzero(others[columns] @ others.T >= NEAR_DUPLICATE)
+        kept = logits[rows, columns]
+        logits[rows[alike_pair], alike_column] = -np.inf
+        logits[rows, columns] = kept
+
+        logits -= logits.max(axis=1, keepdims=True)
+        share = np.exp(logits, out=logits)
+        share /= share.sum(axis=1, keepdims=True)
+        share[rows, columns] -= 1 / np.array([len(found) for found in positives])[rows]
+        return share @ others / self.settings.temperature
+
+    def _candidates(self, answers: np.ndarray) -> np.ndarray:
+        """The batch's own answers and random others, sorted; all chunks where they are few."""
+        if len(self.chunks) <= self.settings.candidates:
+            return np.arange(len(self.chunks))
+        others = self.rng.integers(0, len(self.chunks), self.settings.candidates)
+        return np.union1d(answers, others)
+
+
+def _check(queries: np.ndarray, chunks: np.ndarray, relevant: Sequence[Collection[int]]) -> None:
+    if len(queries) < 4:
+        raise TrainingError(
+            f"{len(queries)} pairs are too few to train on. They are kept.",
+            next_step="Generate questions for more chunks, then train again.",
+        )
+    fits = len(queries) == len(relevant) and queries.shape[1:] == chunks.shape[1:]
+    if not fits or not all(len(found) for found in relevant):
+        raise TrainingError("The pairs do not fit the chunks. Nothing was trained.")
+    if not (np.isfinite(queries).all() and np.isfinite(chunks).all()):
+        raise TrainingError("Some embeddings are not numbers. Nothing was trained.")
+
+
+def _folds(relevant: Sequence[Collection[int]], folds: int, seed: int) -> np.ndarray:
+    """Give each question a fold; questions that share a first chunk stay together."""
+    first = np.array([min(found) for found in relevant])
+    groups, group_of = np.unique(first, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(groups))
+    return order[group_of] % min(folds, len(groups))
+
+
+def _normalised(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def _write_atomically(path: Path, **arrays: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
