@@ -1,4 +1,4 @@
-"""The one address of the embedded Supabase: `/rest/v1` goes to PostgREST, `/auth/v1` is answered."""
+"""The one address of the embedded Supabase: `/rest/v1` is PostgREST, `/auth/v1` is ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings a database to the schema of `supabase/migrations/`, and records it as the Supabase CLI does."""
+"""Brings a database to the schema of `supabase/migrations/`, recorded as by the Supabase CLI."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _LOCK = 7_340_021
 # As the CLI creates it, so that `supabase db push` goes on where this left off.
 _HISTORY = """
 create schema if not exists supabase_migrations;
-create table if not exists supabase_migrations.schema_migrations (version text not null primary key);
+create table if not exists supabase_migrations.schema_migrations (
+  version text not null primary key
+);
 alter table supabase_migrations.schema_migrations add column if not exists statements text[];
 alter table supabase_migrations.schema_migrations add column if not exists name text;
 """
@@ -49,7 +51,7 @@ def apply_migrations(
     """Apply what is not yet recorded, in the order of the file names; return those versions.
 
     Each file is one transaction together with its record. `upto` is the last version to apply.
-    The record holds a file as one statement, where the CLI splits it; the CLI compares versions only.
+    The record holds a file as one statement, where the CLI splits it; it compares versions only.
 
     Raises:
         ConfigurationError: a file fails. It is rolled back, and those before it stay.

@@ -50,11 +50,14 @@ class Postgres:
             DatabaseUnavailable: it does not start; the message names its log.
         """
         try:
-            with disk_trouble_explained(self._data_dir), self._lock:
-                with _parents_kept_private(self._folder):
-                    self._server = self._server or self._open()
-                    _drop_stale_pid_file(self._folder)
-                    self._start_with_patience(self._server)
+            with (
+                disk_trouble_explained(self._data_dir),
+                self._lock,
+                _parents_kept_private(self._folder),
+            ):
+                self._server = self._server or self._open()
+                _drop_stale_pid_file(self._folder)
+                self._start_with_patience(self._server)
         except (subprocess.SubprocessError, RuntimeError, AssertionError) as error:
             raise self._unavailable() from error
 
@@ -82,7 +85,7 @@ class Postgres:
         return get_server(self._folder, start=False, postgres_version=POSTGRES_VERSION)
 
     def _initialise(self) -> None:
-        """Make the database beside its place and move it there, so that half of one never counts."""
+        """Make the database beside its place, then move it: half of one never counts."""
         draft = self._folder.with_name("postgres.new")
         shutil.rmtree(draft, ignore_errors=True)
         server = get_server(draft, start=False, postgres_version=POSTGRES_VERSION)

@@ -46,7 +46,7 @@ class LocalSupabase:
     """A running stack. It ends with `stop()`, or with this process, however that ends."""
 
     def __init__(self, data_dir: Path, on_status: Callable[[str], None]) -> None:
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self._stopping = threading.Event()
         secrets = data_folder.load_or_create_secrets(data_dir)
         self.publishable_key = secrets.publishable_key
@@ -85,7 +85,7 @@ class LocalSupabase:
             self._running.clear_away()
             try:
                 # On the same port, because clients were made for this address.
-                self._running = _launch(self._data_dir, log.info, port=self._running.port)
+                self._running = _launch(self.data_dir, log.info, port=self._running.port)
             except AppError:
                 log.exception("local_supabase_restart_failed")
             if self._stopping.wait(1):
