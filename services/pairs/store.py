@@ -22,19 +22,26 @@ class PairStore:
 
     def page(
         self, run_id: str, *, limit: int, offset: int = 0, search: str = ""
-    ) -> tuple[list[TrainingPair], int]:
-        """Pairs in a stable order, those of a chunk together, and how many match in all."""
+    ) -> list[TrainingPair]:
+        """Pairs in a stable order, those of a chunk together."""
+        rows = self._database.execute(
+            lambda c: (
+                _matching(c.table(_PAIRS).select(_COLUMNS), run_id, search)
+                .order("created_at")
+                .order("chunk_id")
+                .order("id")
+                .range(offset, offset + limit - 1)
+            )
+        ).data
+        return [TrainingPair(**row) for row in rows]
 
-        def query(client: Any) -> Any:
-            rows = client.table(_PAIRS).select(_COLUMNS, count="exact")
-            rows = rows.eq("training_run_id", run_id)
-            if search.strip():
-                rows = rows.ilike("question_text", f"%{_literally(search.strip())}%")
-            ordered = rows.order("created_at").order("chunk_id").order("id")
-            return ordered.range(offset, offset + limit - 1)
-
-        answer = self._database.execute(query)
-        return [TrainingPair(**row) for row in answer.data], answer.count or 0
+    def count(self, run_id: str, *, search: str = "") -> int:
+        """How many pairs there are, with `search` in their question."""
+        return self._database.execute(
+            lambda c: _matching(
+                c.table(_PAIRS).select("id", count="exact", head=True), run_id, search
+            )
+        ).count
 
     def all(self, run_id: str) -> list[TrainingPair]:
         """Every pair of the run, however many there are."""
@@ -79,6 +86,11 @@ class PairStore:
             ).data
             dropped += len(rows)
         return dropped
+
+
+def _matching(query: Any, run_id: str, search: str) -> Any:
+    query = query.eq("training_run_id", run_id)
+    return query.ilike("question_text", f"%{_literally(search.strip())}%") if search else query
 
 
 def _literally(text: str) -> str:

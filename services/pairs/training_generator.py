@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -114,6 +115,12 @@ def _ask_all(
         _BATCH_CHUNKS + concurrency
     )
     closing = threading.Event()
+    abandoned = threading.Event()
+
+    def hand_over(answer: tuple[Chunk, WrittenQuestions] | Exception) -> None:
+        while not (abandoned.is_set() or lease.lost.is_set()):
+            with contextlib.suppress(queue.Full):
+                return finished.put(answer, timeout=0.5)
 
     def ask() -> None:
         while not (closing.is_set() or lease.lost.is_set()):
@@ -124,9 +131,9 @@ def _ask_all(
             try:
                 answer = (chunk, writer.write(chunk, count))
             except Exception as error:  # noqa: BLE001 - handed to the thread that works on the run
-                finished.put(error)
+                hand_over(error)
                 return
-            finished.put(answer)
+            hand_over(answer)
 
     # Not an executor: its threads are joined when the process ends, however long a call takes.
     threads = [
@@ -148,6 +155,7 @@ def _ask_all(
                 yield answer
     finally:
         closing.set()
+        abandoned.set()
     if failure is not None:
         raise failure
 

@@ -1,0 +1,30 @@
+"""The dashboard: settings, the training workflow, the history of runs. Nothing else."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui import context
+from pages.ui.run_history import run_history
+from pages.ui.settings_card import settings_card
+from pages.ui.workflow_card import workflow_card
+
+space = context.require_workspace()
+
+st.title(":material/neurology: Deep Memory")
+st.markdown(
+    "Teach search which passages answer your questions, and see by how much it gets better."
+)
+
+if not space.deep_memory.is_available:
+    st.warning(
+        "Deep Memory is only available with DeepLake Cloud: this vector store is not there. "
+        "Set DEEPLAKE_PATH to a hub:// path, or DEEP_MEMORY_TRAINER to local.",
+        icon=":material/cloud_off:",
+    )
+    st.stop()
+
+settings = space.deep_memory.settings()
+settings_card(space, settings)
+workflow_card(space, settings)
+run_history(space)

@@ -1,0 +1,138 @@
+"""Small pieces that every page uses. They show what they are given and call no service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from services.errors import AppError, DatabaseUnavailable
+from services.runs.states import RunStatus
+
+_FLASH = "_flash"
+
+BADGES: dict[RunStatus, tuple[str, str, str]] = {
+    RunStatus.GENERATING: ("Generating", ":material/edit_note:", "blue"),
+    RunStatus.GENERATED: ("Awaiting review", ":material/rate_review:", "orange"),
+    RunStatus.TRAINING: ("Training", ":material/model_training:", "violet"),
+    RunStatus.COMPLETED: ("Completed", ":material/check_circle:", "green"),
+    RunStatus.GENERATING_FAILED: ("Generating failed", ":material/error:", "red"),
+    RunStatus.TRAINING_FAILED: ("Training failed", ":material/error:", "red"),
+}
+
+
+def status_badge(status: RunStatus) -> None:
+    label, icon, color = BADGES[status]
+    st.badge(label, icon=icon, color=color)
+
+
+def show_error(error: AppError) -> None:
+    """What happened and what to do next; a database that is away is one quiet line."""
+    if isinstance(error, DatabaseUnavailable):
+        quiet_line()
+    else:
+        st.error(f"{error} {error.next_step}", icon=":material/error:")
+
+
+def quiet_line() -> None:
+    """Say that the database is away, and look again by itself."""
+
+    @st.fragment(run_every="4s")
+    def waiting() -> None:
+        if st.session_state.get("_waited"):
+            st.session_state.pop("_waited")
+            st.rerun()
+        st.session_state["_waited"] = True
+        st.caption(
+            ":material/cloud_off: The database can not be reached just now. Nothing is lost; "
+            "this page tries again by itself."
+        )
+
+    waiting()
+
+
+def flash(message: str, *, icon: str = ":material/check:") -> None:
+    """Show `message` once, after the next rerun."""
+    st.session_state[_FLASH] = ("success", message, icon)
+
+
+def show_flash() -> None:
+    kind, message, icon = st.session_state.pop(_FLASH, (None, "", ""))
+    if kind == "success":
+        st.success(message, icon=icon)
+    elif kind == "error":
+        st.error(message, icon=icon)
+
+
+def attempt(action: Callable[[], Any]) -> Any:
+    """Run a callback's action; an AppError is shown once at the top of the page, not raised."""
+    try:
+        return action()
+    except AppError as error:
+        st.session_state[_FLASH] = ("error", f"{error} {error.next_step}", ":material/error:")
+        return None
+
+
+def empty_state(icon: str, title: str, text: str) -> None:
+    with st.container(border=True, horizontal_alignment="center"):
+        st.markdown(f"### {icon} {title}", text_alignment="center")
+        st.markdown(text, text_alignment="center")
+
+
+def page_of(rows: int, rows_a_page: int, *, key: str) -> int:
+    """Let the person choose a page of `rows`; returns its number from 0. One page needs no choice.
+
+    A page that is gone (rows were removed, a filter was set) becomes the last one there is.
+    """
+    pages = max(1, -(-rows // rows_a_page))
+    if pages == 1:
+        st.session_state.pop(key, None)
+        return 0
+    st.session_state[key] = min(st.session_state.get(key, 1), pages)
+    return st.pagination(pages, key=key) - 1
+
+
+def small_screens() -> None:
+    """What Streamlit's columns need on a phone: the heading row of a table is only for wide ones.
+
+    `.row-toggle` buttons cover their row, so that the whole row can be clicked.
+    """
+    st.html(
+        """<style>
+        @media (max-width: 640px) { [class*="st-key-wide_only"] { display: none; } }
+        [class*="st-key-run_row"] { position: relative; }
+        [class*="st-key-run_row"] [class*="st-key-toggle"] button::after
+          { content: ""; position: absolute; inset: 0; }
+        [class*="st-key-run_row"] [class*="st-key-toggle"] { position: static; }
+        [class*="st-key-run_row"] [class*="st-key-toggle"] button { position: static; }
+        </style>"""
+    )
+
+
+def duration_text(seconds: float) -> str:
+    """45 s, 3 min, 1 h 20 min."""
+    seconds = max(0, round(seconds))
+    if seconds < 90:
+        return f"{seconds} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def when_text(moment: datetime) -> str:
+    """21 Nov 2026, 14:05, in the viewer's own time zone."""
+    offset = st.context.timezone_offset  # minutes behind UTC, as browsers count
+    if offset is not None:
+        moment = datetime.fromtimestamp(moment.timestamp() - offset * 60, UTC)
+    return f"{moment.day} {moment:%b %Y, %H:%M}"
+
+
+def ago_text(moment: datetime) -> str:
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    return "just now" if seconds < 45 else f"{duration_text(seconds)} ago"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}%"

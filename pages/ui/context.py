@@ -1,0 +1,69 @@
+"""Who is signed in, and the services for them: the only place where pages get services from."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from services.accounts.auth import SignedInUser
+from services.http.session_cookie import COOKIE, TICKET_HEADER
+from services.studio import Studio, Workspace, current_studio
+
+_WORKSPACE = "_workspace"
+_COOKIE_TO_KEEP = "_cookie_to_keep"
+_SIGNED_OUT = "_signed_out"
+
+
+def studio() -> Studio:
+    return current_studio()
+
+
+def workspace() -> Workspace | None:
+    """The signed-in person's services; None when nobody is signed in.
+
+    They live as long as the browser's session: a Supabase client belongs to one person only.
+    """
+    if _WORKSPACE not in st.session_state:
+        cookie = st.context.cookies.get(COOKIE)
+        if not cookie or st.session_state.get(_SIGNED_OUT):
+            return None
+        user = studio().accounts.restore(cookie)
+        if user is None:
+            return None
+        st.session_state[_WORKSPACE] = studio().workspace(user)
+    return st.session_state[_WORKSPACE]
+
+
+def require_workspace() -> Workspace:
+    """For the parts of a page that only a signed-in person reaches."""
+    found = workspace()
+    assert found is not None, "pages run for signed-in people only"
+    return found
+
+
+def sign_in(user: SignedInUser) -> None:
+    st.session_state[_WORKSPACE] = studio().workspace(user)
+    st.session_state[_COOKIE_TO_KEEP] = user.cookie
+    st.session_state.pop(_SIGNED_OUT, None)
+
+
+def sign_out() -> None:
+    studio().accounts.sign_out(require_workspace().user)
+    forget()
+
+
+def forget() -> None:
+    """Drop what this browser session holds about the person."""
+    st.session_state.clear()
+    st.session_state[_SIGNED_OUT] = True
+
+
+def keep_signed_in() -> None:
+    """After a sign-in, have the browser fetch its cookie, so that F5 does not sign out."""
+    cookie = st.session_state.pop(_COOKIE_TO_KEEP, None)
+    if cookie:
+        ticket = studio().new_ticket(cookie)
+        st.html(
+            f"<script>fetch('/session', {{method: 'POST', headers: "
+            f"{{'{TICKET_HEADER}': '{ticket}'}}}})</script>",
+            unsafe_allow_javascript=True,
+        )

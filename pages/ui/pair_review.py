@@ -1,0 +1,111 @@
+"""Review: the pairs page by page, the chunk beside the question; edit, drop, search, keep."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui.components import attempt, flash, page_of
+from pages.ui.run_details import run_details
+from services.models import TrainingPair, TrainingRun
+from services.studio import Workspace
+
+_ROWS = 10
+_TO_DROP = "pairs_to_drop"
+
+
+def pair_review(space: Workspace, run: TrainingRun) -> None:
+    st.markdown(
+        f"**{run.pair_count:,} pairs** from {run.processed_chunks:,} chunks are ready. "
+        "Look through them, correct or drop what is wrong, then start training."
+    )
+    _problems(space, run)
+    to_drop: set[str] = st.session_state.setdefault(_TO_DROP, set())
+    search = st.text_input("Search in the questions", key="pair_search", placeholder="any words")
+    total = space.deep_memory.pairs.count(run.id, search=search)
+    page = page_of(total, _ROWS, key="pair_page")
+    pairs = space.deep_memory.pairs.page(run.id, limit=_ROWS, offset=page * _ROWS, search=search)
+    if not pairs:
+        st.info("No question has these words.", icon=":material/search_off:")
+    texts = {chunk.id: chunk for chunk in space.store.snapshot().chunks}
+    for pair in pairs:
+        chunk = texts.get(pair.chunk_id)
+        _pair(space, pair, chunk.document if chunk else "", chunk.text if chunk else "")
+    _actions(space, run, to_drop)
+    run_details(space, run)
+
+
+def _problems(space: Workspace, run: TrainingRun) -> None:
+    problems = space.deep_memory.runs.problems(run.id)
+    if problems:
+        named = ", ".join(f"{count:,} {problem}" for problem, count in problems.items())
+        st.caption(f":material/info: Chunks that yielded nothing or less than asked: {named}.")
+
+
+def _pair(space: Workspace, pair: TrainingPair, document: str, text: str) -> None:
+    to_drop: set[str] = st.session_state[_TO_DROP]
+
+    def edit() -> None:
+        question = st.session_state[f"question_{pair.id}"]
+        attempt(lambda: space.deep_memory.pairs.edit(pair.id, question))
+
+    def mark() -> None:
+        kept = st.session_state[f"keep_{pair.id}"]
+        (to_drop.discard if kept else to_drop.add)(pair.id)
+
+    with st.container(border=True, key=f"pair_{pair.id}"):
+        question, chunk, keep = st.columns([5, 5, 1], vertical_alignment="center")
+        question.text_area(
+            "Question",
+            value=pair.question_text,
+            key=f"question_{pair.id}",
+            height=68,
+            on_change=edit,
+            disabled=pair.id in to_drop,
+        )
+        with chunk:
+            st.caption(f":material/description: {document or 'This document was removed'}")
+            preview = " ".join(pair.chunk_preview.split())
+            st.markdown(f"{preview}{'…' if len(text) > len(preview) else ''}")
+            if len(text) > len(preview):
+                with st.popover("Whole chunk", type="tertiary"):
+                    st.text(text)
+        keep.checkbox("Keep", value=pair.id not in to_drop, key=f"keep_{pair.id}", on_change=mark)
+
+
+def _actions(space: Workspace, run: TrainingRun, to_drop: set[str]) -> None:
+    def drop() -> None:
+        dropped = attempt(lambda: space.deep_memory.pairs.drop(sorted(to_drop)))
+        if dropped is not None:
+            to_drop.clear()
+            flash(f"Dropped {dropped} pairs.")
+
+    def train() -> None:
+        if attempt(lambda: space.deep_memory.train(run.id)) is not None:
+            flash("Training started.")
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if to_drop:
+            st.button(
+                f"Drop {len(to_drop)} marked pairs",
+                key="drop_pairs",
+                type="primary",
+                icon=":material/delete:",
+                on_click=drop,
+            )
+        st.button(
+            "Start Training",
+            key="start_training",
+            type="secondary" if to_drop else "primary",
+            icon=":material/model_training:",
+            disabled=bool(to_drop) or run.pair_count == 0,
+            help="Drop the marked pairs, or keep them, first." if to_drop else None,
+            on_click=train,
+        )
+        st.button(
+            "Discard this run",
+            key="discard_run",
+            type="tertiary",
+            icon=":material/cancel:",
+            help="It is kept as a failed run, to proceed with or to remove.",
+            on_click=lambda: attempt(lambda: space.deep_memory.stop(run.id)),
+        )

@@ -1,0 +1,90 @@
+"""What a worker is doing now: polled from the database, without disturbing the page."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import streamlit as st
+
+from pages.ui.components import attempt, duration_text
+from services.errors import DatabaseUnavailable
+from services.models import TrainingRun
+from services.runs.states import RunStatus
+from services.studio import Workspace
+
+_POLL = "2s"
+_SAMPLES = "progress_samples"
+_WINDOW = 30  # polls, so that a rate follows what happens now
+
+
+def generation_progress(space: Workspace, run: TrainingRun) -> None:
+    @st.fragment(run_every=_POLL)
+    def panel() -> None:
+        current = _poll(space, run)
+        if current is None:
+            return
+        rate = _rate(current)
+        parts = [
+            f"**{current.processed_chunks:,} of {current.total_chunks:,} chunks**",
+            f"{current.pair_count:,} pairs so far",
+        ]
+        if rate:
+            left = (current.total_chunks - current.processed_chunks) / rate
+            parts += [f"{rate:.1f} chunks a second", f"about {duration_text(left)} left"]
+        else:
+            parts.append("estimating the time left")
+        st.progress(current.share_done, text=" · ".join(parts))
+
+    panel()
+    _stop_button(space, run)
+
+
+def training_progress(space: Workspace, run: TrainingRun) -> None:
+    @st.fragment(run_every=_POLL)
+    def panel() -> None:
+        current = _poll(space, run)
+        if current is None:
+            return
+        progress = current.metrics.get("progress", {})
+        step = progress.get("step", "Waiting for a worker")
+        st.progress(progress.get("share", 0.0), text=f"**{step}** · {current.pair_count:,} pairs")
+
+    panel()
+    _stop_button(space, run)
+
+
+def _poll(space: Workspace, run: TrainingRun) -> TrainingRun | None:
+    """The run as it is now; leaves the fragment with a full rerun when its status moved."""
+    try:
+        current = space.deep_memory.runs.get(run.id)
+    except DatabaseUnavailable:
+        st.caption(":material/cloud_off: The database can not be reached just now; trying again.")
+        return None
+    if current.status is not run.status:
+        st.session_state.pop(_SAMPLES, None)
+        st.rerun()
+    return current
+
+
+def _rate(run: TrainingRun) -> float | None:
+    """Chunks a second over the last minute of polls; None until there are two."""
+    key = (run.id, run.attempt)
+    known_key, samples = st.session_state.get(_SAMPLES, (None, None))
+    if known_key != key:
+        samples = deque(maxlen=_WINDOW)
+        st.session_state[_SAMPLES] = (key, samples)
+    samples.append((time.monotonic(), run.processed_chunks))
+    (began, at_first), (now, at_last) = samples[0], samples[-1]
+    return (at_last - at_first) / (now - began) if at_last > at_first else None
+
+
+def _stop_button(space: Workspace, run: TrainingRun) -> None:
+    what = "generation" if run.status is RunStatus.GENERATING else "training"
+    st.button(
+        f"Stop {what}",
+        key=f"stop_{run.id}",
+        icon=":material/stop_circle:",
+        help="What was made so far is kept, and can be proceeded with.",
+        on_click=lambda: attempt(lambda: space.deep_memory.stop(run.id)),
+    )

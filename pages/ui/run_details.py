@@ -1,0 +1,47 @@
+"""What is known about a run: its settings, its usage, its timeline."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui import context
+from pages.ui.components import when_text
+from services.models import TrainingRun
+from services.pairs.pricing import cost_usd
+from services.pairs.training_generator import usage_so_far
+from services.studio import Workspace
+
+_LABELS = {
+    "question_model": "Questions by",
+    "embedding_model": "Embeddings by",
+    "trainer": "Trainer",
+    "questions_per_chunk": "Questions for each chunk",
+}
+
+
+def run_details(space: Workspace, run: TrainingRun) -> None:
+    """Timeline, settings and cost, folded away."""
+    with st.expander("Timeline, settings and cost", icon=":material/timeline:"):
+        settings = [
+            f"{label}: **{run.settings[key]}**"
+            for key, label in _LABELS.items()
+            if key in run.settings
+        ]
+        st.markdown(" · ".join([*settings, _usage(run)]))
+        for event in space.deep_memory.runs.events(run.id):
+            counts = ", ".join(
+                f"{name.replace('_', ' ')} {n:,}" for name, n in event.counts.items()
+            )
+            st.markdown(
+                f"`{when_text(event.at)}` {event.message}" + (f" ({counts})" if counts else "")
+            )
+
+
+def _usage(run: TrainingRun) -> str:
+    usage = usage_so_far(run.usage)
+    if not usage.input_tokens:
+        return "no tokens, no cost"
+    tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
+    prices = context.studio().settings.model_prices
+    cost = cost_usd(usage, run.settings.get("question_model", ""), prices)
+    return tokens if cost is None else f"{tokens}, ${cost:.2f}"

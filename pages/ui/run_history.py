@@ -1,0 +1,192 @@
+"""The history of runs: one row each, expandable, with what can be done about a run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from pages.ui.components import (
+    BADGES,
+    attempt,
+    duration_text,
+    empty_state,
+    flash,
+    page_of,
+    percent,
+    status_badge,
+    when_text,
+)
+from pages.ui.run_details import run_details
+from pages.ui.selection import EXPANDED_RUN, SELECTED_RUN, select_run, toggle_run
+from services.errors import NotFound
+from services.models import TrainingRun
+from services.runs.states import RunStatus
+from services.studio import Workspace
+
+_ROWS = 20
+_WIDTHS = [3, 2, 2, 2, 2, 3]
+_HEADINGS = ("Started", "Status", "Duration", "Progress", "Pairs", "Recall@10")
+_REFRESHED = "refreshed_runs"
+
+
+def run_history(space: Workspace) -> None:
+    with st.container(border=True, key="history"):
+        st.subheader("Training history", anchor=False)
+        status = st.selectbox(
+            "Status",
+            list(RunStatus),
+            index=None,
+            format_func=lambda status: BADGES[status][0],
+            placeholder="All runs",
+            key="history_status",
+        )
+        runs, total = space.deep_memory.runs.page(limit=_ROWS, status=status)
+        page = page_of(total, _ROWS, key="history_page")
+        if page:
+            runs, total = space.deep_memory.runs.page(
+                limit=_ROWS, offset=page * _ROWS, status=status
+            )
+        if not runs:
+            _nothing(filtered=status is not None)
+            return
+        with st.container(key="wide_only_history"):
+            for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=True):
+                column.caption(heading)
+        for run in runs:
+            _row(space, run)
+
+
+def _nothing(*, filtered: bool) -> None:
+    if filtered:
+        st.info("No run has this status.", icon=":material/filter_alt_off:")
+    else:
+        empty_state(
+            ":material/history:", "No runs yet", "Generate training data to start the first."
+        )
+
+
+@st.fragment
+def _row(space: Workspace, run: TrainingRun) -> None:
+    """One run. A fragment, so that Refresh reads and draws this row alone."""
+    run = _refreshed(space, run)
+    expandable = run.status.is_active or run.status.is_failed
+    is_open = expandable and st.session_state.get(EXPANDED_RUN) == run.id
+    with st.container(border=True, key=f"run_{run.id}"):
+        with st.container(key=f"run_row_{run.id}"):
+            started, status, duration, progress, pairs, recall = st.columns(
+                _WIDTHS, vertical_alignment="center"
+            )
+            if started.button(
+                when_text(run.started_at),
+                key=f"toggle_{run.id}",
+                type="tertiary",
+                icon=_row_icon(run, expandable, is_open),
+                help=None if expandable else "Show it in the workflow card",
+            ):
+                (toggle_run if expandable else select_run)(run.id)
+                st.rerun()
+            with status:
+                status_badge(run.status)
+            duration.markdown(_duration(run))
+            progress.markdown(progress_text(run))
+            pairs.markdown(f"{run.pair_count:,} pairs")
+            recall.markdown(_recall(run))
+        if is_open:
+            _details(space, run)
+
+
+def _row_icon(run: TrainingRun, expandable: bool, is_open: bool) -> str:
+    if expandable:
+        return ":material/expand_less:" if is_open else ":material/expand_more:"
+    shown = st.session_state.get(SELECTED_RUN) == run.id
+    return ":material/visibility:" if shown else ":material/open_in_new:"
+
+
+def progress_text(run: TrainingRun) -> str:
+    """processed/total where chunks count, "In progress" while training, a dash otherwise."""
+    if run.status is RunStatus.TRAINING:
+        return "In progress"
+    if run.status is RunStatus.GENERATING or run.status.is_failed:
+        return f"{run.processed_chunks:,}/{run.total_chunks:,}"
+    return "—"
+
+
+def _duration(run: TrainingRun) -> str:
+    if run.status.is_active:
+        seconds = (datetime.now(UTC) - run.started_at).total_seconds()
+        return f"{duration_text(seconds)} so far"
+    if run.completed_at is not None:
+        return duration_text((run.completed_at - run.started_at).total_seconds())
+    return "—"
+
+
+def _recall(run: TrainingRun) -> str:
+    if run.status is not RunStatus.COMPLETED or "before" not in run.metrics:
+        return "—"
+    before, after = (run.metrics[when]["recall@10"] for when in ("before", "after"))
+    return f"{percent(before)} → {percent(after)}"
+
+
+def _refreshed(space: Workspace, run: TrainingRun) -> TrainingRun:
+    """The run as Refresh read it in this fragment, else as the page read it."""
+    if not st.session_state.pop(f"{_REFRESHED}_{run.id}", False):
+        return run
+    try:
+        return space.deep_memory.runs.get(run.id)
+    except NotFound:
+        st.rerun()
+
+
+def _details(space: Workspace, run: TrainingRun) -> None:
+    if run.status.is_failed:
+        st.error(run.error_message or "It stopped without a message.", icon=":material/error:")
+        st.markdown(
+            f"Kept: **{run.pair_count:,} pairs** from {run.processed_chunks:,} of "
+            f"{run.total_chunks:,} chunks."
+        )
+    with st.container(horizontal=True):
+        if run.status.is_active:
+            _active_actions(space, run)
+        else:
+            _failed_actions(space, run)
+    run_details(space, run)
+
+
+def _active_actions(space: Workspace, run: TrainingRun) -> None:
+    def refresh() -> None:
+        st.session_state[f"{_REFRESHED}_{run.id}"] = True
+
+    st.button("Refresh", key=f"refresh_{run.id}", icon=":material/refresh:", on_click=refresh)
+    if st.button("Stop", key=f"row_stop_{run.id}", icon=":material/stop_circle:"):
+        attempt(lambda: space.deep_memory.stop(run.id))
+        st.rerun()
+
+
+def _failed_actions(space: Workspace, run: TrainingRun) -> None:
+    if st.button("Proceed", key=f"proceed_{run.id}", type="primary", icon=":material/play_arrow:"):
+        proceeded = attempt(lambda: space.deep_memory.proceed(run.id))
+        if proceeded is not None:
+            flash(proceeded[1])
+            st.session_state[EXPANDED_RUN] = None
+            st.session_state.pop(SELECTED_RUN, None)
+        st.rerun()
+    if st.button("Remove", key=f"remove_{run.id}", icon=":material/delete:"):
+        _confirm_remove(space, run)
+
+
+@st.dialog("Remove this run?")
+def _confirm_remove(space: Workspace, run: TrainingRun) -> None:
+    st.markdown(
+        f"The run of {when_text(run.started_at)} goes, with its **{run.pair_count:,} pairs** and "
+        "any model file of it. This can not be undone."
+    )
+
+    def remove() -> None:
+        message = attempt(lambda: space.remove_run(run.id))
+        if message is not None:
+            flash(message)
+            st.session_state[EXPANDED_RUN] = None
+
+    if st.button("Remove", type="primary", key="confirm_remove", on_click=remove):
+        st.rerun()

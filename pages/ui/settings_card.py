@@ -1,0 +1,38 @@
+"""The switch, and what Deep Memory knows."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui.components import ago_text, attempt
+from services.deep_memory.deep_memory_service import DeepMemorySettings
+from services.studio import Workspace
+
+_SWITCH = "deep_memory_enabled"
+
+
+def settings_card(space: Workspace, settings: DeepMemorySettings) -> None:
+    def switch() -> None:
+        attempt(lambda: space.deep_memory.set_enabled(st.session_state[_SWITCH]))
+
+    st.session_state[_SWITCH] = settings.enabled  # the database decides what the switch shows
+    with st.container(border=True):
+        switch_column, *figures = st.columns([2, 1, 1, 1], vertical_alignment="center")
+        with switch_column:
+            st.toggle(
+                "**Use Deep Memory in search**",
+                key=_SWITCH,
+                disabled=not settings.can_enable,
+                on_change=switch,
+            )
+            st.caption(
+                "Search uses the trained model."
+                if settings.enabled
+                else "Search works without it just now."
+                if settings.can_enable
+                else "It can be switched on as soon as a training has made search better."
+            )
+        trained = settings.last_trained_at
+        figures[0].metric("Last trained", ago_text(trained) if trained else "never")
+        figures[1].metric("Chunks in all", f"{settings.total_chunks:,}")
+        figures[2].metric("Chunks trained on", f"{settings.trained_chunk_count:,}")

@@ -1,0 +1,130 @@
+"""The training workflow: generate -> review -> train -> results, and always the next step."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui import context
+from pages.ui.components import attempt, flash
+from pages.ui.pair_review import pair_review
+from pages.ui.progress import generation_progress, training_progress
+from pages.ui.results import results
+from pages.ui.selection import SELECTED_RUN, expand_run
+from services.deep_memory.deep_memory_service import MOST_QUESTIONS_PER_CHUNK, DeepMemorySettings
+from services.errors import NotFound
+from services.models import TrainingRun
+from services.runs.states import RunStatus
+from services.runs.store import why_blocked
+from services.studio import Workspace
+
+_STEPS = ("Generate", "Review", "Train", "Results")
+_STEP_OF = {
+    None: 0,
+    RunStatus.GENERATING: 0,
+    RunStatus.GENERATING_FAILED: 0,
+    RunStatus.GENERATED: 1,
+    RunStatus.TRAINING: 2,
+    RunStatus.TRAINING_FAILED: 2,
+    RunStatus.COMPLETED: 3,
+}
+
+
+def workflow_card(space: Workspace, settings: DeepMemorySettings) -> None:
+    run = _run_to_show(space, settings)
+    with st.container(border=True, key="workflow"):
+        st.subheader("Training workflow", anchor=False)
+        _steps(_STEP_OF[run.status if run else None])
+        match run.status if run else None:
+            case RunStatus.GENERATING:
+                generation_progress(space, run)
+            case RunStatus.GENERATED:
+                pair_review(space, run)
+            case RunStatus.TRAINING:
+                training_progress(space, run)
+            case RunStatus.COMPLETED:
+                results(space, run)
+        _generate(space, settings, shown=run)
+
+
+def _run_to_show(space: Workspace, settings: DeepMemorySettings) -> TrainingRun | None:
+    """The selected run, else the unfinished one, else the last result."""
+    selected = st.session_state.get(SELECTED_RUN)
+    for run_id in (selected, settings.blocking_run_id, settings.last_training_run_id):
+        if run_id is not None:
+            try:
+                return space.deep_memory.runs.get(run_id)
+            except NotFound:
+                st.session_state.pop(SELECTED_RUN, None)
+    return None
+
+
+def _steps(current: int) -> None:
+    with st.container(horizontal=True, key="steps"):
+        for number, name in enumerate(_STEPS):
+            if number < current:
+                st.badge(name, icon=":material/check:", color="green")
+            elif number == current:
+                st.badge(f"{number + 1} {name}", color="blue", icon=":material/arrow_forward:")
+            else:
+                st.badge(f"{number + 1} {name}", color="gray")
+
+
+def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun | None) -> None:
+    if shown is not None:
+        st.divider()
+    blocked_by = RunStatus(settings.blocking_run_status) if settings.has_blocking_run else None
+    if settings.total_chunks == 0:
+        st.info("The knowledge base is empty. Add documents first.", icon=":material/info:")
+        st.page_link("pages/knowledge_base.py", label="Go to the knowledge base")
+    elif blocked_by is None:
+        _estimate(space)
+
+    def start() -> None:
+        count = st.session_state["questions_per_chunk"]
+        run = attempt(lambda: space.deep_memory.generate(count))
+        if run is not None:
+            st.session_state.pop(SELECTED_RUN, None)
+            flash(f"Generation started for {run.total_chunks:,} chunks.")
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Generate Training Data",
+            key="generate",
+            type="primary" if shown is None else "secondary",
+            icon=":material/auto_awesome:",
+            disabled=blocked_by is not None or settings.total_chunks == 0,
+            on_click=start,
+        )
+        if blocked_by is not None:
+            st.markdown(f":material/block: {why_blocked(blocked_by)}")
+            if blocked_by is not RunStatus.GENERATED:
+                st.button(
+                    "Show the run",
+                    key="show_blocking_run",
+                    type="tertiary",
+                    on_click=expand_run,
+                    args=(settings.blocking_run_id,),
+                )
+
+
+def _estimate(space: Workspace) -> None:
+    columns = st.columns([1, 3], vertical_alignment="bottom")
+    with columns[0]:
+        count = st.number_input(
+            "Questions for each chunk",
+            min_value=1,
+            max_value=MOST_QUESTIONS_PER_CHUNK,
+            value=context.studio().settings.questions_per_chunk,
+            key="questions_per_chunk",
+        )
+    estimate = space.deep_memory.estimate(int(count))
+    parts = [f"about **{estimate.questions:,} questions**"]
+    if estimate.input_tokens:
+        tokens = estimate.input_tokens + estimate.output_tokens
+        parts.append(f"{tokens:,} tokens")
+        cost = estimate.cost_usd
+        parts.append("price not known" if cost is None else f"about ${cost:.2f}")
+    else:
+        parts.append("no tokens, no cost")
+    with columns[1]:
+        st.markdown(f"Writes {', '.join(parts)}, with the **{context.studio().writer.name}**.")

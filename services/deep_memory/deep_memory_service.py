@@ -1,0 +1,195 @@
+"""What a person does with Deep Memory: the one place that the screens and the HTTP routes share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from services.accounts.auth import Identity
+from services.accounts.database import Database
+from services.config import Settings
+from services.errors import NotAllowed
+from services.models import TrainingRun
+from services.pairs.pricing import Estimate, estimate_generation
+from services.pairs.store import PairStore
+from services.retrieval.vector_store import VectorStore
+from services.runs.states import RunStatus
+from services.runs.store import RunStore
+from services.runs.worker import JobRunner
+
+_SETTINGS = "deep_memory_settings"
+MOST_QUESTIONS_PER_CHUNK = 10
+
+
+@dataclass(frozen=True, slots=True)
+class DeepMemorySettings:
+    """The settings answer of the API contract."""
+
+    enabled: bool
+    last_trained_at: datetime | None
+    last_training_run_id: str | None
+    can_enable: bool
+    total_chunks: int
+    trained_chunk_count: int
+    has_blocking_run: bool
+    blocking_run_id: str | None
+    blocking_run_status: str | None
+    is_cloud: bool
+
+
+class DeepMemory:
+    """Deep Memory of one signed-in user. `database` is as that user sees it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        database: Database,
+        store: VectorStore,
+        jobs: JobRunner,
+    ) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._database = database
+        self._store = store
+        self._jobs = jobs
+        self.runs = RunStore(database)
+        self.pairs = PairStore(database)
+
+    @property
+    def is_available(self) -> bool:
+        """False for a store that DeepLake Cloud must train and that is not there (plan, phase 11)."""
+        return self._settings.deep_memory_trainer == "local" or self._settings.is_cloud
+
+    def settings(self) -> DeepMemorySettings:
+        row = self._settings_row()
+        blocking = self.runs.blocking()
+        active = self.active_run(row)
+        return DeepMemorySettings(
+            enabled=bool(row.get("enabled")) and active is not None,
+            last_trained_at=(
+                datetime.fromisoformat(row["last_trained_at"])
+                if row.get("last_trained_at")
+                else None
+            ),
+            last_training_run_id=row.get("last_training_run_id"),
+            can_enable=active is not None,
+            total_chunks=self._store.count(),
+            trained_chunk_count=active.metrics.get("trained_chunks", 0) if active else 0,
+            has_blocking_run=blocking is not None,
+            blocking_run_id=blocking.id if blocking else None,
+            blocking_run_status=blocking.status.value if blocking else None,
+            is_cloud=self._settings.is_cloud,
+        )
+
+    def set_enabled(self, enabled: bool) -> DeepMemorySettings:
+        """Make search use Deep Memory, or not.
+
+        Raises:
+            NotAllowed: no training has completed yet, or its result was worse than before.
+        """
+        if enabled and self.active_run() is None:
+            raise NotAllowed(
+                "Deep Memory can not be switched on before a training has completed.",
+                next_step="Generate training data, review it and start training.",
+            )
+        self._save_settings(enabled=enabled)
+        return self.settings()
+
+    def use_model(self, run_id: str) -> None:
+        """Make search use the model of a completed run: to switch, or to go back to an older one."""
+        if self.runs.get(run_id).status is not RunStatus.COMPLETED:
+            raise NotAllowed("Only a completed run has a model to use.")
+        self._save_settings(active_run_id=run_id)
+
+    def active_run(self, row: dict[str, Any] | None = None) -> TrainingRun | None:
+        """The run whose model search uses when Deep Memory is on."""
+        row = self._settings_row() if row is None else row
+        return self.runs.get(row["active_run_id"]) if row.get("active_run_id") else None
+
+    def estimate(self, questions_per_chunk: int) -> Estimate:
+        """What generating for the whole knowledge base would ask and cost."""
+        return estimate_generation(
+            self._store.snapshot().chunks,
+            questions_per_chunk,
+            model=self._settings.question_model,
+            own_prices=self._settings.model_prices,
+        )
+
+    def generate(self, questions_per_chunk: int | None = None) -> TrainingRun:
+        """Start a run: questions for every chunk of the knowledge base.
+
+        Raises:
+            RunBlocked: an unfinished run is in the way.
+            NotAllowed: the knowledge base is empty, or the number is out of bounds.
+        """
+        self._require_available()
+        count = questions_per_chunk or self._settings.questions_per_chunk
+        if not 1 <= count <= MOST_QUESTIONS_PER_CHUNK:
+            raise NotAllowed(f"Ask for 1 to {MOST_QUESTIONS_PER_CHUNK} questions for each chunk.")
+        chunks = self._store.count()
+        if not chunks:
+            raise NotAllowed("The knowledge base is empty.", next_step="Add documents to it first.")
+        run = self.runs.start(
+            total_chunks=chunks,
+            settings={
+                "question_model": self._settings.question_model,
+                "embedding_model": self._settings.embedding_model,
+                "trainer": self._settings.deep_memory_trainer,
+                "questions_per_chunk": count,
+            },
+        )
+        self._jobs.launch(run)
+        return run
+
+    def train(self, run_id: str) -> TrainingRun:
+        """Start training on the pairs of a reviewed run."""
+        self._require_available()
+        if self.runs.get(run_id).pair_count == 0:
+            raise NotAllowed(
+                "There is no pair to train on.", next_step="Discard this run and start a new one."
+            )
+        run = self.runs.start_training(run_id)
+        self._jobs.launch(run)
+        return run
+
+    def proceed(self, run_id: str) -> tuple[TrainingRun, str]:
+        """Go on with a failed run where it stopped; returns it and a sentence that says where."""
+        self._require_available()
+        run = self.runs.proceed(run_id)
+        self._jobs.launch(run)
+        if run.status is RunStatus.TRAINING:
+            return run, f"Resuming training with {run.pair_count} pairs"
+        total = max(self._store.count(), run.processed_chunks)
+        return run, f"Resuming generation from chunk {run.processed_chunks}/{total}"
+
+    def stop(self, run_id: str) -> TrainingRun:
+        """Stop an active run or discard one in review. What it made is kept."""
+        run = self.runs.stop(run_id, by=self._identity.email)
+        self._jobs.stop_here(run_id)
+        return run
+
+    def remove(self, run_id: str) -> str:
+        """Delete a failed run with its pairs; returns a sentence that says how many."""
+        pairs = self.runs.remove(run_id)
+        return f"Training run and {pairs} associated pairs deleted"
+
+    def _require_available(self) -> None:
+        if not self.is_available:
+            raise NotAllowed(
+                "Deep Memory needs a vector store in DeepLake Cloud.",
+                next_step="Set DEEPLAKE_PATH to hub://..., or DEEP_MEMORY_TRAINER to local.",
+            )
+
+    def _settings_row(self) -> dict[str, Any]:
+        rows = self._database.execute(lambda c: c.table(_SETTINGS).select("*")).data
+        return rows[0] if rows else {}
+
+    def _save_settings(self, **columns: Any) -> None:
+        row = {
+            "user_id": self._identity.user_id,
+            "updated_at": datetime.now(UTC).isoformat(),
+            **columns,
+        }
+        self._database.execute(lambda c: c.table(_SETTINGS).upsert(row, on_conflict="user_id"))

@@ -1,0 +1,1 @@
+"""What is served beside the screens: routes that parse, authorise, call a service, answer."""

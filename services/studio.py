@@ -1,0 +1,187 @@
+"""The app put together: one per process, started and ended by streamlit_app.py."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from functools import cached_property
+
+from pydantic import SecretStr
+
+from services.accounts.auth import Accounts, SignedInUser
+from services.accounts.database import Database, SupabaseEndpoint
+from services.config import Settings, load_settings
+from services.deep_memory.deep_memory_service import DeepMemory
+from services.deep_memory.model_store import ModelStore
+from services.deep_memory.training import train_deep_memory
+from services.errors import ConfigurationError
+from services.knowledge.knowledge_base import KnowledgeBase
+from services.local_supabase.stack import LocalSupabase, start_local_supabase
+from services.models import TrainingRun
+from services.pairs.question_writers import QuestionWriter, make_question_writer
+from services.pairs.store import PairStore
+from services.pairs.training_generator import generate_pairs, usage_so_far
+from services.retrieval.embeddings import Embedder, make_embedder
+from services.retrieval.search import Comparison, compare
+from services.retrieval.vector_store import VectorStore, models_folder, open_store
+from services.runs.lease import RunLease
+from services.runs.states import RunStatus
+from services.runs.worker import JobRunner
+
+log = logging.getLogger(__name__)
+
+_TICKET_S = 60.0
+
+
+class Studio:
+    """Everything that all sessions share: settings, the way to Supabase, the worker threads."""
+
+    def __init__(self, settings: Settings, on_status: Callable[[str], None] = log.info) -> None:
+        """Start it: bring up the embedded Supabase when no other is set, and look for lost runs.
+
+        Raises:
+            AppError: in words what is missing.
+        """
+        self.settings = settings
+        self.local_supabase: LocalSupabase | None = None
+        if settings.is_embedded:
+            self.local_supabase = start_local_supabase(settings.data_dir, on_status=on_status)
+        self.endpoint = self._endpoint()
+        self._service = Database(self.endpoint.url, self.endpoint.secret_key)
+        self.accounts = Accounts(self.endpoint, self._service)
+        self.jobs = JobRunner(
+            self._service,
+            {RunStatus.GENERATING: self._generate, RunStatus.TRAINING: self._train},
+        )
+        self.jobs.start_sweeping()
+        self._tickets: dict[str, tuple[str, float]] = {}
+        self._ticket_lock = threading.Lock()
+
+    def stop(self) -> None:
+        """Stop the work of this process, saying so in its runs, then the embedded Supabase."""
+        self.jobs.drain()
+        if self.local_supabase is not None:
+            self.local_supabase.stop()
+
+    def workspace(self, user: SignedInUser) -> Workspace:
+        return Workspace(self, user)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        return make_embedder(self.settings)
+
+    @cached_property
+    def writer(self) -> QuestionWriter:
+        return make_question_writer(self.settings)
+
+    def store_of(self, user_id: str) -> VectorStore:
+        return open_store(self.settings, user_id, self.embedder.name, self.embedder.width)
+
+    def models_of(self, user_id: str) -> ModelStore:
+        return ModelStore(models_folder(self.settings, user_id))
+
+    def sign_in_as_demo(self) -> SignedInUser:
+        """The demo analyst, on the embedded Supabase only."""
+        if self.local_supabase is None:
+            raise ConfigurationError("There is no demo account on a hosted Supabase.")
+        return self.accounts.sign_in_or_up(
+            self.local_supabase.demo_email, self.local_supabase.demo_password
+        )
+
+    def new_ticket(self, cookie: str) -> str:
+        """A single-use stand-in for `cookie`, good for a minute, that page code may see."""
+        ticket = secrets.token_urlsafe(32)
+        with self._ticket_lock:
+            now = time.monotonic()
+            self._tickets = {t: c for t, c in self._tickets.items() if c[1] > now}
+            self._tickets[ticket] = (cookie, now + _TICKET_S)
+        return ticket
+
+    def redeem_ticket(self, ticket: str) -> str | None:
+        with self._ticket_lock:
+            cookie, until = self._tickets.pop(ticket, ("", 0.0))
+        return cookie if until > time.monotonic() else None
+
+    def _endpoint(self) -> SupabaseEndpoint:
+        if self.local_supabase is not None:
+            local = self.local_supabase
+            return SupabaseEndpoint(
+                local.url, _secret(local.publishable_key), _secret(local.secret_key)
+            )
+        settings = self.settings
+        assert settings.supabase_url  # for the type checker: Settings refuses it half set
+        assert settings.supabase_publishable_key and settings.supabase_secret_key
+        return SupabaseEndpoint(
+            settings.supabase_url, settings.supabase_publishable_key, settings.supabase_secret_key
+        )
+
+    def _generate(self, lease: RunLease, run: TrainingRun) -> None:
+        generate_pairs(
+            lease,
+            self.store_of(run.user_id).snapshot().chunks,
+            self.writer,
+            questions_per_chunk=run.settings.get(
+                "questions_per_chunk", self.settings.questions_per_chunk
+            ),
+            concurrency=self.settings.generation_concurrency,
+            usage=usage_so_far(run.usage),
+        )
+
+    def _train(self, lease: RunLease, run: TrainingRun) -> None:
+        train_deep_memory(
+            lease,
+            run,
+            pairs=PairStore(self._service).all(run.id),
+            snapshot=self.store_of(run.user_id).snapshot(),
+            embedder=self.embedder,
+            models=self.models_of(run.user_id),
+        )
+
+
+class Workspace:
+    """What one signed-in person works with."""
+
+    def __init__(self, studio: Studio, user: SignedInUser) -> None:
+        user_id = user.identity.user_id
+        self.user = user
+        self.store = studio.store_of(user_id)
+        self.models = studio.models_of(user_id)
+        self.knowledge = KnowledgeBase(self.store, studio.embedder)
+        self.deep_memory = DeepMemory(
+            studio.settings, user.identity, user.database, self.store, studio.jobs
+        )
+        self._embedder = studio.embedder
+
+    def remove_run(self, run_id: str) -> str:
+        """Delete a failed run, its pairs and its model; returns a sentence that says how many."""
+        message = self.deep_memory.remove(run_id)
+        self.models.remove(run_id)
+        return message
+
+    def search(self, query: str, k: int) -> Comparison:
+        """The same query without and with the active Deep Memory model."""
+        active = self.deep_memory.active_run()
+        model = self.models.load(active.id) if active is not None else None
+        return compare(query, self._embedder, self.store.snapshot(), model, k)
+
+
+def _secret(value: str | SecretStr) -> SecretStr:
+    return value if isinstance(value, SecretStr) else SecretStr(value)
+
+
+_current: Studio | None = None
+
+
+def start_studio(on_status: Callable[[str], None]) -> Studio:
+    """Start the studio of this process. Call it once, before the first session."""
+    global _current
+    _current = Studio(load_settings(), on_status)
+    return _current
+
+
+def current_studio() -> Studio:
+    assert _current is not None, "streamlit_app.py starts the studio"
+    return _current

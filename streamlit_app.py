@@ -1,0 +1,37 @@
+"""The app: `streamlit run streamlit_app.py`. Starts the services, mounts the screens, drains."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import streamlit as st
+
+from services.errors import AppError
+from services.http.session_cookie import session_routes
+from services.studio import start_studio
+
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every URL, with its ids
+
+
+def _say(message: str) -> None:
+    print(f"Deep Memory Studio: {message}", flush=True)
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[dict[str, object]]:
+    try:
+        studio = start_studio(_say)
+    except AppError as error:
+        _say(f"can not start. {error} {error.next_step}")
+        sys.exit(1)
+    _say("ready")
+    yield {}
+    _say("stopping")
+    studio.stop()
+
+
+app = st.App("pages/navigation.py", lifespan=lifespan, routes=session_routes())
