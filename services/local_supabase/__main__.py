@@ -40,8 +40,9 @@ def main() -> int:
     chosen = arguments.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app, which still needs us.
+    # Sent to everything at once (Ctrl-C, systemd), they are for the app, which still needs us.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_stop_when_stdin_ends, args=(stop,), daemon=True).start()
     try:
         _run(chosen.data_dir.resolve(), chosen.port, stop)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import psutil
@@ -82,7 +82,10 @@ class Postgres:
     def _open(self) -> PostgresServer:
         if not self._folder.exists():
             self._initialise()
-        return get_server(self._folder, start=False, postgres_version=POSTGRES_VERSION)
+        server = get_server(self._folder, start=False, postgres_version=POSTGRES_VERSION)
+        # Its own lock is one file for all users of the machine, which only the first may open.
+        server._lock = nullcontext()
+        return server
 
     def _initialise(self) -> None:
         """Make the database beside its place, then move it: half of one never counts."""

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def app(data_dir: Path) -> Iterator[tuple[subprocess.Popen, dict]]:
     process.stdout.close()
 
 
-def running(data_dir: Path, url: str | None = None) -> list[psutil.Process]:
+def running(data_dir: Path) -> list[psutil.Process]:
     """The stack's processes of this folder: its own, PostgREST and the postmaster."""
     found = []
     for process in psutil.process_iter():
@@ -68,15 +69,10 @@ def running(data_dir: Path, url: str | None = None) -> list[psutil.Process]:
 
 def eventually(condition: Callable[[], object], timeout_s: float = 15) -> bool:
     """Whether the condition comes true; waits for other processes, which nobody announces."""
-    ended = psutil.Popen(["sleep", str(timeout_s)])
-    try:
-        while ended.poll() is None:
-            if condition():
-                return True
-        return bool(condition())
-    finally:
-        ended.kill()
-        ended.wait()
+    deadline = time.monotonic() + timeout_s
+    while not (met := bool(condition())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return met
 
 
 def answers(stack: LocalSupabase) -> bool:
@@ -99,6 +95,13 @@ def test_killed_app_leaves_no_process_behind(app, data_dir):
     process.kill()
     process.wait()
     assert eventually(lambda: not running(data_dir)), running(data_dir)
+
+
+def test_ctrl_c_reaches_the_app_and_not_the_stack_that_it_still_needs(supabase_stack):
+    assert os.getsid(supabase_stack.pid) != os.getsid(0)
+    for everywhere in (signal.SIGINT, signal.SIGTERM):
+        os.kill(supabase_stack.pid, everywhere)
+    assert answers(supabase_stack)
 
 
 def test_stack_and_app_killed_together_leave_no_postgrest_and_the_next_start_works(app, data_dir):
