@@ -12,9 +12,7 @@ from pages.ui.workflow_card import workflow_card
 space = context.require_workspace()
 
 st.title(":material/neurology: Deep Memory")
-st.markdown(
-    "Teach search which passages answer your questions, and see by how much it gets better."
-)
+st.markdown("Teach search which passages answer your questions, and see how much better it gets.")
 
 if not space.deep_memory.is_available:
     st.warning(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import context
-from pages.ui.components import attempt, empty_state, flash, page_of, when_text
+from pages.ui.components import attempt, empty_state, flash, page_of, plain, show_error, when_text
+from services.knowledge.ingestion import Ingestion
 from services.knowledge.knowledge_base import IngestProgress, IngestReport
 from services.models import Document
 
 _ROWS = 20
-_REPORT = "ingest_report"
 _UPLOADS = "uploads_shown"
 
 space = context.require_workspace()
@@ -20,73 +20,97 @@ st.title(":material/library_books: Knowledge base")
 st.markdown("The documents that search looks through. Deep Memory learns from them.")
 
 
-def _show_progress(bar: st.delta_generator.DeltaGenerator, progress: IngestProgress) -> None:
+def _ingestion() -> None:
+    """The import that runs, polled; then what became of each file, once."""
+    ingestion = space.ingestion
+    if ingestion is None:
+        return
+    if not ingestion.is_running:
+        _tell(ingestion)
+        space.acknowledge_ingestion()
+        return
+
+    @st.fragment(run_every="0.5s")
+    def panel() -> None:
+        if not ingestion.is_running:
+            st.rerun()
+        share, text = _progress(ingestion.progress)
+        st.progress(share, text=text)
+        st.caption("You can go on to another page meanwhile.")
+
+    panel()
+
+
+def _progress(progress: IngestProgress) -> tuple[float, str]:
     if progress.chunks_total:
-        share = 0.3 + 0.7 * progress.chunks_done / progress.chunks_total
+        share = progress.chunks_done / progress.chunks_total
         text = f"Embedding: {progress.chunks_done:,} of {progress.chunks_total:,} chunks"
-    else:
-        share = 0.3 * progress.files_read / max(1, progress.files_total)
-        text = f"Reading: {progress.files_read:,} of {progress.files_total:,} files"
-    bar.progress(min(1.0, share), text=text)
+        return 0.3 + 0.7 * share, text
+    share = progress.files_read / max(1, progress.files_total)
+    return 0.3 * share, f"Reading: {progress.files_read:,} of {progress.files_total:,} files"
 
 
-def _tell(report: IngestReport) -> None:
+def _tell(ingestion: Ingestion) -> None:
+    if ingestion.failure is not None:
+        show_error(ingestion.failure)
+    report = ingestion.report or IngestReport()
     if report.added:
         chunks = sum(document.chunk_count for document in report.added)
         st.success(
             f"Added {len(report.added):,} documents with {chunks:,} chunks.",
             icon=":material/check:",
         )
+    elif ingestion.report is not None and not report.rejected:
+        st.info("All of these documents are in the knowledge base already.")
     for name, error in report.rejected:
-        st.warning(f"**{name}**: {error} {error.next_step}", icon=":material/block:")
+        message = f"**{plain(name)}**: {plain(str(error))} {error.next_step}"
+        st.warning(message, icon=":material/block:")
 
 
-def _add_files() -> None:
+def _add_files(is_busy: bool) -> None:
     uploads = st.session_state.setdefault(_UPLOADS, 0)
     files = st.file_uploader(
         "Add files: txt, md, html, pdf, docx, csv",
-        type=["txt", "md", "html", "htm", "pdf", "docx", "csv"],
         accept_multiple_files=True,
         key=f"files_{uploads}",
     )
-    add = st.button(
+
+    def add() -> None:
+        attempt(lambda: space.add_files([(file.name, file.getvalue()) for file in files]))
+        st.session_state[_UPLOADS] = uploads + 1  # an empty uploader
+
+    st.button(
         f"Add {len(files)} files" if files else "Add files",
         key="add_files",
         type="primary",
         icon=":material/upload_file:",
-        disabled=not files,
+        disabled=is_busy or not files,
+        on_click=add,
     )
-    if add:
-        bar = st.progress(0.0)
-        report = knowledge.add_files(
-            [(file.name, file.getvalue()) for file in files],
-            lambda progress: _show_progress(bar, progress),
-        )
-        st.session_state[_REPORT] = report
-        st.session_state[_UPLOADS] = uploads + 1  # an empty uploader
-        st.rerun()
 
 
-def _load_sample() -> None:
+def _load_sample(is_busy: bool) -> None:
     st.markdown("**No documents at hand?** Load a sample: the handbook of a fictional company.")
-    if st.button("Load the sample knowledge base", key="load_sample", icon=":material/science:"):
-        bar = st.progress(0.0)
-        st.session_state[_REPORT] = knowledge.load_sample(
-            lambda progress: _show_progress(bar, progress)
-        )
-        st.rerun()
+    st.button(
+        "Load the sample knowledge base",
+        key="load_sample",
+        icon=":material/science:",
+        disabled=is_busy,
+        on_click=lambda: attempt(space.load_sample),
+    )
 
 
 @st.dialog("Remove this document?")
 def _confirm_remove(document: Document) -> None:
     st.markdown(
-        f"**{document.name}** and its {document.chunk_count:,} chunks leave the knowledge base. "
-        "Runs keep their pairs, but train only on documents that are still here."
+        f"**{plain(document.name)}** leaves the knowledge base with its "
+        f"{document.chunk_count:,} chunks. Runs keep their pairs, but train only on "
+        "documents that are still here."
     )
 
     def remove() -> None:
         if attempt(lambda: knowledge.remove(document.id)) is not None:
-            flash(f"Removed {document.name}.")
+            flash(f"Removed {plain(document.name)}.")
 
     if st.button("Remove", type="primary", key="confirm_remove_document", on_click=remove):
         st.rerun()
@@ -107,7 +131,7 @@ def _table(documents: list[Document]) -> None:
     for document in found[page * _ROWS : (page + 1) * _ROWS]:
         with st.container(key=f"document_{document.id}"):
             name, chunks, added, remove = st.columns([5, 1, 2, 1], vertical_alignment="center")
-            name.markdown(f":material/description: {document.name}")
+            name.markdown(f":material/description: {plain(document.name)}")
             chunks.markdown(f"{document.chunk_count:,}")
             added.markdown(when_text(document.added_at))
             if remove.button(
@@ -119,23 +143,23 @@ def _table(documents: list[Document]) -> None:
                 _confirm_remove(document)
 
 
+_ingestion()
+is_busy = space.ingestion is not None
 documents = knowledge.documents()
-if _REPORT in st.session_state:
-    _tell(st.session_state.pop(_REPORT))
-if not documents:
+if not documents and not is_busy:
     empty_state(
         ":material/library_books:",
         "No documents yet",
         "Add your own files, or load the sample to look around.",
     )
 with st.container(border=True):
-    _add_files()
+    _add_files(is_busy)
     st.divider()
-    _load_sample()
+    _load_sample(is_busy)
 if documents:
     chunks = sum(document.chunk_count for document in documents)
     st.subheader(f"{len(documents):,} documents, {chunks:,} chunks", anchor=False)
     _table(documents)
     st.page_link(
-        "pages/deep_memory.py", label="Next: train Deep Memory on them", icon=":material/neurology:"
+        "deep_memory.py", label="Next: train Deep Memory on them", icon=":material/neurology:"
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import context
-from pages.ui.components import empty_state, show_error
+from pages.ui.components import empty_state, plain, show_error
 from services.errors import NotAllowed
 from services.models import SearchHit
+
+_PREVIEW = 240  # characters
 
 space = context.require_workspace()
 
@@ -17,7 +19,7 @@ if space.knowledge.chunk_count() == 0:
     empty_state(
         ":material/library_books:", "Nothing to search yet", "Add documents to the knowledge base."
     )
-    st.page_link("pages/knowledge_base.py", label="Go to the knowledge base")
+    st.page_link("knowledge_base.py", label="Go to the knowledge base")
     st.stop()
 
 with st.form("search", border=False):
@@ -45,10 +47,9 @@ def _moved_text(moved: int | None) -> str:
 
 def _hit(hit: SearchHit, moved: str = "") -> None:
     with st.container(border=True):
-        st.markdown(f"**{hit.rank}.** {hit.document} · {hit.score:.3f} {moved}")
-        preview = " ".join(hit.text.split())
-        st.caption(preview if len(preview) <= 240 else preview[:240] + "…")
-        if len(preview) > 240:
+        st.markdown(f"**{hit.rank}.** {plain(hit.document)} · {hit.score:.3f} {moved}")
+        st.caption(plain(hit.text[:_PREVIEW]) + ("…" if len(hit.text) > _PREVIEW else ""))
+        if len(hit.text) > _PREVIEW:
             with st.expander("Whole chunk"):
                 st.text(hit.text)
 
@@ -72,7 +73,7 @@ with with_:
         st.caption(":material/check: What search uses now")
     if not settings.can_enable:
         st.info("No trained model yet: generate, review and train first.", icon=":material/info:")
-        st.page_link("pages/deep_memory.py", label="Go to Deep Memory")
+        st.page_link("deep_memory.py", label="Go to Deep Memory")
     elif not settings.enabled:
         st.caption("Switched off on the Deep Memory page; shown to compare.")
     for hit in comparison.with_:

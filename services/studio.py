@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from pydantic import SecretStr
@@ -18,7 +18,8 @@ from services.deep_memory.deep_memory_service import DeepMemory
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.training import train_deep_memory
 from services.errors import ConfigurationError
-from services.knowledge.knowledge_base import KnowledgeBase
+from services.knowledge.ingestion import Ingestion, Ingestions
+from services.knowledge.knowledge_base import File, IngestReport, KnowledgeBase, OnProgress
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.models import TrainingRun
 from services.pairs.question_writers import QuestionWriter, make_question_writer
@@ -57,6 +58,7 @@ class Studio:
             {RunStatus.GENERATING: self._generate, RunStatus.TRAINING: self._train},
         )
         self.jobs.start_sweeping()
+        self.ingestions = Ingestions()
         self._tickets: dict[str, tuple[str, float]] = {}
         self._ticket_lock = threading.Lock()
 
@@ -154,6 +156,25 @@ class Workspace:
             studio.settings, user.identity, user.database, self.store, studio.jobs
         )
         self._embedder = studio.embedder
+        self._ingestions = studio.ingestions
+
+    @property
+    def ingestion(self) -> Ingestion | None:
+        """The import that runs, or is done and not acknowledged yet."""
+        return self._ingestions.of(self.user.identity.user_id)
+
+    def add_files(self, files: Sequence[File]) -> None:
+        """Begin to add files, in a thread of their own."""
+        self._ingest(lambda on_progress: self.knowledge.add_files(files, on_progress))
+
+    def load_sample(self) -> None:
+        self._ingest(self.knowledge.load_sample)
+
+    def acknowledge_ingestion(self) -> None:
+        self._ingestions.forget(self.user.identity.user_id)
+
+    def _ingest(self, work: Callable[[OnProgress], IngestReport]) -> None:
+        self._ingestions.start(self.user.identity.user_id, work)
 
     def remove_run(self, run_id: str) -> str:
         """Delete a failed run, its pairs and its model; returns a sentence that says how many."""

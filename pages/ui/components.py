@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from services.errors import AppError, DatabaseUnavailable
 from services.runs.states import RunStatus
 
 _FLASH = "_flash"
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>])")
 
 BADGES: dict[RunStatus, tuple[str, str, str]] = {
     RunStatus.GENERATING: ("Generating", ":material/edit_note:", "blue"),
@@ -109,6 +111,11 @@ def small_screens() -> None:
         [class*="st-key-run_row"] [class*="st-key-toggle"] button { position: static; }
         </style>"""
     )
+
+
+def plain(text: str) -> str:
+    """`text` on one line, for st.markdown to show as it stands: a document is data, not markup."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
 def duration_text(seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui.components import attempt, flash, page_of
+from pages.ui.components import attempt, flash, page_of, plain
 from pages.ui.run_details import run_details
 from services.models import TrainingPair, TrainingRun
 from services.studio import Workspace
@@ -63,10 +63,10 @@ def _pair(space: Workspace, pair: TrainingPair, document: str, text: str) -> Non
             disabled=pair.id in to_drop,
         )
         with chunk:
-            st.caption(f":material/description: {document or 'This document was removed'}")
-            preview = " ".join(pair.chunk_preview.split())
-            st.markdown(f"{preview}{'…' if len(text) > len(preview) else ''}")
-            if len(text) > len(preview):
+            st.caption(f":material/description: {plain(document) or 'This document was removed'}")
+            is_cut = len(text) > len(pair.chunk_preview)
+            st.markdown(plain(pair.chunk_preview) + ("…" if is_cut else ""))
+            if is_cut:
                 with st.popover("Whole chunk", type="tertiary"):
                     st.text(text)
         keep.checkbox("Keep", value=pair.id not in to_drop, key=f"keep_{pair.id}", on_change=mark)

@@ -132,4 +132,4 @@ def _model_in_use(space: Workspace, run: TrainingRun) -> None:
             )
         else:
             st.markdown(":material/check: Search uses this model.")
-        st.page_link("pages/search.py", label="Compare in search", icon=":material/search:")
+        st.page_link("search.py", label="Compare in search", icon=":material/search:")

@@ -75,7 +75,7 @@ def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun
     blocked_by = RunStatus(settings.blocking_run_status) if settings.has_blocking_run else None
     if settings.total_chunks == 0:
         st.info("The knowledge base is empty. Add documents first.", icon=":material/info:")
-        st.page_link("pages/knowledge_base.py", label="Go to the knowledge base")
+        st.page_link("knowledge_base.py", label="Go to the knowledge base")
     elif blocked_by is None:
         _estimate(space)
 

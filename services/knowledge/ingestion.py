@@ -1,0 +1,73 @@
+"""Adding documents in a thread, so that a click on another page does not end it half way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from services.errors import AppError, NotAllowed, StoreUnavailable
+from services.knowledge.knowledge_base import IngestProgress, IngestReport, OnProgress
+
+log = logging.getLogger(__name__)
+
+
+class Ingestion:
+    """One person's running import: what stands in memory about it until its report was read."""
+
+    def __init__(self, work: Callable[[OnProgress], IngestReport]) -> None:
+        self.progress = IngestProgress(files_read=0, files_total=0)
+        self.report: IngestReport | None = None  # set when it is done
+        self.failure: AppError | None = None
+        self._work = work
+        # Daemon: the store changes in one step, so that ending half way harms nothing.
+        self._thread = threading.Thread(target=self._run, name="ingestion", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    def wait(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self.report = self._work(self._note)
+        except AppError as error:
+            self.failure = error
+        except Exception:
+            log.exception("ingestion_failed_unexpectedly")
+            self.failure = StoreUnavailable(
+                "Something unexpected happened while the documents were added. Those that the "
+                "table shows are stored; the cause is in the app's log."
+            )
+
+    def _note(self, progress: IngestProgress) -> None:
+        self.progress = progress
+
+
+class Ingestions:
+    """The imports of this process: at most one at a time for each person."""
+
+    def __init__(self) -> None:
+        self._of_user: dict[str, Ingestion] = {}
+        self._lock = threading.Lock()
+
+    def start(self, user_id: str, work: Callable[[OnProgress], IngestReport]) -> Ingestion:
+        with self._lock:
+            current = self._of_user.get(user_id)
+            if current is not None and current.is_running:
+                raise NotAllowed(
+                    "Documents are being added already.", next_step="Wait until that is done."
+                )
+            self._of_user[user_id] = Ingestion(work)
+            return self._of_user[user_id]
+
+    def of(self, user_id: str) -> Ingestion | None:
+        return self._of_user.get(user_id)
+
+    def forget(self, user_id: str) -> None:
+        """After its report was shown."""
+        with self._lock:
+            self._of_user.pop(user_id, None)
