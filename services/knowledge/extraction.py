@@ -52,11 +52,12 @@ def extract_text(name: str, content: bytes) -> str:
             f"{name} is too large: {len(content) / 1e6:.0f} MB, and at most 25 MB can be read.",
             next_step="Split it into smaller files.",
         )
-    text = _tidy(extract(name, content))
-    if not text:
-        raise _empty(name)
+    text = extract(name, content)
     if len(text) > MAX_CHARACTERS:
         raise _too_long(name)
+    text = _tidy(text)
+    if not text:
+        raise _empty(name)
     return text
 
 
@@ -66,8 +67,8 @@ def _plain(name: str, content: bytes) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         match = charset_normalizer.from_bytes(content).best()
-        text = str(match) if match is not None else "\0"
-    if any(_is_binary(character) for character in text[:100_000]):
+        text = None if match is None else str(match)
+    if text is None or any(_is_binary(character) for character in text[:100_000]):
         raise DocumentRejected(
             f"{name} is not text, or is in an encoding that is not known.",
             next_step="Save it as UTF-8 text and add it again.",
@@ -96,7 +97,7 @@ def _csv(name: str, content: bytes) -> str:
     except csv.Error:  # one column only: there is no delimiter to find
         dialect = csv.excel
     try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), dialect=dialect))
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), dialect=dialect, restkey="more"))
     except csv.Error as error:
         raise _damaged(name) from error
     return "\n\n".join(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -16,6 +18,7 @@ from services.errors import AppError, ConfigurationError, EmbedderUnavailable, N
 from services.openai_client import (
     Patience,
     PatientClient,
+    UnusableAnswer,
     explain,
     is_transient,
     make_openai_client,
@@ -27,7 +30,7 @@ MAX_TOKENS_PER_REQUEST = 300_000
 MAX_TOKENS_PER_INPUT = 8_192
 # English has about 4 bytes a token. Counting 2 leaves room for scripts that need more tokens.
 BYTES_PER_TOKEN = 2
-PATIENCE = Patience(longest_s=60.0)  # somebody is waiting at the screen
+PATIENCE_AT_THE_SCREEN = Patience(longest_s=60.0)
 OPENAI_WIDTHS = {
     "text-embedding-3-small": 1_536,
     "text-embedding-3-large": 3_072,
@@ -81,8 +84,7 @@ class WordLlamaEmbedder:
         """Load the weights at the first use, once per process: they take 0.5 s."""
         with cls._loading:
             if cls._model is None:
-                import wordllama
-
+                wordllama = _import_quietly()
                 cls._model = wordllama.WordLlama.load(
                     dim=cls.width,
                     cache_dir=Path(wordllama.__file__).parent,
@@ -91,43 +93,68 @@ class WordLlamaEmbedder:
             return cls._model
 
 
+def _import_quietly() -> Any:
+    """Import wordllama without its `logging.basicConfig(level=INFO)`, a no-op beside a handler."""
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addHandler(handler)
+    try:
+        import wordllama
+    finally:
+        root.removeHandler(handler)
+    return wordllama
+
+
 class OpenAIEmbedder:
     """An embedding model of OpenAI, or of any server that speaks its API."""
 
-    def __init__(self, client: openai.OpenAI, model: str) -> None:
+    def __init__(
+        self, client: openai.OpenAI, model: str, patience: Patience = PATIENCE_AT_THE_SCREEN
+    ) -> None:
         self.name = model
-        self._patient = PatientClient(client, PATIENCE)
+        self._patient = PatientClient(client, patience)
 
     @cached_property
     def width(self) -> int:
         """Known for OpenAI's own models; another server's model is asked once."""
-        known = OPENAI_WIDTHS.get(self.name)
-        return known or self._request(["width"]).shape[1]
+        return OPENAI_WIDTHS.get(self.name) or self._request(["width"]).shape[1]
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         answers = [self._request(batch) for batch in batches_within_limits(texts)]
-        if not answers:
-            return np.zeros((0, self.width), dtype=np.float32)
         if any(answer.shape[1] != self.width for answer in answers):
             raise EmbedderUnavailable(
-                f"{self.name} answered with vectors of another width than {self.width}."
+                f"{self.name} answered with vectors of another width than {self.width}.",
+                next_step="Check that EMBEDDING_MODEL names the model that was used before.",
             )
-        return _normalised(np.concatenate(answers))
+        return _normalised(np.concatenate([np.zeros((0, self.width), np.float32), *answers]))
 
     def _request(self, texts: list[str]) -> np.ndarray:
-        try:
-            answer = self._patient.call(
-                lambda client: client.embeddings.create(
-                    model=self.name, input=texts, encoding_format="float"
-                )
+        def request(client: openai.OpenAI) -> np.ndarray:
+            answer = client.embeddings.with_raw_response.create(
+                model=self.name, input=texts, encoding_format="float"
             )
+            return _vectors_in(answer.http_response.content, len(texts))
+
+        try:
+            return self._patient.call(request)
         except openai.OpenAIError as error:
             raise _for_people(error, self._patient.client, self.name) from error
-        rows = sorted(answer.data, key=lambda row: row.index)
-        widths = {len(row.embedding) for row in rows}
-        if [row.index for row in rows] != list(range(len(texts))) or len(widths) != 1:
-            raise EmbedderUnavailable(f"{self.name} did not answer with one vector for each text.")
-        return np.array([row.embedding for row in rows], dtype=np.float32)
+
+
+def _vectors_in(body: bytes, count: int) -> np.ndarray:
+    """Return float32 (count, width) in the order of the texts; `index` has it, the list may not.
+
+    Raises:
+        UnusableAnswer: the library itself would hand on a proxy's page or half an answer.
+    """
+    try:
+        rows = sorted(json.loads(body)["data"], key=lambda row: row["index"])
+        vectors = np.array([row["embedding"] for row in rows], dtype=np.float32)
+        indices = [row["index"] for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableAnswer("not a list of vectors of one width") from error
+    if indices != list(range(count)) or vectors.ndim != 2:
+        raise UnusableAnswer("not one vector for each text")
+    return vectors
 
 
 def batches_within_limits(texts: Sequence[str]) -> Iterator[list[str]]:

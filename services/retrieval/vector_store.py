@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
+import struct
 import sys
 import threading
 import types
@@ -100,7 +102,8 @@ class LocalVectorStore:
             before = self._content()
             self._require_same_embedder(before)
             known = {document.id for document in before.documents}
-            new = [entry for entry in documents if entry.document.id not in known]
+            by_id = {entry.document.id: entry for entry in documents}
+            new = [entry for id_, entry in by_id.items() if id_ not in known]
             if new:
                 self._switch_to(before.with_added(new, self._embedder))
         return [entry.document for entry in new]
@@ -277,9 +280,14 @@ def _read_dataset(path: Path) -> Content:
         embeddings = dataset.embedding.numpy()
         embedder = (str(dataset.info["embedder"]), int(dataset.info["width"]))
     except (
+        ArithmeticError,
+        AttributeError,
+        EOFError,
+        LookupError,
         OSError,
-        KeyError,
+        TypeError,
         ValueError,
+        struct.error,
         exceptions.DatasetHandlerError,
         exceptions.DatasetCorruptError,
         exceptions.CorruptedMetaError,
@@ -308,7 +316,7 @@ def _to_disk(path: Path) -> None:
 
 
 def _store_folder(settings: Settings, user_id: str) -> Path:
-    if not user_id or Path(user_id).name != user_id:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", user_id):
         raise NotAllowed("This user id can not name a folder.")
     if "://" in (settings.deeplake_path or ""):
         raise ConfigurationError("DEEPLAKE_PATH must be a folder or begin with hub://.")

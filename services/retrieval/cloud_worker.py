@@ -1,0 +1,284 @@
+"""The process that speaks to DeepLake Cloud: `python -m services.retrieval.cloud_worker`.
+
+It is a process of its own because its client knows no bound in time: a lost connection is an
+endless loop inside `DeepLakeBackendClient.request`, and only a process can be stopped from outside
+whatever it is doing. `cloud_calls.CloudProcess` starts it, asks it one thing after another over
+its standard input and output (pickled), and kills it when an answer takes too long.
+
+Changes are atomic by deeplake's own version control: a change is committed when it is whole,
+readers read the last commit, and the next change discards what a killed one left half done.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import requests
+
+from services.retrieval.cloud_failures import CloudFailure, Failure
+from services.retrieval.content import EMPTY
+from services.retrieval.vector_store import import_deeplake
+
+deeplake: Any = import_deeplake()
+
+import deeplake.client.client as rest  # noqa: E402 - after the import without calls home
+from deeplake.constants import DEFAULT_VECTORSTORE_TENSORS  # noqa: E402
+from deeplake.core.vectorstore.deeplake_vectorstore import VectorStore  # noqa: E402
+from deeplake.core.vectorstore.vector_search.indra.query import parse_query  # noqa: E402
+from deeplake.util import exceptions  # noqa: E402
+
+_TENSORS = [str(tensor["name"]) for tensor in DEFAULT_VECTORSTORE_TENSORS]
+_MANAGED = {"tensor_db": True}
+_CONNECTION_TRIES = 3
+_FAILURES: dict[type[BaseException], Failure] = {
+    exceptions.AuthenticationException: Failure.TOKEN,
+    exceptions.InvalidTokenException: Failure.TOKEN,
+    exceptions.EmptyTokenException: Failure.TOKEN,
+    exceptions.AuthorizationException: Failure.FORBIDDEN,
+    exceptions.TokenPermissionError: Failure.FORBIDDEN,
+    exceptions.AgreementError: Failure.FORBIDDEN,
+    exceptions.ResourceNotFoundException: Failure.MISSING,
+    exceptions.DatasetHandlerError: Failure.MISSING,
+    exceptions.DeepMemoryAccessError: Failure.PLAN,
+    exceptions.OverLimitException: Failure.LIMITED,
+    exceptions.ServerException: Failure.SERVER,
+    exceptions.BadGatewayException: Failure.SERVER,
+    exceptions.GatewayTimeoutException: Failure.SERVER,
+    exceptions.UnexpectedStatusCodeException: Failure.SERVER,
+    exceptions.LockedException: Failure.LOCKED,
+    exceptions.ReadOnlyModeError: Failure.LOCKED,
+    exceptions.BadRequestException: Failure.REFUSED,
+    exceptions.UnprocessableEntityException: Failure.REFUSED,
+    requests.exceptions.JSONDecodeError: Failure.GARBLED,
+    requests.RequestException: Failure.NETWORK,
+}
+
+
+class Unreachable(BaseException):
+    """Not an Exception: the client swallows those and would say "not on this plan" instead."""
+
+
+class ConnectionWatch:
+    """The standard output of this process: ends the client's endless loop.
+
+    The client prints a line for each connection that failed and tries again at once. Printing to
+    this object waits a moment instead, and raises when it has happened too often in one call.
+    """
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def write(self, text: str) -> int:
+        if text.startswith("Connection error on"):
+            self.failures += 1
+            if self.failures >= _CONNECTION_TRIES:
+                raise Unreachable
+            time.sleep(0.2 * 2**self.failures)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+class Cloud:
+    """What can be asked for. Paths are `hub://organization/dataset`."""
+
+    def __init__(self, token: str, endpoint: str | None) -> None:
+        self._token = token
+        if endpoint:
+            rest.HUB_REST_ENDPOINT = endpoint
+
+    def check(self, path: str) -> list[str]:
+        """Return the organizations of the token, or fail."""
+        return list(self._client().organizations)
+
+    def read(self, path: str) -> dict[str, Any]:
+        """Return the last commit's rows, or only its version when it is empty."""
+        dataset = self._committed(path)
+        if dataset is None or not len(dataset):
+            return {"version": EMPTY}
+        return {
+            "version": dataset.commit_id,
+            "ids": [str(id_) for id_ in dataset.id.text()],
+            "texts": [str(text) for text in dataset.text.text()],
+            "metadata": dataset.metadata.dict(),
+            "embeddings": np.asarray(dataset.embedding.numpy(), dtype=np.float32),
+            "embedder": (str(dataset.info["embedder"]), int(dataset.info["width"])),
+        }
+
+    def version(self, path: str) -> str:
+        dataset = self._committed(path)
+        return EMPTY if dataset is None or not len(dataset) else dataset.commit_id
+
+    def replace(self, path: str, rows: dict[str, Any], embedder: tuple[str, int]) -> str:
+        """Make `rows` the whole content, as one commit; return its version."""
+        dataset = self._for_change(path)
+        known_figures = dict(dataset.embedding.info)
+        with dataset:
+            for name in _TENSORS:
+                dataset[name].clear()
+            self._extend(dataset, rows)
+            # Emptying a tensor drops its notes, and the service keeps its trained models there.
+            dataset.embedding.info.update(known_figures)
+            dataset.info.update(embedder=embedder[0], width=embedder[1])
+        return self._commit(dataset)
+
+    def append(self, path: str, rows: dict[str, Any], embedder: tuple[str, int]) -> str:
+        """Add `rows` that are not there yet, as one commit; return its version."""
+        dataset = self._for_change(path)
+        present = set(dataset.id.text()) if len(dataset) else set()
+        new = [row for row, id_ in enumerate(rows["id"]) if id_ not in present]
+        if not new:
+            return dataset.commit_id
+        with dataset:
+            self._extend(dataset, {name: [rows[name][row] for row in new] for name in _TENSORS})
+            dataset.info.update(embedder=embedder[0], width=embedder[1])
+        return self._commit(dataset)
+
+    def search(
+        self, path: str, embedding: np.ndarray, k: int, deep_memory: bool
+    ) -> dict[str, list[Any]]:
+        """Return id, text, metadata and score of the `k` best rows, found by the service."""
+        # The query that `VectorStore.search` sends. That one needs an open dataset, which ten calls
+        # make, which is stale after a change by others, and which it creates when it is missing.
+        metric = "deepmemory_distance" if deep_memory else "cos"
+        tensors = ["id", "text", "metadata"]
+        query = parse_query(metric, k, embedding, "embedding", "", tensors)
+        return self._client().remote_query(*_names(path), query)["data"]
+
+    def train(
+        self,
+        path: str,
+        questions: list[str],
+        relevance: list[list[tuple[str, int]]],
+        vectors: np.ndarray,
+    ) -> str:
+        """Overwrite `<path>_queries` with the questions, submit a training, return the job's id."""
+        self._require_plan(path)
+        store = VectorStore(path, token=self._token, runtime=_MANAGED, verbose=False)
+        vector_of = dict(zip(questions, vectors, strict=True))
+        if store.deep_memory.client is None:
+            raise CloudFailure(Failure.SERVER, "the plan could not be read")
+        return store.deep_memory.train(
+            queries=questions,
+            relevance=relevance,
+            embedding_function=lambda texts: [vector_of[text] for text in texts],
+        )
+
+    def jobs(self, path: str) -> list[dict[str, Any]]:
+        return self._client().list_jobs(path)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        # Not `check_status`: it prints a table on the way, and fails on a job whose table it can
+        # not draw (completed, without figures).
+        route = f"/api/deepmemory/v1/jobs/{job_id}/status"
+        return self._client().request("GET", route).json()
+
+    def cancel(self, job_id: str) -> None:
+        # Not `cancel_job`: it prints an error instead of raising it.
+        self._client().request("POST", f"/api/deepmemory/v1/jobs/{job_id}/cancel")
+
+    def _client(self) -> rest.DeepMemoryBackendClient:
+        return rest.DeepMemoryBackendClient(token=self._token)
+
+    def _require_plan(self, path: str) -> None:
+        # Not `deepmemory_is_available`: to it, an error is the same as "not on this plan".
+        route = f"/api/organizations/{_names(path)[0]}/features/deepmemory"
+        if not self._client().request("GET", route).json().get("available"):
+            raise CloudFailure(Failure.PLAN, "deep memory is not available")
+
+    def _exists(self, path: str) -> bool:
+        # `deeplake.exists` says False also where the token may not look. This call says why.
+        try:
+            self._client().get_dataset_credentials(*_names(path), mode="r")
+        except exceptions.ResourceNotFoundException:
+            return False
+        return bool(deeplake.exists(path, token=self._token))
+
+    def _committed(self, path: str) -> Any | None:
+        """The dataset at its last commit, which no writer changes; None when there is none."""
+        if not self._exists(path):
+            return None
+        dataset = deeplake.load(path, token=self._token, read_only=True, verbose=False)
+        if dataset.commit_id is None:
+            return None
+        if dataset.has_head_changes:
+            dataset.checkout(dataset.commit_id)
+        return dataset
+
+    def _for_change(self, path: str) -> Any:
+        """The dataset, made when it is missing, without what an interrupted change left in it."""
+        if self._exists(path):
+            dataset = deeplake.load(path, token=self._token, read_only=False, verbose=False)
+        else:
+            dataset = deeplake.empty(path, token=self._token, runtime=_MANAGED, verbose=False)
+        if dataset.read_only:
+            # The library does so in silence when another process holds its lock.
+            raise CloudFailure(Failure.LOCKED, "another process is writing")
+        if dataset.commit_id is not None and dataset.has_head_changes:
+            dataset.reset(force=True)
+        for tensor in DEFAULT_VECTORSTORE_TENSORS:
+            if tensor["name"] not in dataset.tensors:
+                dataset.create_tensor(**tensor)
+        if dataset.commit_id is None:
+            for name in _TENSORS:
+                dataset[name].clear()
+        return dataset
+
+    def _extend(self, dataset: Any, rows: dict[str, Sequence[Any]]) -> None:
+        # Tensor by tensor is 20 times as fast as `dataset.extend`, which goes row by row.
+        for name in _TENSORS:
+            dataset[name].extend(rows[name])
+
+    def _commit(self, dataset: Any) -> str:
+        version = dataset.commit("Changed by Deep Memory Studio")
+        dataset._unlock()  # or the next writer finds it locked until this object is collected
+        return str(version)
+
+
+def _names(path: str) -> tuple[str, str]:
+    """The organization and the dataset of `hub://organization/dataset`."""
+    organization, dataset = path.removeprefix("hub://").split("/")
+    return organization, dataset
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stdout = watch = ConnectionWatch()  # type: ignore[assignment]
+    questions = sys.stdin.buffer
+    cloud = Cloud(*pickle.load(questions))
+    while True:
+        try:
+            name, arguments = pickle.load(questions)
+        except EOFError:
+            return
+        watch.failures = 0
+        pickle.dump(_answer(getattr(cloud, name), arguments), answers)
+        answers.flush()
+
+
+def _answer(method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """What the method returns, or a CloudFailure in its place."""
+    try:
+        return method(*arguments)
+    except Unreachable:
+        return CloudFailure(Failure.NETWORK, "no connection")
+    except CloudFailure as failure:
+        return failure
+    except tuple(_FAILURES) as error:
+        kinds = [_FAILURES[kind] for kind in type(error).__mro__ if kind in _FAILURES]
+        return CloudFailure(kinds[0], type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - the edge of the process: the parent decides
+        # An answer of the service without the fields that the client needs, mostly.
+        return CloudFailure(Failure.GARBLED, f"{type(error).__name__}: {error}"[:300])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The embedders: WordLlama from its wheel, and OpenAI's API against a strict stand-in."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from services.config import Settings
+from services.errors import ConfigurationError, EmbedderUnavailable, NotAllowed
+from services.openai_client import Patience, make_openai_client
+from services.retrieval.embeddings import (
+    MAX_INPUTS_PER_REQUEST,
+    OpenAIEmbedder,
+    WordLlamaEmbedder,
+    batches_within_limits,
+    make_embedder,
+)
+from tests.fakes.openai_server import (
+    FakeOpenAI,
+    embedding_of,
+    failing,
+    insufficient_quota,
+    rate_limited,
+)
+from tests.fakes.wire import Fault, Reply, answer_by_half, hang_up, web_page
+
+QUICK = Patience(longest_s=5, attempts=3, first_wait_s=0.01)
+
+
+@pytest.fixture
+def fake():
+    with FakeOpenAI(widths={"text-embedding-3-small": 1536, "house-model": 12}) as server:
+        yield server
+
+
+def openai_embedder(fake: FakeOpenAI, model: str = "house-model", **changes) -> OpenAIEmbedder:
+    values = {"openai_api_key": fake.key, "openai_base_url": fake.base_url, **changes}
+    client = make_openai_client(Settings(_env_file=None, **values))
+    return OpenAIEmbedder(client, model, QUICK)
+
+
+def test_wordllama_rows_are_normalised_float32_and_near_for_like_texts():
+    vectors = WordLlamaEmbedder().embed(["a cat and a kitten", "kittens and cats", "tax law"])
+
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (3, 256)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+
+
+def test_wordllama_gives_zeros_for_a_text_without_words_and_no_rows_for_no_texts():
+    embedder = WordLlamaEmbedder()
+
+    assert not embedder.embed(["", "a text"])[0].any()
+    assert embedder.embed([]).shape == (0, 256)
+
+
+def test_wordllama_gives_each_thread_the_same_vectors():
+    texts = [f"passage number {number} about harbours" for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: WordLlamaEmbedder().embed(texts), range(8)))
+
+    assert all(np.array_equal(results[0], result) for result in results)
+
+
+def test_loading_wordllama_leaves_the_logging_of_the_app_alone():
+    script = (
+        "import logging\n"
+        "from services.retrieval.embeddings import WordLlamaEmbedder\n"
+        "WordLlamaEmbedder().embed(['x'])\n"
+        "print(logging.getLogger().handlers, logging.getLogger().level)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert run.stdout.strip() == f"[] {logging.WARNING}"
+
+
+def test_settings_choose_the_embedder(fake):
+    offline = make_embedder(Settings(_env_file=None))
+    online = make_embedder(
+        Settings(_env_file=None, openai_api_key=fake.key, openai_base_url=fake.base_url)
+    )
+
+    assert (offline.name, offline.width) == ("wordllama-256", 256)
+    assert (online.name, online.width) == ("text-embedding-3-small", 1536)
+
+
+def test_openai_rows_come_in_the_order_of_the_texts_whatever_the_order_of_the_answer(fake):
+    def backwards(request, answer):
+        reply = answer(request)
+        return replace(reply, body={**reply.body, "data": reply.body["data"][::-1]})
+
+    fake.fail(backwards)
+    texts = ["harbour rules", "berth charges", "pilot service"]
+    vectors = openai_embedder(fake).embed(texts)
+
+    expected = np.array([embedding_of(text, 12) for text in texts])
+    assert vectors == pytest.approx(expected, abs=1e-6)
+
+
+def test_width_of_an_unknown_model_is_learned_from_the_server_once(fake):
+    embedder = openai_embedder(fake)
+
+    assert [embedder.width, embedder.width] == [12, 12]
+    assert embedder.embed([]).shape == (0, 12)
+    assert len(fake.calls("/embeddings")) == 1
+
+
+def test_more_texts_than_a_request_may_have_go_in_several(fake):
+    texts = [f"text {number}" for number in range(MAX_INPUTS_PER_REQUEST + 1)]
+
+    assert openai_embedder(fake).embed(texts).shape == (len(texts), 12)
+    assert [len(call.request.json()["input"]) for call in fake.calls("/embeddings")] == [2048, 1, 1]
+
+
+def test_a_request_never_has_more_tokens_than_the_server_takes(fake):
+    texts = ["word " * 3_000 for _ in range(90)]  # 337,500 tokens as the fake counts
+
+    openai_embedder(fake).embed(texts)
+
+    assert {call.status for call in fake.calls("/embeddings")} == {200}
+    assert [len(batch) for batch in batches_within_limits(texts)] == [39, 39, 12]
+
+
+def test_a_text_longer_than_the_model_reads_is_refused_before_it_is_sent(fake):
+    with pytest.raises(NotAllowed, match="too long"):
+        openai_embedder(fake).embed(["fine", "x" * 16_385])
+    assert fake.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        (failing(401, "invalid_api_key"), ConfigurationError, "refused the key"),
+        (failing(403), ConfigurationError, "does not allow"),
+        (failing(404, "model_not_found"), ConfigurationError, "no model named house-model"),
+        (insufficient_quota, EmbedderUnavailable, "quota"),
+        (rate_limited(60), EmbedderUnavailable, "rate limit"),
+        (failing(500), EmbedderUnavailable, "status 500"),
+        (hang_up, EmbedderUnavailable, "could not be reached"),
+        (answer_by_half, EmbedderUnavailable, "not"),
+        (web_page, EmbedderUnavailable, "form"),
+        (lambda *_: Reply(200, {"data": []}), EmbedderUnavailable, "form"),
+        (lambda *_: Reply(200, {"data": [{"index": 0}]}), EmbedderUnavailable, "form"),
+    ],
+)
+def test_each_failure_has_words_of_its_own_and_names_no_key(fake, fault: Fault, error, words):
+    fake.fail(fault, times=3)
+
+    with pytest.raises(error, match=words) as caught:
+        openai_embedder(fake).embed(["a text"])
+    assert fake.key not in f"{caught.value} {caught.value.next_step}"
+
+
+def test_a_failure_that_passes_is_not_seen(fake):
+    fake.fail(failing(503), web_page)
+
+    assert openai_embedder(fake).embed(["a text"]).shape == (1, 12)
+
+
+def test_answers_of_another_width_are_refused(fake):
+    embedder = openai_embedder(fake)
+    assert embedder.width == 12
+    fake.widths["house-model"] = 13
+
+    with pytest.raises(EmbedderUnavailable, match="another width"):
+        embedder.embed(["a text"])

@@ -1,0 +1,97 @@
+"""Ranking in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.errors import NotAllowed
+from services.models import Chunk
+from services.retrieval.content import Snapshot
+from services.retrieval.embeddings import WordLlamaEmbedder
+from services.retrieval.search import best_rows, compare, rank
+
+TEXTS = (
+    "Ships pay harbour dues when they berth.",
+    "The pilot boards a vessel two miles from port.",
+    "Invoices are paid within thirty days.",
+    "The canteen serves soup on Fridays.",
+)
+
+
+class Towards:
+    """A query map that turns every query into one vector."""
+
+    def __init__(self, vector: np.ndarray) -> None:
+        self.vector = vector
+
+    def apply(self, queries: np.ndarray) -> np.ndarray:
+        return np.tile(self.vector, (len(queries), 1))
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    return WordLlamaEmbedder()
+
+
+@pytest.fixture(scope="module")
+def snapshot(embedder):
+    chunks = tuple(Chunk(f"c{n}", "d", "port.txt", n, text) for n, text in enumerate(TEXTS))
+    return Snapshot(chunks, embedder.embed(TEXTS), "v1")
+
+
+@given(
+    scores=st.lists(st.integers(-3, 3), min_size=0, max_size=40),
+    k=st.integers(1, 50),
+)
+def test_the_best_rows_are_those_of_a_full_sort_and_ties_keep_their_order(scores, k):
+    embeddings = np.array(scores, dtype=np.float32).reshape(-1, 1)
+
+    expected = sorted(range(len(scores)), key=lambda row: -scores[row])[:k]
+    assert best_rows(np.ones(1, dtype=np.float32), embeddings, k).tolist() == expected
+
+
+def test_a_hit_tells_its_chunk_its_score_and_its_rank(embedder, snapshot):
+    hits = rank(embedder.embed([TEXTS[1]])[0], snapshot, 2)
+
+    assert (hits[0].rank, hits[0].chunk_id) == (1, "c1")
+    assert hits[0].score == pytest.approx(1.0, abs=1e-5)
+    assert (hits[0].document, hits[0].text) == ("port.txt", TEXTS[1])
+    assert hits[0].score > hits[1].score
+
+
+def test_an_empty_store_has_no_hits(embedder):
+    nothing = Snapshot((), np.zeros((0, 256), dtype=np.float32), "empty")
+
+    assert compare("harbour", embedder, nothing, None).without == []
+
+
+def test_the_comparison_tells_how_far_each_hit_moved(embedder, snapshot):
+    towards_soup = Towards(snapshot.embeddings[3])
+    result = compare("dues for ships at berth", embedder, snapshot, towards_soup, k=4)
+
+    assert result.without[0].chunk_id == "c0"
+    assert result.with_[0].chunk_id == "c3"
+    before = {hit.chunk_id: hit.rank for hit in result.without}
+    after = {hit.chunk_id: hit.rank for hit in result.with_}
+    assert result.moved == {chunk_id: before[chunk_id] - after[chunk_id] for chunk_id in after}
+
+
+def test_a_hit_that_the_plain_list_lacks_is_new(embedder, snapshot):
+    towards_soup = Towards(snapshot.embeddings[3])
+
+    assert compare("dues for ships", embedder, snapshot, towards_soup, k=1).moved == {"c3": None}
+
+
+def test_without_a_map_there_is_no_list_with_deep_memory(embedder, snapshot):
+    result = compare("harbour", embedder, snapshot, None, k=3)
+
+    assert (len(result.without), result.with_, result.moved) == (3, [], {})
+
+
+@pytest.mark.parametrize("query", ["", "  \n"])
+def test_an_empty_search_is_refused_in_words(embedder, snapshot, query):
+    with pytest.raises(NotAllowed, match="empty"):
+        compare(query, embedder, snapshot, None)
