@@ -279,6 +279,8 @@ def _read_dataset(path: Path) -> Content:
         ids, texts, metadata = dataset.id.text(), dataset.text.text(), dataset.metadata.dict()
         embeddings = dataset.embedding.numpy()
         embedder = (str(dataset.info["embedder"]), int(dataset.info["width"]))
+        if not len(ids) == len(texts) == len(metadata) == len(embeddings):
+            raise ValueError("the tensors differ in length")
     except (
         ArithmeticError,
         AttributeError,
@@ -292,6 +294,8 @@ def _read_dataset(path: Path) -> Content:
         exceptions.DatasetCorruptError,
         exceptions.CorruptedMetaError,
         exceptions.CorruptedSampleError,
+        exceptions.GetChunkError,
+        exceptions.ReadSampleFromChunkError,
     ) as error:
         raise StoreUnavailable(
             "The knowledge base can not be read: its files are damaged or missing.",

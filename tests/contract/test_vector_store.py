@@ -232,13 +232,25 @@ def test_a_folder_that_can_not_be_written_is_said_in_words(tmp_path):
         a_store(tmp_path / "file" / "store").add([a_document("a.txt")])
 
 
-def test_damaged_files_are_said_in_words(tmp_path):
+@pytest.mark.parametrize("folder", ["", "text/chunks", "metadata/chunks", "embedding/chunks"])
+def test_missing_files_are_said_in_words(tmp_path, folder):
     a_store(tmp_path).add([a_document("a.txt")])
-    for file in a_store(tmp_path).dataset_path().rglob("*"):
+    for file in (a_store(tmp_path).dataset_path() / folder).iterdir():
         if file.is_file():
-            file.write_bytes(b"?")
+            file.unlink()
 
-    with pytest.raises(StoreUnavailable, match="damaged"):
+    with pytest.raises(StoreUnavailable, match="damaged or missing"):
+        a_store(tmp_path).snapshot()
+
+
+@pytest.mark.parametrize("folder", ["", "metadata/chunks", "embedding/chunks"])
+def test_files_cut_short_are_said_in_words(tmp_path, folder):
+    a_store(tmp_path).add([a_document("a.txt")])
+    for file in (a_store(tmp_path).dataset_path() / folder).iterdir():
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+    with pytest.raises(StoreUnavailable, match="damaged or missing"):
         a_store(tmp_path).snapshot()
 
 
