@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from services.local_supabase.stack import LocalSupabase
-from tests.embedded import new_data_dir, run_embedded
+from tests.embedded import run_embedded, temporary_data_dir
 
 
 @pytest.fixture(scope="session")
-def supabase_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
+def supabase_stack() -> Iterator[LocalSupabase]:
     """One embedded Supabase for the whole test session, with all migrations applied."""
-    with run_embedded(new_data_dir(tmp_path_factory.mktemp("supabase"))) as stack:
+    with temporary_data_dir() as data_dir, run_embedded(data_dir) as stack:
         yield stack

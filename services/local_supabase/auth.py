@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,29 +18,19 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
+from services.local_supabase.refusals import AuthRefused, Refusals
+
 ACCESS_TOKEN_LIFETIME_S = 3600
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 1024  # Characters; more would only make the hash slow.
 # Two tabs may refresh with one token at the same moment: the second is refused, and that is all.
 # Later, a used token is a stolen one, and its whole session ends.
 REUSE_TOLERANCE_S = 10
-REFUSALS_ALLOWED = 30
-REFUSALS_WINDOW_S = 300
 
 _ALGORITHM = "HS256"
 _AUDIENCE = "authenticated"
 # Not the address of the gateway, as GoTrue has it: its port may be another one tomorrow.
 _ISSUER = "deep-memory-studio/auth/v1"
-
-
-class AuthRefused(Exception):
-    """An answer in GoTrue's words: HTTP status, error code, message and what else it has."""
-
-    def __init__(self, status: int, code: str, message: str, **extra: Any) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.extra = extra
 
 
 @dataclass(frozen=True)
@@ -235,55 +223,6 @@ class Accounts:
             "refresh_token": refresh_token,
             "user": user,
         }
-
-
-class Refusals:
-    """Counts refused attempts per address and e-mail, and stops guessing.
-
-    Attempts that succeed do not count, so a busy account is never locked out by its owner.
-    """
-
-    def __init__(self) -> None:
-        self._times: dict[tuple[str, str], deque[float]] = {}
-        self._lock = threading.Lock()
-
-    def watching(self, address: str, email: str) -> _Attempt:
-        return _Attempt(self, (address, email))
-
-    def begin(self, key: tuple[str, str]) -> None:
-        """Count the attempt as refused until it turns out otherwise: many at once count, too."""
-        now = time.monotonic()
-        with self._lock:
-            self._forget_before(now - REFUSALS_WINDOW_S)
-            times = self._times.setdefault(key, deque())
-            if len(times) >= REFUSALS_ALLOWED:
-                raise AuthRefused(429, "over_request_rate_limit", "Request rate limit reached")
-            times.append(now)
-
-    def succeeded(self, key: tuple[str, str]) -> None:
-        with self._lock:
-            if self._times.get(key):
-                self._times[key].pop()
-
-    def _forget_before(self, moment: float) -> None:
-        for key, times in list(self._times.items()):
-            while times and times[0] < moment:
-                times.popleft()
-            if not times:
-                del self._times[key]
-
-
-class _Attempt:
-    def __init__(self, refusals: Refusals, key: tuple[str, str]) -> None:
-        self._refusals = refusals
-        self._key = key
-
-    def __enter__(self) -> None:
-        self._refusals.begin(self._key)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._refusals.succeeded(self._key)
 
 
 def _credentials(body: dict[str, Any]) -> tuple[str, str]:

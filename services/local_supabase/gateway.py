@@ -21,7 +21,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.local_supabase.auth import Accounts, AuthRefused
+from services.local_supabase.auth import Accounts
+from services.local_supabase.refusals import AuthRefused
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ import pytest
 from supabase import Client, create_client
 from supabase_auth.errors import AuthApiError, AuthWeakPasswordError
 
-from services.local_supabase.auth import REFUSALS_ALLOWED, Refusals
 from services.local_supabase.data_folder import load_or_create_secrets
 from services.local_supabase.migrations import connect
+from services.local_supabase.refusals import REFUSALS_ALLOWED, AuthRefused, Refusals
 from services.local_supabase.stack import LocalSupabase
 
 PASSWORD = "correct horse battery"
@@ -191,7 +191,14 @@ def test_signing_in_often_is_no_guessing():
     for _ in range(REFUSALS_ALLOWED + 1):
         with refusals.watching("127.0.0.1", "ann@example.com"):
             pass
-    assert refusals.watching("127.0.0.1", "ann@example.com").__enter__() is None
+    for _ in range(REFUSALS_ALLOWED):
+        with pytest.raises(ValueError), refusals.watching("127.0.0.1", "ann@example.com"):
+            raise ValueError("a refusal")
+    with (
+        pytest.raises(AuthRefused),
+        refusals.watching("127.0.0.1", "ann@example.com"),
+    ):
+        raise AssertionError("the limit did not hold")
 
 
 @pytest.mark.parametrize("path", ["/rest/v1/", "/auth/v1/health"])

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -23,7 +24,7 @@ from services.errors import ConfigurationError
 from services.local_supabase import data_folder
 from services.local_supabase.migrations import connect
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
-from tests.embedded import new_data_dir, run_embedded
+from tests.embedded import run_embedded, temporary_data_dir
 
 # An app that starts the stack, says where it is, and waits.
 APP = """
@@ -36,8 +37,9 @@ time.sleep(600)
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return new_data_dir(tmp_path)
+def data_dir() -> Iterator[Path]:
+    with temporary_data_dir() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -158,6 +160,18 @@ def test_two_apps_share_one_database_and_the_first_to_stop_leaves_it(data_dir):
     assert eventually(lambda: not running(data_dir)), running(data_dir)
 
 
+def test_two_apps_that_start_at_once_on_an_empty_folder_agree(data_dir):
+    with ThreadPoolExecutor(2) as apps:
+        stacks = list(apps.map(lambda _: start_local_supabase(data_dir), range(2)))
+    try:
+        assert stacks[0].secret_key == stacks[1].secret_key
+        assert all(answers(stack) for stack in stacks)
+    finally:
+        for stack in stacks:
+            stack.stop()
+    assert eventually(lambda: not running(data_dir)), running(data_dir)
+
+
 def test_busy_port_is_said_and_another_one_serves(data_dir):
     heard: list[str] = []
     with socket.socket() as busy:
@@ -202,6 +216,11 @@ def test_folder_on_a_read_only_file_system_is_told_with_the_setting():
         start_local_supabase(Path("/proc/deep-memory-studio"))
 
 
+def test_path_that_postgres_does_not_take_is_told_with_the_setting(tmp_path):
+    with pytest.raises(ConfigurationError, match="DATA_DIR"):
+        start_local_supabase(tmp_path / "my data")
+
+
 def test_damaged_secrets_are_told_and_not_replaced(data_dir):
     (data_dir / "secrets.json").write_text("{")
     with pytest.raises(ConfigurationError, match=r"secrets\.json is damaged"):
@@ -209,8 +228,6 @@ def test_damaged_secrets_are_told_and_not_replaced(data_dir):
     assert (data_dir / "secrets.json").read_text() == "{"
 
 
-def test_path_too_long_for_a_socket_simply_works(tmp_path):
-    deep = tmp_path / ("d" * 60) / ("e" * 60)
-    deep.mkdir(parents=True)
-    with run_embedded(new_data_dir(deep)) as stack:
+def test_path_too_long_for_a_socket_simply_works():
+    with temporary_data_dir("d" * 60, "e" * 60) as deep, run_embedded(deep) as stack:
         assert answers(stack)
