@@ -1,0 +1,236 @@
+"""Questions without a key and without a download: sentences of a chunk, turned round.
+
+Each sentence is asked about in the ways that its grammar allows ("The fee is due on 1 May." ->
+"When is the fee due?"), after the rules of overgenerating transformation (Heilman and Smith, 2010):
+the answer is taken out and the wh-phrase put in front. The questions chosen differ in kind and in
+the sentence they ask about, so that training sees short and long, and every part of the chunk.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.models import Chunk
+from services.pairs.clauses import (
+    BE,
+    Clause,
+    Word,
+    clause_of,
+    headings_and_sentences,
+    noun_phrases,
+    tagged,
+    words_between,
+)
+from services.pairs.question_writers import WrittenQuestions
+
+_FEWEST_WORDS, _MOST_WORDS = 4, 20
+_FEWEST_CHARACTERS = 40  # a chunk below this has nothing to ask about
+_MONTHS = (
+    "january february march april may june july august september october november december"
+).split()
+_TIME = re.compile(
+    rf"\b(?:1[5-9]|20)\d\d\b|\b(?:{'|'.join(_MONTHS)}|monday|tuesday|wednesday|thursday|friday|"
+    r"saturday|sunday)\b",
+    re.IGNORECASE,
+)
+_SPAN = re.compile(r"\b(?:second|minute|hour|day|week|month|quarter|year)s?\b", re.IGNORECASE)
+_REASON = re.compile(r",?\s*\b(?:because|so that|in order to|due to|owing to)\b", re.IGNORECASE)
+_STOPS_BEFORE = frozenset({"which", "who", "whose", "where", "when", "while", "although", "but"})
+_MONEY = re.compile(r"(?:about |approximately |around |up to |over )?[$£€]\s?\d")
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    kind: str
+    sentence: int
+    question: str
+
+
+class OfflineQuestionWriter:
+    """Writes questions by rule. The same chunk always gives the same questions."""
+
+    name = "Offline writer"
+
+    def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
+        """Write up to `count` different questions; fewer when the chunk says too little."""
+        headings, sentences = headings_and_sentences(chunk.text)
+        if sum(len(sentence) for sentence in sentences) < _FEWEST_CHARACTERS:
+            return WrittenQuestions((), problem="too little running text")
+        drafts = [
+            draft
+            for number, sentence in enumerate(sentences)
+            for draft in _drafts(number, sentence, headings[-1] if headings else None)
+        ]
+        questions = _chosen(drafts, count)
+        if len(questions) < count:
+            return WrittenQuestions(questions, problem="too few sentences to ask about")
+        return WrittenQuestions(questions)
+
+
+def _drafts(number: int, sentence: str, heading: str | None) -> Iterator[_Draft]:
+    words = tagged(sentence)
+    clause = clause_of(words, sentence)
+    if clause:
+        for kind, question in _clause_questions(clause):
+            if (finished := _finished(question)) is not None:
+                yield _Draft(kind, number, finished)
+    for kind, question in _topic_questions(noun_phrases(words, sentence), heading):
+        if (finished := _finished(question)) is not None:
+            yield _Draft(kind, number, finished)
+
+
+def _clause_questions(clause: Clause) -> Iterator[tuple[str, str]]:
+    """Every question that the clause answers, each with its kind."""
+    subject = _as_within(clause.subject, clause.text)
+    rest = _rest(clause)
+    head = f"{clause.auxiliary} {subject}"
+    yield from _reasons(head, rest)
+    yield from _times(head, clause)
+    yield from _amounts(head, clause)
+    if clause.has_main_verb_moved:
+        yield from _objects(head, clause)
+    elif rest:
+        noun = clause.subject[-1]
+        if noun.tag in ("NN", "NNS") and noun.text.islower():
+            yield "which", f"which {noun.text} {clause.auxiliary} {rest}"
+        if clause.auxiliary in BE and _starts_noun_phrase(clause.rest):
+            yield "what is", f"what {clause.auxiliary} {subject}"
+    if rest:
+        yield "whether", f"{head} {rest}"
+
+
+def _reasons(head: str, rest: str) -> Iterator[tuple[str, str]]:
+    reason = _REASON.search(rest)
+    if reason and len(rest[: reason.start()].split()) >= 2:
+        yield "why", f"why {head} {rest[: reason.start()]}"
+
+
+def _times(head: str, clause: Clause) -> Iterator[tuple[str, str]]:
+    """Take out the first phrase of time: "on 30 June" -> when, "within 5 days" -> how soon."""
+    for position, word in enumerate(clause.rest):
+        before = _cut(clause, clause.rest[:position])
+        if word.tag not in ("IN", "TO") or position == 0 or not before:
+            continue
+        phrase = words_between(clause.rest[position + 1 : position + 5], clause.text)
+        lower = word.text.lower()
+        if lower in ("on", "in", "by", "until", "before", "after", "since") and _TIME.search(
+            phrase
+        ):
+            yield "when", f"when {head} {before}"
+            return
+        if lower in ("within", "for") and _SPAN.search(phrase) and re.search(r"\d", phrase):
+            opening = "how soon" if lower == "within" else "for how long"
+            yield "when", f"{opening} {head} {before}"
+            return
+
+
+def _amounts(head: str, clause: Clause) -> Iterator[tuple[str, str]]:
+    """ "stores 30 readings" -> how many readings; "was $20 million" -> how much."""
+    rest = clause.rest
+    if clause.auxiliary in BE and _MONEY.match(words_between(rest, clause.text)):
+        yield "how many", f"how much {head}"
+    for position, word in enumerate(rest[:-1]):
+        following = rest[position + 1]
+        is_object = position >= 1 and rest[position - 1].is_verb
+        if is_object and word.tag == "CD" and following.tag == "NNS":
+            verb = words_between(rest[1:position], clause.text) if position > 1 else ""
+            after = _cut(clause, rest[position + 2 : position + 10])
+            first = rest[0].text if position else ""
+            yield "how many", f"how many {following.text} {head} {first} {verb} {after}"
+            return
+
+
+def _objects(head: str, clause: Clause) -> Iterator[tuple[str, str]]:
+    """Take out the object: "covers the cost of repair" -> what does ... cover."""
+    verb, *others = clause.rest
+    if not _starts_noun_phrase(tuple(others)):
+        return
+    end = next(
+        (i for i, word in enumerate(others) if word.tag in ("IN", "TO") and word.text != "of"),
+        None,
+    )
+    after = _cut(clause, tuple(others[end:])) if end is not None else ""
+    yield "what", f"what {head} {verb.text} {after}"
+
+
+def _topic_questions(phrases: list[str], heading: str | None) -> Iterator[tuple[str, str]]:
+    """Questions about what a sentence mentions, for sentences whose grammar is in doubt."""
+    if len(phrases) >= 2:
+        yield "relation", f"how {_be(phrases[0])} {phrases[0]} related to {phrases[1]}"
+    if phrases and heading:
+        yield "topic", f"what should I know about {phrases[0]} and {heading}"
+    for phrase in phrases[:2]:
+        yield "about", f"what is known about {phrase}"
+
+
+def _be(phrase: str) -> str:
+    return "are" if phrase.endswith("s") and not phrase.endswith(("ss", "is", "us")) else "is"
+
+
+def _rest(clause: Clause) -> str:
+    verb = clause.rest[0].text if clause.has_main_verb_moved else ""
+    return f"{verb} {_cut(clause, clause.rest[1 if verb else 0 :])}".strip()
+
+
+def _cut(clause: Clause, words: tuple[Word, ...]) -> str:
+    """The words up to the first comma or subordinate clause, and no more than a question holds."""
+    words = words[:14]
+    for position, word in enumerate(words):
+        if word.text == "," or word.text.lower() in _STOPS_BEFORE:
+            words = words[:position]
+            break
+    while words and words[-1].tag in ("IN", "TO", "DT", "CC", "JJ", "PRP$", "WDT", ",", "MD"):
+        words = words[:-1]
+    if clause.has_main_verb_moved and words and words[0] is clause.rest[0]:
+        return f"{words[0].text} {words_between(words[1:], clause.text)}".strip()
+    return words_between(words, clause.text)
+
+
+def _starts_noun_phrase(words: tuple[Word, ...]) -> bool:
+    return bool(words) and (words[0].tag in ("DT", "JJ", "PRP$") or words[0].is_noun)
+
+
+def _as_within(words: tuple[Word, ...], sentence: str) -> str:
+    """The words as they read inside a sentence: no capital where only the sentence asked for it."""
+    text = words_between(words, sentence)
+    is_name = words[0].tag == "NNP" or not text[1 : len(words[0].text)].islower()
+    if words[0].start or (is_name and len(words[0].text) > 1):
+        return text
+    return text[0].lower() + text[1:]
+
+
+def _finished(question: str) -> str | None:
+    """A capital and a question mark, or None for what nobody would ask."""
+    words = question.split()
+    if not _FEWEST_WORDS <= len(words) <= _MOST_WORDS or question.count("(") != question.count(")"):
+        return None
+    text = " ".join(words).strip(" ,;:.-–—")  # noqa: RUF001
+    return f"{text[0].upper()}{text[1:]}?"
+
+
+_BEST_FIRST = ("why", "how many", "when", "which", "what", "whether", "what is") + (
+    "relation",
+    "topic",
+    "about",
+)
+
+
+def _chosen(drafts: list[_Draft], count: int) -> tuple[str, ...]:
+    """Pick drafts one by one: a sentence and a kind that were used least come first."""
+    remaining, chosen = list(drafts), []
+    while remaining and len(chosen) < count:
+
+        def cost(draft: _Draft) -> tuple[float, int]:
+            same_sentence = sum(draft.sentence == other.sentence for other in chosen)
+            same_kind = sum(draft.kind == other.kind for other in chosen)
+            is_topic = draft.kind in ("relation", "topic", "about")
+            return same_sentence * 2 + same_kind + is_topic * 3, _BEST_FIRST.index(draft.kind)
+
+        best = min(remaining, key=cost)
+        chosen.append(best)
+        remaining = [
+            draft for draft in remaining if draft.question.lower() != best.question.lower()
+        ]
+    return tuple(draft.question for draft in chosen)
