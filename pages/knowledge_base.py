@@ -21,13 +21,18 @@ st.markdown("The documents that search looks through. Deep Memory learns from th
 
 
 def _ingestion() -> None:
-    """The import that runs, polled; then what became of each file, once."""
+    """The import that runs, polled; then what became of each file, until that was read."""
     ingestion = space.ingestion
     if ingestion is None:
         return
     if not ingestion.is_running:
         _tell(ingestion)
-        space.acknowledge_ingestion()
+        st.button(
+            "Got it",
+            key="ingestion_read",
+            icon=":material/done_all:",
+            on_click=space.acknowledge_ingestion,
+        )
         return
 
     @st.fragment(run_every="0.5s")
@@ -144,7 +149,7 @@ def _table(documents: list[Document]) -> None:
 
 
 _ingestion()
-is_busy = space.ingestion is not None
+is_busy = space.ingestion is not None and space.ingestion.is_running
 documents = knowledge.documents()
 if not documents and not is_busy:
     empty_state(

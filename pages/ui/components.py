@@ -13,6 +13,7 @@ from services.errors import AppError, DatabaseUnavailable
 from services.runs.states import RunStatus
 
 _FLASH = "_flash"
+_HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>])")
 
 BADGES: dict[RunStatus, tuple[str, str, str]] = {
@@ -92,7 +93,8 @@ def page_of(rows: int, rows_a_page: int, *, key: str) -> int:
     if pages == 1:
         st.session_state.pop(key, None)
         return 0
-    st.session_state[key] = min(st.session_state.get(key, 1), pages)
+    if st.session_state.get(key, 1) > pages:
+        st.session_state[key] = pages
     return st.pagination(pages, key=key) - 1
 
 
@@ -114,8 +116,11 @@ def small_screens() -> None:
 
 
 def plain(text: str) -> str:
-    """`text` on one line, for st.markdown to show as it stands: a document is data, not markup."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    """`text` on one line, for st.markdown to show as it stands: a document is data, not markup.
+
+    The marks of Markdown headings go, because without their line they only puzzle.
+    """
+    return _MARKUP.sub(r"\\\1", " ".join(_HEADING.sub("", text).split()))
 
 
 def duration_text(seconds: float) -> str:

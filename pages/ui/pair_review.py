@@ -20,6 +20,7 @@ def pair_review(space: Workspace, run: TrainingRun) -> None:
     )
     _problems(space, run)
     to_drop: set[str] = st.session_state.setdefault(_TO_DROP, set())
+    _actions(space, run, to_drop)
     search = st.text_input("Search in the questions", key="pair_search", placeholder="any words")
     total = space.deep_memory.pairs.count(run.id, search=search)
     page = page_of(total, _ROWS, key="pair_page")
@@ -30,7 +31,6 @@ def pair_review(space: Workspace, run: TrainingRun) -> None:
     for pair in pairs:
         chunk = texts.get(pair.chunk_id)
         _pair(space, pair, chunk.document if chunk else "", chunk.text if chunk else "")
-    _actions(space, run, to_drop)
     run_details(space, run)
 
 

@@ -25,7 +25,7 @@ from services.runs.states import RunStatus
 from services.studio import Workspace
 
 _ROWS = 20
-_WIDTHS = [3, 2, 2, 2, 2, 3]
+_WIDTHS = [3, 3, 2, 2, 2, 3]
 _HEADINGS = ("Started", "Status", "Duration", "Progress", "Pairs", "Recall@10")
 _REFRESHED = "refreshed_runs"
 

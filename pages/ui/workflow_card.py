@@ -70,7 +70,7 @@ def _steps(current: int) -> None:
 
 
 def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun | None) -> None:
-    if shown is not None:
+    if shown is not None and not shown.status.is_failed:
         st.divider()
     blocked_by = RunStatus(settings.blocking_run_status) if settings.has_blocking_run else None
     if settings.total_chunks == 0:
