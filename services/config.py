@@ -55,6 +55,8 @@ class Settings(BaseSettings):
 
     deeplake_path: str | None = None
     activeloop_token: SecretStr | None = None
+    # Another address of DeepLake Cloud: a private deployment, or a stand-in for tests.
+    activeloop_endpoint: str | None = None
     deep_memory_trainer: Literal["local", "cloud"] = "local"
 
     openai_api_key: SecretStr | None = None
@@ -87,7 +89,7 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().resolve()
 
-    @field_validator("supabase_url", "openai_base_url")
+    @field_validator("supabase_url", "openai_base_url", "activeloop_endpoint")
     @classmethod
     def _http(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):

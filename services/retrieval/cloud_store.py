@@ -148,10 +148,10 @@ class CloudVectorStore:
             "id": [chunk.id for chunk in content.chunks],
         }
         try:
-            # Both ways of changing may be repeated: one skips rows that are there, one replaces all.
+            # Both ways may be repeated: one skips rows that are there, the other replaces all.
             self.writer.call(how, self.path, rows, content.embedder, deadline_s=CHANGE_S)
         except CloudFailure as failure:
-            raise store_error(failure, "The knowledge base is as it was.") from failure
+            raise store_error(failure, "The change was made whole or not at all.") from failure
         finally:
             self._looked_at = -FRESH_S
         log.info("cloud_store_changed how=%s chunks=%d", how, len(content.chunks))

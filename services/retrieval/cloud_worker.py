@@ -171,14 +171,16 @@ class Cloud:
             embedding_function=lambda texts: [vector_of[text] for text in texts],
         )
 
-    def jobs(self, path: str) -> list[dict[str, Any]]:
-        return self._client().list_jobs(path)
+    def jobs(self, path: str) -> list[dict[str, str]]:
+        jobs = self._client().list_jobs(path)
+        return [{"id": str(job["id"]), "status": str(job["status"])} for job in jobs]
 
     def job(self, job_id: str) -> dict[str, Any]:
         # Not `check_status`: it prints a table on the way, and fails on a job whose table it can
         # not draw (completed, without figures).
         route = f"/api/deepmemory/v1/jobs/{job_id}/status"
-        return self._client().request("GET", route).json()
+        job = self._client().request("GET", route).json()
+        return {"status": str(job["status"]), "progress": job.get("progress")}
 
     def cancel(self, job_id: str) -> None:
         # Not `cancel_job`: it prints an error instead of raising it.
@@ -190,7 +192,7 @@ class Cloud:
     def _require_plan(self, path: str) -> None:
         # Not `deepmemory_is_available`: to it, an error is the same as "not on this plan".
         route = f"/api/organizations/{_names(path)[0]}/features/deepmemory"
-        if not self._client().request("GET", route).json().get("available"):
+        if not self._client().request("GET", route).json()["available"]:
             raise CloudFailure(Failure.PLAN, "deep memory is not available")
 
     def _exists(self, path: str) -> bool:

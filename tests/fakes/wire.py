@@ -124,6 +124,11 @@ class WireServer:
         with self._lock:
             self._scripted.extend(_Scripted(fault, times, matching) for fault in faults)
 
+    def forgive(self) -> None:
+        """Take back all faults that did not happen yet."""
+        with self._lock:
+            self._scripted.clear()
+
     def calls(self, path: str = "", text: str = "") -> list[Call]:
         """The logged calls with `path` in their path and `text` in their body."""
         with self._lock:
