@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from services.config import Settings
-from services.errors import ConfigurationError, EmbedderMismatch, StoreUnavailable
+from services.errors import ConfigurationError, EmbedderMismatch, NotAllowed, StoreUnavailable
 from services.models import Chunk, Document, SearchHit
 from services.retrieval.cloud_calls import CloudProcess
 from services.retrieval.cloud_failures import WORDS, CloudFailure, Failure
@@ -172,6 +173,8 @@ def open_cloud_store(
     settings: Settings, user_id: str, embedder_name: str, width: int
 ) -> CloudVectorStore:
     """The user's own dataset: the one in DEEPLAKE_PATH with the user's id behind its name."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", user_id):
+        raise NotAllowed("This user id can not name a dataset.")
     assert settings.deeplake_path and settings.activeloop_token  # `Settings` saw to both
     token = settings.activeloop_token.get_secret_value()
     path = f"{settings.deeplake_path.rstrip('/')}-{user_id}"

@@ -27,6 +27,7 @@ import filelock
 from services.config import Settings
 from services.errors import ConfigurationError, EmbedderMismatch, NotAllowed, StoreUnavailable
 from services.models import Chunk, Document
+from services.retrieval.cloud_store import open_cloud_store
 from services.retrieval.content import (
     EMPTY,
     Content,
@@ -75,12 +76,12 @@ def open_store(settings: Settings, user_id: str, embedder_name: str, width: int)
     `embedder_name` and `width` say which vectors will go in and be searched.
     """
     if settings.is_cloud:
-        raise StoreUnavailable("DeepLake Cloud is not supported yet.")
+        return open_cloud_store(settings, user_id, embedder_name, width)
     return _shared_local_store(_store_folder(settings, user_id), embedder_name, width)
 
 
 def models_folder(settings: Settings, user_id: str) -> Path:
-    """Return where the user's trained query maps are kept, beside the store."""
+    """Return where the user's trained query maps are kept, beside a store of this machine."""
     return _store_folder(settings, user_id) / "models"
 
 
@@ -322,9 +323,10 @@ def _to_disk(path: Path) -> None:
 def _store_folder(settings: Settings, user_id: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", user_id):
         raise NotAllowed("This user id can not name a folder.")
-    if "://" in (settings.deeplake_path or ""):
+    local_path = None if settings.is_cloud else settings.deeplake_path
+    if "://" in (local_path or ""):
         raise ConfigurationError("DEEPLAKE_PATH must be a folder or begin with hub://.")
-    root = Path(settings.deeplake_path or settings.data_dir / "stores").expanduser().resolve()
+    root = Path(local_path or settings.data_dir / "stores").expanduser().resolve()
     return root / user_id
 
 

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from services.errors import ConfigurationError, EmbedderMismatch, StoreUnavailable
+from services.config import Settings
+from services.errors import ConfigurationError, EmbedderMismatch, NotAllowed, StoreUnavailable
 from services.models import Chunk, Document
 from services.retrieval.cloud_calls import CloudPatience, CloudProcess
 from services.retrieval.cloud_failures import CloudFailure, Failure
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.content import EmbeddedDocument
-from services.retrieval.vector_store import import_deeplake
+from services.retrieval.vector_store import import_deeplake, open_store
 from tests.fakes.activeloop_server import FakeActiveloop, failing, wrong_json
 from tests.fakes.wire import answer_by_half, hang_up, slow, web_page
 
@@ -189,6 +190,23 @@ def test_a_fault_that_passes_is_not_seen(open_again, fake, fault):
 def test_an_organization_of_others_is_refused_rather_than_shown_as_empty(open_again):
     with pytest.raises(StoreUnavailable, match="no right"):
         open_again("hub://others/kb").documents()
+
+
+def test_the_settings_lead_each_user_to_a_dataset_of_their_own(fake):
+    settings = Settings(
+        _env_file=None,
+        deeplake_path="hub://acme/kb",
+        activeloop_token=fake.token,
+        activeloop_endpoint=fake.url,
+    )
+    ours, theirs = (open_store(settings, user, "words", WIDTH) for user in ("ann", "bob"))
+    ours.add([embedded("a")])
+    assert (ours.count(), theirs.count()) == (3, 0)
+    assert open_store(settings, "ann", "words", WIDTH) is ours
+    with pytest.raises(NotAllowed):
+        open_store(settings, "../ann", "words", WIDTH)
+    ours.reader.close()
+    ours.writer.close()
 
 
 def test_a_network_that_is_down_is_named_soon_and_nothing_is_printed(fake, capfd):
