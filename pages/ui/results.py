@@ -91,19 +91,18 @@ def _figures(figures: dict[str, Any]) -> None:
         )
         .properties(height=280)
     )
-    table.dataframe(
+    table.table(
         pd.DataFrame(
             {
-                "Measure": list(_NAMES.values()),
                 "Without": [percent(figures["before"][key]) for key in _NAMES],
                 "With": [percent(figures["after"][key]) for key in _NAMES],
                 "Change": [
                     f"{100 * (figures['after'][key] - figures['before'][key]):+.1f}"
                     for key in _NAMES
                 ],
-            }
-        ),
-        hide_index=True,
+            },
+            index=pd.Index(list(_NAMES.values()), name="Measure"),
+        )
     )
 
 

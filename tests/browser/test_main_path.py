@@ -1,0 +1,82 @@
+"""The main job as a first visitor does it, on the embedded default, in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.embedded import temporary_data_dir
+from tests.running_app import RunningApp, run_app
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[RunningApp]:
+    with temporary_data_dir() as data_dir, run_app(data_dir) as running:
+        yield running
+
+
+def test_a_first_visitor_makes_search_better(app: RunningApp, page: Page) -> None:
+    page.goto(app.url)
+    page.get_by_role("button", name="Continue as demo analyst").click()
+    expect(page.get_by_text("The knowledge base is empty.")).to_be_visible()
+
+    page.get_by_role("link", name="Go to the knowledge base").click()
+    page.get_by_role("button", name="Load the sample knowledge base").click()
+    expect(page.get_by_text(re.compile(r"Added \d+ documents"))).to_be_visible()
+
+    page.get_by_role("link", name="Next: train Deep Memory on them").click()
+    expect(page.get_by_text(re.compile("Writes about"))).to_be_visible()
+    page.get_by_role("button", name="Generate Training Data").click()
+
+    expect(page.get_by_role("button", name="Start Training")).to_be_visible(timeout=90_000)
+    before = _pair_count(page)
+    _edit_first_question(page, "Who may withdraw cash with the company card?")
+    _drop_second_pair(page)
+    expect(page.get_by_text("Dropped 1 pairs.")).to_be_visible()
+    expect(page.get_by_text(f"{before - 1} pairs from")).to_be_visible()
+    page.reload()  # F5 keeps the person signed in, and the edit
+    expect(page.get_by_label("Question", exact=True).first).to_have_value(
+        "Who may withdraw cash with the company card?"
+    )
+
+    page.get_by_role("button", name="Start Training").click()
+    expect(page.get_by_text(re.compile("Recall@10 on held-out questions"))).to_be_visible(
+        timeout=90_000
+    )
+    page.get_by_role("tab", name="Hand-written questions of the sample").click()
+    without, with_ = _recall_at_10(page)
+    assert with_ > without
+
+    page.get_by_role("button", name="Switch Deep Memory on").click()
+    expect(page.get_by_text("Search uses Deep Memory now.")).to_be_visible()
+    page.get_by_role("link", name="Search", exact=True).click()
+    page.get_by_label("Question", exact=True).fill("how long do sensors keep data")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(re.compile(r"\d+ up")).first).to_be_visible()
+
+
+def _pair_count(page: Page) -> int:
+    text = page.get_by_text(re.compile(r"pairs from .* chunks are ready")).inner_text()
+    return int(text.split()[0].replace(",", ""))
+
+
+def _edit_first_question(page: Page, question: str) -> None:
+    field = page.get_by_label("Question", exact=True).first
+    field.fill(question)
+    field.press("Control+Enter")
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+
+
+def _drop_second_pair(page: Page) -> None:
+    page.get_by_text("Keep", exact=True).nth(1).click()
+    page.get_by_role("button", name="Drop 1 marked pairs").click()
+
+
+def _recall_at_10(page: Page) -> tuple[float, float]:
+    """(without, with) as the table of the open tab shows them, in percent."""
+    row = page.get_by_role("tabpanel").filter(visible=True).get_by_role("row", name="Recall@10")
+    without, with_, _change = row.get_by_role("cell").all_inner_texts()[-3:]
+    return float(without.rstrip("%")), float(with_.rstrip("%"))
