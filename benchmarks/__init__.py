@@ -1,1 +1,1 @@
-"""Commands that measure. Each prints one JSON object last."""
+"""Commands that measure, each printing one JSON object last."""

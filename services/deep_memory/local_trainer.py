@@ -1,11 +1,11 @@
 """Deep Memory on this machine: a linear map of the query embedding, fitted to the pairs in numpy.
 
-The chunk vectors stay as they are, so nothing is embedded again. The map starts at the identity and
-learns to give the chunks that answer a question a larger inner product than the others: the
-cross-entropy of the softmax over chunk similarities (InfoNCE, van den Oord et al., 2018), with the
-probability shared among all chunks that answer the question. The mapped query is not normalised
-in the loss, which leaves each query a temperature of its own. Chunks that nearly repeat a
-relevant one are never used as negatives.
+The chunk vectors stay as they are, so nothing is embedded again. The map starts where directions
+that all chunks share count less (see `_start`), and learns to give the chunks that answer a
+question a larger inner product than the others: the cross-entropy of the softmax over chunk
+similarities (InfoNCE, van den Oord et al., 2018), with the probability shared among all chunks
+that answer the question. The mapped query is not normalised in the loss, which leaves each query a
+temperature of its own. Chunks that nearly repeat a relevant one are never used as negatives.
 
 Three maps are fitted, each stopped early on another third of the pairs, and averaged: the scores
 are linear in the map, so the average is the ensemble at the price of one (bagging, Breiman, 1996).
@@ -47,11 +47,11 @@ class TrainerSettings:
 
     temperature: float = 0.05
     learning_rate: float = 0.0005
-    pull_to_identity: float = 0.1  # weight of the squared distance between the map and identity
+    pull_to_start: float = 0.1  # weight of half the squared distance between the map and its start
     folds: int = 3
     epochs: int = 60  # at most, per fold
-    patience: int = 8  # epochs without a better validation result
-    batch_size: int = 1024
+    patience: int = 6  # epochs without a better validation result
+    batch_size: int = 512
     batches_per_epoch: int = 8  # at most, so that an epoch over many pairs is still short
     candidates: int = 8192  # chunks that a batch is contrasted with
     validation_questions: int = 1000
@@ -158,11 +158,13 @@ def train_query_map(
     _check(queries, chunks, relevant)
     fold_of = _folds(relevant, settings.folds, seed)
     last = settings.folds * settings.epochs
+    start = _start(chunks)
     total = np.zeros((queries.shape[1],) * 2, np.float64)
     for fold in range(settings.folds):
         rng = np.random.default_rng([seed, fold])
         validation = rng.permutation(np.flatnonzero(fold_of == fold))
-        job = _Fit(queries, chunks, relevant, np.flatnonzero(fold_of != fold), settings, rng)
+        train = np.flatnonzero(fold_of != fold)
+        job = _Fit(queries, chunks, relevant, train, start, settings, rng)
 
         def report(epoch: int, recall: float, fold: int = fold) -> None:
             if on_progress:
@@ -183,14 +185,15 @@ class _Fit:
         chunks: np.ndarray,
         relevant: Sequence[Collection[int]],
         train: np.ndarray,
+        start: np.ndarray,
         settings: TrainerSettings,
         rng: np.random.Generator,
     ) -> None:
         self.queries, self.chunks, self.train = queries, chunks, train
         self.relevant = [np.unique(np.fromiter(found, np.int64)) for found in relevant]
         self.settings, self.rng = settings, rng
-        self.identity = np.eye(queries.shape[1], dtype=np.float32)
-        self.matrix = self.identity.copy()
+        self.start = start
+        self.matrix = start
         self.mean = np.zeros_like(self.matrix)
         self.square = np.zeros_like(self.matrix)
         self.steps = 0
@@ -202,15 +205,15 @@ class _Fit:
         should_stop: StopCheck | None,
     ) -> np.ndarray:
         """Train until the validation questions no longer gain; return the best map seen."""
-        best, best_epoch = self.matrix, 0
-        best_quality, best_recall = self._validate(validation)
+        best, best_epoch = np.eye(len(self.matrix), dtype=np.float32), 0
+        best_quality, best_recall = self._validate(validation, best)
         batches = self._batches()
         for epoch in range(1, self.settings.epochs + 1):
             for _ in range(self._batches_per_epoch):
                 if should_stop and should_stop():
                     raise TrainingStopped
                 self._step(next(batches))
-            quality, recall = self._validate(validation)
+            quality, recall = self._validate(validation, self.matrix)
             if quality > best_quality:
                 best, best_epoch, best_quality = self.matrix, epoch, quality
                 best_recall = recall
@@ -231,10 +234,10 @@ class _Fit:
             order = self.rng.permutation(self.train)
             yield from (order[start : start + size] for start in range(0, len(order), size))
 
-    def _validate(self, questions: np.ndarray) -> tuple[float, float]:
+    def _validate(self, questions: np.ndarray, matrix: np.ndarray) -> tuple[float, float]:
         """A figure to choose by, less noisy than any one of its parts, and recall@10."""
         metrics = evaluate_embeddings(
-            self.queries[questions] @ self.matrix,
+            self.queries[questions] @ matrix,
             self.chunks,
             [self.relevant[question] for question in questions],
         ).as_metrics()
@@ -243,7 +246,7 @@ class _Fit:
     def _step(self, batch: np.ndarray) -> None:
         queries = self.queries[batch]
         gradient = queries.T @ self._pull_on_queries(queries, batch) / len(batch)
-        gradient += self.settings.pull_to_identity * (self.matrix - self.identity)
+        gradient += self.settings.pull_to_start * (self.matrix - self.start)
         self.steps += 1
         self.mean = 0.9 * self.mean + 0.1 * gradient
         self.square = 0.999 * self.square + 0.001 * gradient**2
@@ -291,6 +294,21 @@ def _check(queries: np.ndarray, chunks: np.ndarray, relevant: Sequence[Collectio
         raise TrainingError("The pairs do not fit the chunks. Nothing was trained.")
     if not (np.isfinite(queries).all() and np.isfinite(chunks).all()):
         raise TrainingError("Some embeddings are not numbers. Nothing was trained.")
+
+
+def _start(chunks: np.ndarray) -> np.ndarray:
+    """Half of a whitening of the chunks, pulled to the identity: (C + r I)^-1/2.
+
+    C is the second moment of the chunk vectors over its mean eigenvalue. Frequent directions carry
+    little information, as frequent words do (Su et al., Whitening Sentence Representations, 2021).
+    With few chunks C is mostly chance, so r grows with width / count.
+    """
+    width = chunks.shape[1]
+    moment = chunks.T @ chunks / len(chunks)
+    values, vectors = np.linalg.eigh(moment * (width / np.trace(moment)))
+    ridge = 0.5 + 4 * width / len(chunks)
+    weights = 1 / np.sqrt(np.maximum(values, 0) + ridge)
+    return ((vectors * (weights / weights.mean())) @ vectors.T).astype(np.float32)
 
 
 def _folds(relevant: Sequence[Collection[int]], folds: int, seed: int) -> np.ndarray:

@@ -27,12 +27,9 @@ from services.pairs.question_writers import WrittenQuestions
 
 _FEWEST_WORDS, _MOST_WORDS = 4, 20
 _FEWEST_CHARACTERS = 40  # a chunk below this has nothing to ask about
-_MONTHS = (
-    "january february march april may june july august september october november december"
-).split()
 _TIME = re.compile(
-    rf"\b(?:1[5-9]|20)\d\d\b|\b(?:{'|'.join(_MONTHS)}|monday|tuesday|wednesday|thursday|friday|"
-    r"saturday|sunday)\b",
+    r"\b(?:1[5-9]|20)\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|"
+    r"october|november|december|monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b",
     re.IGNORECASE,
 )
 _SPAN = re.compile(r"\b(?:second|minute|hour|day|week|month|quarter|year)s?\b", re.IGNORECASE)
@@ -67,6 +64,9 @@ class OfflineQuestionWriter:
         if len(questions) < count:
             return WrittenQuestions(questions, problem="too few sentences to ask about")
         return WrittenQuestions(questions)
+
+    def stop(self) -> None:
+        """Nothing waits here."""
 
 
 def _drafts(number: int, sentence: str, heading: str | None) -> Iterator[_Draft]:
@@ -210,11 +210,8 @@ def _finished(question: str) -> str | None:
     return f"{text[0].upper()}{text[1:]}?"
 
 
-_BEST_FIRST = ("why", "how many", "when", "which", "what", "whether", "what is") + (
-    "relation",
-    "topic",
-    "about",
-)
+_TOPICS = ("relation", "topic", "about")
+_BEST_FIRST = ("why", "how many", "when", "which", "what", "whether", "what is", *_TOPICS)
 
 
 def _chosen(drafts: list[_Draft], count: int) -> tuple[str, ...]:
@@ -225,7 +222,7 @@ def _chosen(drafts: list[_Draft], count: int) -> tuple[str, ...]:
         def cost(draft: _Draft) -> tuple[float, int]:
             same_sentence = sum(draft.sentence == other.sentence for other in chosen)
             same_kind = sum(draft.kind == other.kind for other in chosen)
-            is_topic = draft.kind in ("relation", "topic", "about")
+            is_topic = draft.kind in _TOPICS
             return same_sentence * 2 + same_kind + is_topic * 3, _BEST_FIRST.index(draft.kind)
 
         best = min(remaining, key=cost)
