@@ -1,0 +1,297 @@
+"""Every status's row, one open at a time, with what can be done about it; the blocked button."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+import psycopg.sql
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from psycopg.types.json import Jsonb
+
+from services.local_supabase.stack import LocalSupabase
+from services.runs.states import RunStatus
+from services.runs.store import why_blocked
+from tests.embedded import temporary_data_dir
+from tests.running_app import RunningApp, run_app
+
+METRICS = {
+    "before": {"recall@1": 0.3, "recall@3": 0.5, "recall@5": 0.6, "recall@10": 0.7, "mrr@10": 0.4,
+               "ndcg@10": 0.5},
+    "after": {"recall@1": 0.4, "recall@3": 0.6, "recall@5": 0.7, "recall@10": 0.8, "mrr@10": 0.5,
+              "ndcg@10": 0.6},
+    "held_out_questions": 20, "trained_questions": 80, "trained_chunks": 30, "train_seconds": 1.0,
+    "is_worse": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def app(supabase_stack: LocalSupabase) -> Iterator[RunningApp]:
+    """The app on a Supabase that it did not bring up itself, as with a hosted one."""
+    with (
+        temporary_data_dir() as data_dir,
+        run_app(
+            data_dir,
+            SUPABASE_URL=supabase_stack.url,
+            SUPABASE_PUBLISHABLE_KEY=_text(supabase_stack.publishable_key),
+            SUPABASE_SECRET_KEY=_text(supabase_stack.secret_key),
+        ) as running,
+    ):
+        yield running
+
+
+@dataclass(frozen=True)
+class Analyst:
+    """A signed-in person with a browser, whose runs the test puts into the database."""
+
+    user_id: str
+    page: Page
+    dsn: str
+
+    def has_run(self, status: RunStatus, *, pairs: int = 2, **columns: object) -> str:
+        run_id = str(uuid.uuid4())
+        values = {
+            "id": run_id,
+            "user_id": self.user_id,
+            "status": status.value,
+            "total_chunks": 80,
+            "processed_chunks": 50,
+            "lease_expires_at": "infinity" if status.is_active else None,
+            **columns,
+        }
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            if columns.get("set_aside"):  # as only migration 009 makes them, past its own triggers
+                connection.execute("set session_replication_role = replica")
+            connection.execute(
+                psycopg.sql.SQL("insert into deep_memory_training_runs ({}) values ({})").format(
+                    psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, values)),
+                    psycopg.sql.SQL(", ").join(psycopg.sql.Placeholder() * len(values)),
+                ),
+                list(values.values()),
+            )
+            for number in range(pairs):
+                connection.execute(
+                    "insert into deep_memory_training_pairs "
+                    "(training_run_id, question_text, chunk_id, chunk_preview) "
+                    "values (%s, %s, %s, 'a chunk')",
+                    (run_id, f"Question {number}?", f"chunk-{number}"),
+                )
+        return run_id
+
+    def set(self, run_id: str, column: str, value: object) -> None:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(
+                psycopg.sql.SQL(
+                    "update deep_memory_training_runs set {} = %s where id = %s"
+                ).format(psycopg.sql.Identifier(column)),
+                (value, run_id),
+            )
+
+    def opens(self, app: RunningApp) -> None:
+        self.page.goto(app.url)
+        expect(self.page.get_by_text("Training history")).to_be_visible()
+
+    def clicks_row(self, run_id: str) -> None:
+        self.toggle(run_id).click()
+
+    def toggle(self, run_id: str) -> Locator:
+        return self.row(run_id).locator(f".st-key-toggle_{run_id} button").first
+
+    def row(self, run_id: str) -> Locator:
+        return self.page.locator(f".st-key-run_{run_id}")
+
+
+@pytest.fixture
+def analyst(app: RunningApp, page: Page, supabase_stack: LocalSupabase) -> Analyst:
+    """Someone who just signed up."""
+    email = _sign_up(page, app.url)
+    expect(page.get_by_text("No runs yet")).to_be_visible()
+    with psycopg.connect(supabase_stack.dsn) as connection:
+        row = connection.execute("select id from auth.users where email = %s", (email,)).fetchone()
+    assert row is not None
+    return Analyst(str(row[0]), page, supabase_stack.dsn)
+
+
+def test_one_row_is_open_at_a_time(app: RunningApp, analyst: Analyst) -> None:
+    newer = analyst.has_run(RunStatus.TRAINING_FAILED)
+    older = analyst.has_run(RunStatus.GENERATING_FAILED, pairs=0, set_aside=True)
+    analyst.opens(app)
+
+    analyst.clicks_row(newer)
+    expect(analyst.row(newer).get_by_role("button", name="Proceed")).to_be_visible()
+    analyst.clicks_row(older)
+    expect(analyst.row(older).get_by_role("button", name="Proceed")).to_be_visible()
+    expect(analyst.row(newer).get_by_role("button", name="Proceed")).to_have_count(0)
+    analyst.clicks_row(older)
+    expect(analyst.row(older).get_by_role("button", name="Proceed")).to_have_count(0)
+
+
+@pytest.mark.parametrize("status", [RunStatus.GENERATING, RunStatus.TRAINING])
+def test_an_active_row_refreshes_itself_alone_and_offers_stop(
+    app: RunningApp, analyst: Analyst, status: RunStatus
+) -> None:
+    run_id = analyst.has_run(status)
+    analyst.opens(app)
+    row = analyst.row(run_id)
+    analyst.clicks_row(run_id)
+    expect(row.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    expect(row.get_by_role("button", name="Proceed")).to_have_count(0)
+
+    analyst.set(run_id, "pair_count", 77)
+    row.get_by_role("button", name="Refresh").click()
+    expect(row.get_by_text("77 pairs")).to_be_visible()
+
+    row.get_by_role("button", name="Stop", exact=True).click()
+    expect(row.get_by_role("alert")).to_contain_text(re.compile("Stopped by .*@example.com"))
+
+
+@pytest.mark.parametrize(
+    ("status", "progress"),
+    [
+        (RunStatus.GENERATING, "50/80"),
+        (RunStatus.GENERATING_FAILED, "50/80"),
+        (RunStatus.TRAINING_FAILED, "50/80"),
+        (RunStatus.TRAINING, "In progress"),
+        (RunStatus.GENERATED, "—"),
+    ],
+)
+def test_progress_reads_as_its_status_says_and_the_button_names_the_reason(
+    app: RunningApp, analyst: Analyst, status: RunStatus, progress: str
+) -> None:
+    run_id = analyst.has_run(status)
+    analyst.opens(app)
+
+    expect(analyst.row(run_id).get_by_text(progress, exact=True).first).to_be_visible()
+    expect(analyst.page.get_by_role("button", name="Generate Training Data")).to_be_disabled()
+    expect(analyst.page.get_by_text(why_blocked(status))).to_be_visible()
+
+
+def test_the_blocked_button_leads_to_the_row(app: RunningApp, analyst: Analyst) -> None:
+    run_id = analyst.has_run(RunStatus.TRAINING_FAILED, error_message="The disk is full.")
+    analyst.opens(app)
+
+    analyst.page.get_by_role("button", name="Show the run").click()
+
+    expect(analyst.row(run_id).get_by_text("The disk is full.")).to_be_visible()
+    expect(analyst.row(run_id).get_by_text("2 pairs").last).to_be_visible()
+
+
+def test_remove_asks_first_and_says_how_many_pairs_went(app: RunningApp, analyst: Analyst) -> None:
+    run_id = analyst.has_run(RunStatus.GENERATING_FAILED, pairs=3)
+    analyst.opens(app)
+    analyst.clicks_row(run_id)
+    analyst.row(run_id).get_by_role("button", name="Remove").click()
+
+    dialog = analyst.page.get_by_role("dialog")
+    expect(dialog.get_by_text("3 pairs")).to_be_visible()
+    dialog.get_by_role("button", name="Remove", exact=True).click()
+
+    expect(analyst.page.get_by_text("Training run and 3 associated pairs deleted")).to_be_visible()
+    expect(analyst.row(run_id)).to_have_count(0)
+
+
+def test_a_completed_row_shows_its_results_and_does_not_expand(
+    app: RunningApp, analyst: Analyst
+) -> None:
+    run_id = analyst.has_run(RunStatus.COMPLETED, metrics=Jsonb(METRICS), completed_at="now")
+    analyst.opens(app)
+    expect(analyst.row(run_id).get_by_text("70.0% → 80.0%")).to_be_visible()
+
+    analyst.clicks_row(run_id)
+
+    expect(analyst.page.get_by_text(re.compile("went from 70.0% to 80.0%"))).to_be_visible()
+    expect(analyst.row(run_id).get_by_role("button", name="Remove")).to_have_count(0)
+
+
+def test_proceed_closes_the_row_and_the_workflow_shows_what_follows(
+    app: RunningApp, analyst: Analyst
+) -> None:
+    page = analyst.page
+    page.goto(f"{app.url}/knowledge_base")
+    page.get_by_role("button", name="Load the sample knowledge base").click()
+    expect(page.get_by_text(re.compile(r"Added \d+ documents"))).to_be_visible()
+    run_id = analyst.has_run(RunStatus.GENERATING_FAILED, pairs=0)
+    analyst.opens(app)
+    analyst.clicks_row(run_id)
+
+    analyst.row(run_id).get_by_role("button", name="Proceed").click()
+
+    expect(page.get_by_text(re.compile(r"Resuming generation from chunk 0/\d+"))).to_be_visible()
+    expect(analyst.row(run_id).get_by_role("button", name="Proceed")).to_have_count(0)
+    expect(page.get_by_role("button", name="Start Training")).to_be_visible(timeout=60_000)
+
+
+def test_rows_are_filtered_by_status_and_told_when_none_matches(
+    app: RunningApp, analyst: Analyst
+) -> None:
+    run_id = analyst.has_run(RunStatus.GENERATING_FAILED)
+    analyst.opens(app)
+
+    _filter(analyst.page, "Completed")
+    expect(analyst.page.get_by_text("No run has this status.")).to_be_visible()
+    _filter(analyst.page, "Generating failed")
+    expect(analyst.row(run_id)).to_be_visible()
+
+
+def test_a_row_is_reached_and_opened_by_keyboard(app: RunningApp, analyst: Analyst) -> None:
+    run_id = analyst.has_run(RunStatus.TRAINING_FAILED)
+    analyst.opens(app)
+
+    analyst.toggle(run_id).focus()
+    analyst.page.keyboard.press("Enter")
+
+    expect(analyst.row(run_id).get_by_role("button", name="Proceed")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("deeplake_path", "trainer", "shown"),
+    [("kb", "cloud", False), ("kb", "local", True)],
+)
+def test_the_page_is_gated_only_where_the_cloud_must_train_and_is_not_there(
+    supabase_stack: LocalSupabase,
+    page: Page,
+    deeplake_path: str,
+    trainer: str,
+    shown: bool,
+) -> None:
+    with (
+        temporary_data_dir() as data_dir,
+        run_app(
+            data_dir,
+            DEEPLAKE_PATH=str(data_dir / deeplake_path),
+            DEEP_MEMORY_TRAINER=trainer,
+            SUPABASE_URL=supabase_stack.url,
+            SUPABASE_PUBLISHABLE_KEY=_text(supabase_stack.publishable_key),
+            SUPABASE_SECRET_KEY=_text(supabase_stack.secret_key),
+        ) as app,
+    ):
+        _sign_up(page, app.url)
+        expect(page.get_by_role("heading", name="Deep Memory")).to_be_visible()
+        expect(page.get_by_text("only available with DeepLake Cloud")).to_have_count(int(not shown))
+        expect(page.get_by_text("Training history")).to_have_count(int(shown))
+
+
+def _sign_up(page: Page, url: str) -> str:
+    """Make an account in the browser; returns its e-mail address."""
+    email = f"{uuid.uuid4().hex[:12]}@example.com"
+    page.goto(url)
+    page.get_by_role("tab", name="Sign up").click()
+    panel = page.get_by_role("tabpanel").filter(visible=True)
+    panel.get_by_label("E-mail").fill(email)
+    panel.get_by_label("Password", exact=True).fill("correct horse battery")
+    panel.get_by_role("button", name="Create account").click()
+    return email
+
+
+def _filter(page: Page, label: str) -> None:
+    page.locator(".st-key-history_status").get_by_role("combobox").click()
+    page.get_by_role("option", name=label, exact=True).click()
+
+
+def _text(key: object) -> str:
+    reveal = getattr(key, "get_secret_value", None)
+    return reveal() if reveal else str(key)
