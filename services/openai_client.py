@@ -51,6 +51,10 @@ class UnusableAnswer(OpenAIError):
     """The server answered 200 with something that is no answer of the OpenAI API."""
 
 
+class CallsStopped(OpenAIError):
+    """Nobody wants the answer any more, so the call was not made."""
+
+
 def make_openai_client(settings: Settings) -> OpenAI:
     """A client for api.openai.com, or for the server at `OPENAI_BASE_URL`, which may need no key.
 
@@ -83,7 +87,7 @@ class Patience:
 class PatientClient:
     """Calls with patience: waits as the server asks, all threads together, within a bound.
 
-    `stop` ends the waits of all threads at once; the call that waited raises its last error.
+    `stop` ends the waits of all threads at once, and no call is made from then on.
     """
 
     client: OpenAI
@@ -102,6 +106,7 @@ class PatientClient:
 
         Raises:
             openai.OpenAIError: the failure stays, or would take longer than the patience allows.
+            CallsStopped: `stop` was set before a call, or while it waited for its repetition.
         """
         return Retrying(
             retry=retry_if_exception(is_transient),
@@ -117,7 +122,8 @@ class PatientClient:
 
     def _once(self, request: Callable[[OpenAI], _Answer]) -> _Answer:
         # A pause that another thread met; jitter is not needed, the server spreads the calls.
-        self.stop.wait(min(self.limiter.remaining_s(), self.patience.longest_s))
+        if self.stop.wait(min(self.limiter.remaining_s(), self.patience.longest_s)):
+            raise CallsStopped("stopped")
         try:
             return request(self.client)
         except APIStatusError as error:
@@ -202,6 +208,8 @@ def explain(error: OpenAIError, *, client: OpenAI, model: str) -> tuple[str, str
                 f"{server} refused the request (status {error.status_code}, code {error.code}).",
                 "Check that the model can do what is asked of it, then proceed.",
             )
+        case CallsStopped():
+            return "The call was not made, because its run was stopped.", "Proceed to go on."
         case _:
             return (
                 f"{server} answered in a form that is not the OpenAI API's.",

@@ -72,14 +72,15 @@ def test_every_listed_model_takes_the_request(fake, model):
     ],
 )
 def test_an_answer_without_questions_is_named_paid_once_and_ends_nothing(fake, fault, problem):
-    fake.fail(fault)
     writer = writer_for(fake)
+    writer.write(CHUNK, 1)  # decides the form of the answers
+    fake.fail(fault)
 
     written = writer.write(CHUNK, 3)
 
     assert (written.questions, written.problem) == ((), problem)
     assert written.usage.input_tokens > 0
-    assert len(fake.calls("/chat/completions")) == 1
+    assert len(fake.calls("/chat/completions")) == 2
     assert writer.write(CHUNK, 3).problem is None
 
 
@@ -183,6 +184,7 @@ def test_stopping_ends_a_long_wait_at_once(fake):
     writer.stop()
     thread.join(30)
     assert len(outcome) == 1
+    assert len(fake.calls()) == 1  # no last try: nothing more is spent
 
 
 def test_a_server_of_ones_own_needs_no_key(fake):
@@ -219,3 +221,51 @@ def test_many_threads_share_one_writer(fake):
         thread.join(30)
     assert len(written) == 16
     assert all(fake.calls(text=f"passage{n} ") for n in range(16))
+
+
+@pytest.mark.parametrize(
+    ("abilities", "form", "calls"),
+    [
+        ({}, "schema", 1),
+        ({"obeys_schemas": False}, "json", 2),
+        ({"obeys_schemas": False, "obeys_json": False}, "text", 3),
+        ({"ignores_forms": True}, "text", 3),
+    ],
+)
+def test_a_server_is_asked_in_the_strictest_form_it_obeys_and_finding_out_happens_once(
+    abilities, form, calls
+):
+    with FakeOpenAI(**abilities) as fake:
+        writer = writer_for(fake)
+        for _ in range(3):
+            written = writer.write(CHUNK, 3)
+            assert len(written.questions) == 3
+            assert not any(question[0].isdigit() for question in written.questions)
+        assert writer.form == form
+        assert len(fake.calls("/chat/completions")) == calls + 2
+
+
+def test_what_it_takes_to_find_the_form_is_part_of_the_usage():
+    with FakeOpenAI(ignores_forms=True) as fake:
+        writer = writer_for(fake)
+        first, later = writer.write(CHUNK, 3), writer.write(CHUNK, 3)
+    assert first.usage.input_tokens > 2.5 * later.usage.input_tokens
+
+
+def test_a_refusal_of_the_first_chunk_says_nothing_of_the_form(fake):
+    fake.fail(refuse)
+    writer = writer_for(fake)
+    assert writer.write(CHUNK, 3).problem == "refused"
+    assert writer.form is None
+    writer.write(CHUNK, 3)
+    assert writer.form == "schema"
+
+
+@pytest.mark.parametrize("wrapped", ["```json\n{}\n```", "Here you are: {} Good luck!"])
+def test_json_that_a_small_model_wrapped_is_read_all_the_same(wrapped):
+    answer = wrapped.replace("{}", '{"questions": ["Who books a berth?"]}')
+    with FakeOpenAI(obeys_schemas=False) as fake:
+        writer = writer_for(fake)
+        writer.write(CHUNK, 1)
+        fake.fail(saying(answer))
+        assert writer.write(CHUNK, 1).questions == ("Who books a berth?",)

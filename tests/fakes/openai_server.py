@@ -76,7 +76,8 @@ class FakeOpenAI(WireServer):
     """Chat completions with structured output, embeddings and models.
 
     `widths` maps each embedding model to its width. `obeys_schemas=False` is a server that
-    refuses `json_schema`, `obeys_json=False` one that refuses any `response_format`.
+    refuses `json_schema`, `obeys_json=False` one that refuses any `response_format`, and
+    `ignores_forms=True` one that takes every form and writes a list with a greeting.
     """
 
     key = "sk-fake-0123456789"
@@ -89,11 +90,13 @@ class FakeOpenAI(WireServer):
         widths: dict[str, int] = EMBEDDING_WIDTHS,
         obeys_schemas: bool = True,
         obeys_json: bool = True,
+        ignores_forms: bool = False,
     ) -> None:
         super().__init__(latency_s=latency_s, port=port)
         self.widths = dict(widths)
         self.obeys_schemas = obeys_schemas
         self.obeys_json = obeys_json
+        self.ignores_forms = ignores_forms
         self._numbers = itertools.count(1)
 
     @property
@@ -154,7 +157,11 @@ class FakeOpenAI(WireServer):
                 code="context_length_exceeded",
                 param="messages",
             )
-        content = json.dumps({"questions": questions_about(body["messages"][-1]["content"])})
+        questions = questions_about(body["messages"][-1]["content"])
+        content = json.dumps({"questions": questions})
+        if self.ignores_forms or body.get("response_format") is None:
+            lines = [f"{number}. {question}" for number, question in enumerate(questions, start=1)]
+            content = "\n".join(["Sure! Here they are:", *lines])
         return completion(body["model"], content, prompt_tokens, number=next(self._numbers))
 
     def _check_chat(self, body: dict[str, Any]) -> None:

@@ -1,0 +1,126 @@
+"""The forms in which a model is asked to answer, and how the questions are read from each.
+
+OpenAI's models obey a schema. Many servers that speak its API refuse one, or take it and write
+what they like; they are asked for JSON instead, and at last for plain lines.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from openai import (
+    BadRequestError,
+    ContentFilterFinishReasonError,
+    LengthFinishReasonError,
+    OpenAI,
+)
+from pydantic import BaseModel, ValidationError
+
+if TYPE_CHECKING:
+    from openai._legacy_response import LegacyAPIResponse  # what `with_raw_response` returns
+
+
+class AnswerForm(StrEnum):
+    """From the strictest to the one that every server knows."""
+
+    SCHEMA = "schema"
+    JSON = "json"
+    TEXT = "text"
+
+
+class QuestionList(BaseModel):
+    questions: list[str]
+
+
+class NoQuestions(Exception):
+    """An answer without questions. `problem` says why, in a word or two."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+class WrongForm(NoQuestions):
+    """The answer is not in the form that was asked for: the model may do better in another one."""
+
+    def __init__(self) -> None:
+        super().__init__("not in the asked form")
+
+
+_HOW_TO_ANSWER = {
+    AnswerForm.SCHEMA: "",
+    AnswerForm.JSON: (
+        '\n\nAnswer with one JSON object and nothing else: {"questions": ["...", "..."]}'
+    ),
+    AnswerForm.TEXT: "\n\nAnswer with one question on each line and nothing else.",
+}
+_BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s*")
+
+
+def ask(
+    client: OpenAI, form: AnswerForm, instructions: str, request: str, **options: Any
+) -> LegacyAPIResponse[Any]:
+    """Ask for an answer in `form`; `options` go to the API as they are."""
+    messages: list[Any] = [
+        {"role": "system", "content": instructions + _HOW_TO_ANSWER[form]},
+        {"role": "user", "content": request},
+    ]
+    completions = client.chat.completions.with_raw_response
+    if form is AnswerForm.SCHEMA:
+        return completions.parse(messages=messages, response_format=QuestionList, **options)
+    if form is AnswerForm.JSON:
+        options["response_format"] = {"type": "json_object"}
+    return completions.create(messages=messages, **options)
+
+
+def is_about_the_form(error: BadRequestError) -> bool:
+    """Whether a server refused the form, and not the request for what it asks."""
+    said = f"{error.param} {error.message}".lower()
+    return any(word in said for word in ("response_format", "json_schema", "json_object"))
+
+
+def questions_in(answer: LegacyAPIResponse[Any], form: AnswerForm) -> list[str]:
+    """The questions as they were written; blank ones and repetitions among them.
+
+    Raises:
+        WrongForm: they can not be read.
+        NoQuestions: the model refused, was cut off, or said nothing.
+    """
+    try:
+        choice = answer.parse().choices[0]
+    except LengthFinishReasonError as error:
+        raise NoQuestions("cut off") from error
+    except ContentFilterFinishReasonError as error:
+        raise NoQuestions("refused") from error
+    except ValidationError as error:
+        raise WrongForm from error
+    if choice.finish_reason == "length":
+        raise NoQuestions("cut off")
+    if choice.finish_reason == "content_filter" or getattr(choice.message, "refusal", None):
+        raise NoQuestions("refused")
+    if not (content := choice.message.content):
+        raise NoQuestions("empty answer")
+    return _lines(content) if form is AnswerForm.TEXT else _from_json(content)
+
+
+def _from_json(content: str) -> list[str]:
+    """The list in a JSON object, which small models like to wrap in a fence or a sentence."""
+    inner = content[content.find("{") : content.rfind("}") + 1]
+    try:
+        return QuestionList.model_validate_json(inner).questions
+    except ValidationError as error:
+        raise WrongForm from error
+
+
+def _lines(content: str) -> list[str]:
+    """The lines that end as questions do or were put in a list; not the greeting around them."""
+    found = [
+        _BULLET.sub("", line).strip(' "')
+        for line in content.splitlines()
+        if line.rstrip(' "').endswith("?") or _BULLET.match(line)
+    ]
+    if not found:
+        raise WrongForm
+    return found
