@@ -22,6 +22,7 @@ from services.errors import AppError, DatabaseUnavailable, NotSignedIn, SignInRe
 log = logging.getLogger(__name__)
 
 _REFRESH_BEFORE_END_S = 60
+_STORING_S = 3.0  # between the answer to a refresh and its row in the table, at most
 _TABLE = "app_sessions"
 
 
@@ -38,6 +39,14 @@ class Tokens:
     access_token: str
     refresh_token: str
     expires_at: float  # seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class BearerUser:
+    """Who an access token belongs to, and the database as that user sees it."""
+
+    identity: Identity
+    database: Database
 
 
 class SignedInUser:
@@ -131,6 +140,13 @@ class Accounts:
             raise NotSignedIn("The access token is not valid.")
         return Identity(answer.user.id, answer.user.email or "")
 
+    def bearer(self, access_token: str, identity: Identity) -> BearerUser:
+        """The user of a token that `identify` knows. It ends with the token."""
+        endpoint = self.endpoint
+        return BearerUser(
+            identity, Database(endpoint.url, endpoint.publishable_key, lambda: access_token)
+        )
+
     def fresh_tokens(self, cookie: str) -> Tokens:
         """Tokens of a session that last a while. One of several askers refreshes, all get the same.
 
@@ -149,14 +165,25 @@ class Accounts:
         except (AuthRetryableError, httpx.HTTPError) as error:
             raise DatabaseUnavailable("The sign-in service does not answer just now.") from error
         except AuthError as error:
-            again = self._row(cookie)
-            if again is not None and again["refresh_token"] != tokens.refresh_token:
-                return _tokens_of_row(again)  # the other one was quicker
-            raise NotSignedIn("Your session has ended.") from error
+            renewed = self._renewed_elsewhere(cookie, tokens, error)
+            if renewed is None:
+                raise NotSignedIn("Your session has ended.") from error
+            return renewed
         self._service.execute(
             lambda c: c.table(_TABLE).update(_row_of(renewed)).eq("id_hash", _hash(cookie))
         )
         return renewed
+
+    def _renewed_elsewhere(self, cookie: str, old: Tokens, error: AuthError) -> Tokens | None:
+        """The tokens of another process that was quicker; it may not have stored them yet."""
+        deadline = time.monotonic() + _STORING_S
+        while (row := self._row(cookie)) is not None:
+            if row["refresh_token"] != old.refresh_token:
+                return _tokens_of_row(row)
+            if error.code != "refresh_token_already_used" or time.monotonic() > deadline:
+                return None
+            time.sleep(0.05)
+        return None
 
     def _begin(self, sign: Any) -> SignedInUser:
         client = new_client(self.endpoint.url, self.endpoint.publishable_key)

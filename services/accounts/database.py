@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +13,15 @@ from postgrest.exceptions import APIError
 from pydantic import SecretStr
 from supabase import Client, ClientOptions, create_client
 
-from services.errors import AppError, DatabaseUnavailable, NotAllowed, NotSignedIn
+from services.errors import AppError, DatabaseUnavailable, NotAllowed, NotFound, NotSignedIn
 
 log = logging.getLogger(__name__)
 
 # One page of rows: hosted Supabase answers at most 1,000, whatever is asked for.
 PAGE_ROWS = 1000
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+# Reading the certificates takes 40 ms, so all clients share them.
+_TLS = httpx.create_ssl_context()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,9 @@ def new_client(url: str, key: SecretStr) -> Client:
     options = ClientOptions(
         auto_refresh_token=False,
         persist_session=False,
-        httpx_client=httpx.Client(timeout=_TIMEOUT, http2=False, follow_redirects=True),
+        httpx_client=httpx.Client(
+            verify=_TLS, timeout=_TIMEOUT, http2=False, follow_redirects=True
+        ),
     )
     return create_client(url, key.get_secret_value(), options)
 
@@ -54,6 +59,9 @@ class Database:
         self, url: str, key: SecretStr, access_token: Callable[[], str] | None = None
     ) -> None:
         self._client = new_client(url, key)
+        # The library makes this part at its first use: two threads that use it at once would make
+        # two, and one of them would go without the user's token.
+        _ = self._client.postgrest
         self._access_token = access_token
 
     def execute(self, query: Callable[[Client], Any]) -> Any:
@@ -63,6 +71,7 @@ class Database:
             DatabaseUnavailable: no answer; a read changed nothing, a write may have landed.
             NotSignedIn: the token was refused.
             NotAllowed: the database refused the statement by one of its rules.
+            NotFound: an id is not one.
         """
         try:
             if self._access_token is not None:
@@ -92,17 +101,22 @@ def _app_error(error: APIError) -> AppError:
     code = str(error.code or "")
     if code in ("PGRST301", "PGRST302", "PGRST303", "401"):
         return NotSignedIn("Your session has ended.")
-    if code in ("23514", "23505", "42501", "22P02"):
+    if code in ("23514", "23505", "42501"):
         return NotAllowed(_REFUSALS.get(code, str(error.message)))
-    # PGRST0xx: PostgREST can not reach Postgres. 57P0x and 08xxx: Postgres goes down or comes up.
-    if code.startswith(("PGRST0", "57P", "08", "53", "50", "40")) or not code:
+    if code == "22P02":
+        return NotFound("That is not a valid id.")
+    if not code or _PASSES_BY_ITSELF.match(code):
         return DatabaseUnavailable("The database does not answer just now.")
     log.error("database_refused code=%s", code)
     return AppError("The database refused this. Nothing was changed.")
 
 
+# PostgREST can not reach Postgres (PGRST0xx); Postgres goes down or comes up (57P0x), loses the
+# connection (08), is out of resources (53), or chose this one of two that waited for each other
+# (40); a proxy in front of it answers with an HTTP status of its own.
+_PASSES_BY_ITSELF = re.compile(r"PGRST0\d\d|(57P|08\w|53\w|40\w)\w\w|5\d\d|429")
+
 _REFUSALS = {
     "23505": "That is there already.",
     "42501": "That is not yours to change, or not in this status.",
-    "22P02": "That is not a valid id.",
 }

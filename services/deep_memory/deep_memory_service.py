@@ -59,7 +59,7 @@ class DeepMemory:
 
     @property
     def is_available(self) -> bool:
-        """False for a store that DeepLake Cloud must train and that is not there (plan, phase 11)."""
+        """False for a store that DeepLake Cloud must train but does not hold (plan, phase 11)."""
         return self._settings.deep_memory_trainer == "local" or self._settings.is_cloud
 
     def settings(self) -> DeepMemorySettings:
@@ -98,7 +98,7 @@ class DeepMemory:
         return self.settings()
 
     def use_model(self, run_id: str) -> None:
-        """Make search use the model of a completed run: to switch, or to go back to an older one."""
+        """Make search use the model of a completed run: its first one, or an older one again."""
         if self.runs.get(run_id).status is not RunStatus.COMPLETED:
             raise NotAllowed("Only a completed run has a model to use.")
         self._save_settings(active_run_id=run_id)
@@ -167,7 +167,7 @@ class DeepMemory:
     def stop(self, run_id: str) -> TrainingRun:
         """Stop an active run or discard one in review. What it made is kept."""
         run = self.runs.stop(run_id, by=self._identity.email)
-        self._jobs.stop_here(run_id)
+        self._jobs.stop_here(run)
         return run
 
     def remove(self, run_id: str) -> str:

@@ -82,7 +82,7 @@ def train_deep_memory(
         "test_sets": _measure_test_sets(snapshot, embedder, model),
     }
     metrics["is_worse"] = _is_worse(metrics["before"], metrics["after"])
-    models.save(run.id, model)
+    models.save(run, model)
     lease.finish_training(metrics, activate=not metrics["is_worse"])
 
 

@@ -15,7 +15,7 @@ from services.errors import GenerationError
 from services.models import Chunk, TokenUsage
 from services.pairs.question_writers import QuestionWriter, WrittenQuestions
 from services.pairs.store import PREVIEW_CHARACTERS
-from services.runs.lease import RunLease
+from services.runs.lease import RunLease, RunLost
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ class _Batch:
         self.pairs.extend(
             {
                 "chunk_id": chunk.id,
-                "chunk_preview": chunk.text[:PREVIEW_CHARACTERS],
-                "question_text": question,
+                "chunk_preview": _storable(chunk.text[:PREVIEW_CHARACTERS]),
+                "question_text": _storable(question),
                 "relevance_score": 1.0,
             }
             for question in written.questions
@@ -86,12 +86,17 @@ def generate_pairs(
                 batch.add(chunk, written)
             if batch.is_due:
                 store()
-    except GenerationError:
-        store()
+    except (GenerationError, RunLost):
+        store()  # paid for; refused when somebody stopped the run, taken when this process ends
         raise
     store()
     lease.finish_generation()
     return usage
+
+
+def _storable(text: str) -> str:
+    """`text` without what Postgres can not hold: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def usage_so_far(row: dict[str, Any]) -> TokenUsage:
@@ -145,17 +150,20 @@ def _ask_all(
     failure: Exception | None = None
     try:
         while any(thread.is_alive() for thread in threads) or not finished.empty():
-            lease.check()
+            if finished.empty():
+                lease.check()
             answer = _take(finished)
             if isinstance(answer, Exception):
                 # No new calls; what other threads are being paid for is still waited for.
                 failure = failure or answer
                 closing.set()
+                writer.stop()
             else:
                 yield answer
     finally:
         closing.set()
         abandoned.set()
+        writer.stop()
     if failure is not None:
         raise failure
 

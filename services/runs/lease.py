@@ -20,7 +20,7 @@ from services.runs.store import run_from_row
 
 log = logging.getLogger(__name__)
 
-_LONGEST_PAUSE_S = 5.0  # below the 20 seconds that rescue_runs() waits after a restart
+_LONGEST_PAUSE_S = 5.0  # below the 20 seconds that rescue_runs() waits after an outage
 
 
 class RunLost(Exception):
@@ -44,6 +44,7 @@ class RunLease:
         }
         self.run_id = run.id
         self.user_id = run.user_id
+        self.attempt = run.attempt
         self.lost = threading.Event()
 
     def claim(self) -> TrainingRun:
@@ -76,8 +77,7 @@ class RunLease:
 
     def begin_generation(self, chunk_ids: list[str]) -> set[str]:
         """Fit the run to these chunks, and return the ids of those that were asked already."""
-        pairs_gone = self._call("begin_generation", p_chunk_ids=chunk_ids)
-        self._require(pairs_gone is not None)
+        self._require(self._call("begin_generation", p_chunk_ids=chunk_ids))
         done: list[str] = []
         while rows := self._patiently(lambda: self._chunks_after(done[-1] if done else "")):
             done.extend(row["chunk_id"] for row in rows)

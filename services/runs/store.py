@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from services.accounts.database import Database
-from services.errors import NotFound, RunBlocked, RunMoved
+from services.errors import NotAllowed, NotFound, RunBlocked, RunMoved
 from services.models import RunEvent, TrainingRun
 from services.runs.states import RunStatus
 
@@ -120,21 +120,19 @@ class RunStore:
         blocking = self.blocking()
         if blocking is None:  # it was resolved between the two statements
             return self.start(total_chunks=total_chunks, settings=settings)
-        raise RunBlocked(
-            why_blocked(blocking.status), run_id=blocking.id, status=blocking.status.value
-        )
+        raise _blocked_by(blocking)
 
     def start_training(self, run_id: str) -> TrainingRun:
         """Move a reviewed run to `training`, for a worker to claim."""
-        return self._moved(run_id, self._database.rpc("start_training", p_run=run_id))
+        return self._back_to_work("start_training", run_id)
 
     def proceed(self, run_id: str) -> TrainingRun:
         """Move a failed run back to its phase, for a worker to claim.
 
         Raises:
-            RunBlocked: a run from before 009 that was set aside, while another is unfinished.
+            RunBlocked: another run is unfinished. Only runs from before migration 009 meet this.
         """
-        return self._moved(run_id, self._database.rpc("proceed_run", p_run=run_id))
+        return self._back_to_work("proceed_run", run_id)
 
     def stop(self, run_id: str, *, by: str) -> TrainingRun:
         """End an active run, or discard one in review; what it made is kept."""
@@ -147,6 +145,15 @@ class RunStore:
             raise self._moved_error(run_id)
         return int(pairs)
 
+    def _back_to_work(self, function: str, run_id: str) -> TrainingRun:
+        try:
+            return self._moved(run_id, self._database.rpc(function, p_run=run_id))
+        except NotAllowed:
+            blocking = self.blocking()
+            if blocking is None or blocking.id == run_id:
+                raise
+            raise _blocked_by(blocking) from None
+
     def _moved(self, run_id: str, rows: list[dict[str, Any]]) -> TrainingRun:
         if not rows:
             raise self._moved_error(run_id)
@@ -157,6 +164,10 @@ class RunStore:
         return RunMoved(
             f"The run is {run.status.value.replace('_', ' ')} now. Nothing was changed."
         )
+
+
+def _blocked_by(run: TrainingRun) -> RunBlocked:
+    return RunBlocked(why_blocked(run.status), run_id=run.id, status=run.status.value)
 
 
 def run_from_row(row: dict[str, Any]) -> TrainingRun:

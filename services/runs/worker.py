@@ -16,7 +16,7 @@ from services.runs.states import RunStatus
 log = logging.getLogger(__name__)
 
 BEAT_S = 10.0  # the lease lasts 30 seconds, by the database's clock
-SWEEP_S = 10.0
+SWEEP_S = 10.0  # rescue_runs() takes a gap of 15 seconds for an outage
 LOOK_S = 2.0  # how soon a stop that was asked for elsewhere is noticed
 
 Job = Callable[[RunLease, TrainingRun], None]
@@ -56,30 +56,51 @@ class JobRunner:
             if self._ending.is_set():
                 return  # the lease that the run was started with runs out, and it is rescued
             self._working[lease] = thread
-        thread.start()
+            thread.start()
 
-    def stop_here(self, run_id: str) -> None:
-        """Tell the workers of this process at once that the run was stopped."""
+    def stop_here(self, stopped: TrainingRun) -> None:
+        """Tell the worker of this process at once that its run was stopped."""
         with self._lock:
-            leases = [lease for lease in self._working if lease.run_id == run_id]
+            # Not a later attempt: the run may have been proceeded with in the meantime.
+            leases = [
+                lease
+                for lease in self._working
+                if lease.run_id == stopped.id and lease.attempt <= stopped.attempt
+            ]
         for lease in leases:
             lease.lost.set()
 
-    def drain(self, timeout_s: float = 4.0) -> None:
-        """Stop all work of this process, and say so in the rows. For a clean shutdown."""
-        self._ending.set()
-        with self._lock:
-            working = dict(self._working)
+    def drain(self, timeout_s: float = 3.0) -> None:
+        """Stop all work of this process, and say so in the rows. For a clean shutdown.
+
+        It returns in time even when the database does not answer; the runs are rescued then.
+        """
         deadline = time.monotonic() + timeout_s
-        for lease, thread in working.items():
+        with self._lock:
+            self._ending.set()
+            working = dict(self._working)
+        for lease in working:
             lease.lost.set()
-            try:
-                lease.fail_once("The app was shut down while it worked on this run.")
-            except AppError:
-                log.warning("drain_could_not_say run=%s", lease.run_id)
-            except RunLost:
-                log.info("drain_found_run_moved run=%s", lease.run_id)
-            thread.join(max(0.0, deadline - time.monotonic()))
+        farewells = [
+            threading.Thread(
+                target=self._say_shut_down,
+                args=(lease, thread, timeout_s / 2),
+                name=f"farewell-{lease.run_id}",
+                daemon=True,
+            )
+            for lease, thread in working.items()
+        ]
+        for farewell in farewells:
+            farewell.start()
+        for farewell in farewells:
+            farewell.join(max(0.0, deadline - time.monotonic()))
+
+    def _say_shut_down(self, lease: RunLease, worker: threading.Thread, timeout_s: float) -> None:
+        worker.join(timeout_s)  # it stores what is finished
+        try:
+            lease.fail_once("The app was shut down during this run. What was made is kept.")
+        except AppError:
+            log.warning("drain_could_not_say run=%s", lease.run_id)
 
     def _work(self, lease: RunLease, run: TrainingRun) -> None:
         done = threading.Event()
@@ -126,21 +147,18 @@ class JobRunner:
                     lease.look()
             except RunLost:
                 return
-            except AppError:
+            except DatabaseUnavailable:
                 log.warning("beat_failed run=%s", lease.run_id)
+            except Exception:
+                log.exception("beat_failed run=%s", lease.run_id)
 
     def _sweep(self) -> None:
-        quiet_until = 0.0
         while not self._ending.is_set():
             try:
-                # After the database was away, give workers the time to beat again first.
-                if time.monotonic() >= quiet_until:
-                    for row in self._service.rpc("rescue_runs"):
-                        log.warning("run_rescued run=%s status=%s", row["id"], row["status"])
-                else:
-                    self._service.rpc("run_moves")
+                for row in self._service.rpc("rescue_runs"):
+                    log.warning("run_rescued run=%s status=%s", row["id"], row["status"])
             except DatabaseUnavailable:
-                quiet_until = time.monotonic() + 3 * SWEEP_S
-            except AppError:
+                log.warning("sweep_failed")
+            except Exception:
                 log.exception("sweep_failed")
             self._ending.wait(SWEEP_S)

@@ -80,7 +80,30 @@ create table public.deep_memory_run_events (
 );
 create index idx_run_events_run on public.deep_memory_run_events (training_run_id, id);
 
+-- When the sweep last looked, one row. A lease only counts while somebody could have extended it:
+-- see rescue_runs().
+create table public.deep_memory_watch (
+  is_the_row boolean primary key default true check (is_the_row),
+  looked_at timestamptz not null default '-infinity',
+  patient_until timestamptz not null default '-infinity'
+);
+insert into public.deep_memory_watch default values;
+
 -- Policies -------------------------------------------------------------------------------------
+
+-- Only workers look at the watch: no policy, and no grant to anyone else.
+alter table public.deep_memory_watch enable row level security;
+revoke all on public.deep_memory_watch from anon, authenticated;
+
+-- What a user's settings point at is a run of that user. Restrictive: on top of the policy of 007.
+create policy "Settings point at the user's own runs"
+  on public.deep_memory_settings as restrictive for all to authenticated
+  using (true)
+  with check (
+    (last_training_run_id is null or last_training_run_id in (
+      select id from public.deep_memory_training_runs where user_id = (select auth.uid())))
+    and (active_run_id is null or active_run_id in (
+      select id from public.deep_memory_training_runs where user_id = (select auth.uid()))));
 
 alter table public.deep_memory_run_chunks enable row level security;
 create policy "Users can manage chunks via run ownership"
@@ -138,6 +161,13 @@ begin
       raise exception 'A new run starts in generating, not in %', new.status
         using errcode = 'check_violation';
     end if;
+    if new.set_aside or exists (
+      select 1 from public.deep_memory_training_runs
+       where user_id = new.user_id and status <> 'completed' and set_aside) then
+      raise exception 'An unfinished run blocks a new one' using errcode = 'unique_violation';
+    end if;
+  elsif new.set_aside and not old.set_aside then
+    raise exception 'A run can not be set aside' using errcode = 'check_violation';
   elsif new.status <> old.status and not exists (
     select 1 from public.run_moves() m
      where m.from_status = old.status and m.to_status = new.status
@@ -239,7 +269,8 @@ declare
 begin
   update public.deep_memory_training_runs
      set status = 'training', attempt = attempt + 1, worker_id = null,
-         lease_expires_at = public.lease_end(), error_message = null, deeplake_job_id = null
+         lease_expires_at = public.lease_end(), error_message = null, deeplake_job_id = null,
+         set_aside = false
    where id = p_run and user_id = auth.uid() and status = 'generated'
   returning * into moved;
   if moved.id is not null then
@@ -359,32 +390,37 @@ begin
 end $$;
 
 -- Fits the run to the knowledge base as it is now: pairs of chunks that are gone go, the total is
--- set anew. Returns how many pairs went; null: the run is no longer this attempt's.
+-- set anew, and the timeline says so. False: the run is no longer this attempt's.
 create function public.begin_generation(
   p_run uuid, p_user uuid, p_worker uuid, p_attempt int, p_chunk_ids text[])
-returns int language plpgsql set search_path = '' as $$
+returns boolean language plpgsql set search_path = '' as $$
 declare
+  before int := (select total_chunks from public.deep_memory_training_runs where id = p_run);
   gone int;
 begin
   if not public.hold_run(p_run, p_user, p_worker, p_attempt, 'generating') then
-    return null;
+    return false;
   end if;
-  delete from public.deep_memory_training_pairs
-   where training_run_id = p_run and chunk_id <> all (p_chunk_ids);
+  delete from public.deep_memory_training_pairs p
+   where p.training_run_id = p_run
+     and not exists (select 1 from unnest(p_chunk_ids) as present (id) where id = p.chunk_id);
   get diagnostics gone = row_count;
-  delete from public.deep_memory_run_chunks
-   where training_run_id = p_run and chunk_id <> all (p_chunk_ids);
+  delete from public.deep_memory_run_chunks c
+   where c.training_run_id = p_run
+     and not exists (select 1 from unnest(p_chunk_ids) as present (id) where id = c.chunk_id);
   update public.deep_memory_training_runs
      set total_chunks = cardinality(p_chunk_ids),
          processed_chunks = (select count(*) from public.deep_memory_run_chunks
                               where training_run_id = p_run)
    where id = p_run;
-  if gone > 0 then
+  if gone > 0 or before <> cardinality(p_chunk_ids) then
     perform public.log_run_event(p_run, 'generation', 'documents_changed',
-      gone || ' pairs dropped: their documents are gone from the knowledge base',
-      jsonb_build_object('pairs', gone));
+      format('The knowledge base changed: %s chunks before, %s now. %s pairs were dropped because'
+             ' their documents are gone.', before, cardinality(p_chunk_ids), gone),
+      jsonb_build_object('chunks_before', before, 'chunks', cardinality(p_chunk_ids),
+                         'pairs_dropped', gone));
   end if;
-  return gone;
+  return true;
 end $$;
 
 -- A batch of finished chunks: their pairs, the progress and the usage are one write, and sending
@@ -521,14 +557,24 @@ begin
   return true;
 end $$;
 
--- Fails, in the open, every run whose lease ran out. After the database itself was away, workers
--- get 20 seconds to beat again before their leases count.
+-- Fails, in the open, every run whose lease ran out.
+--
+-- A gap between two looks means that the database was away, or nobody was there to look: a crash,
+-- an outage, a laptop that slept. Workers could not beat then, so they get 20 seconds to do so
+-- before their leases count again.
 create function public.rescue_runs() returns setof public.deep_memory_training_runs
 language plpgsql set search_path = '' as $$
 declare
+  patience timestamptz;
   rescued public.deep_memory_training_runs;
 begin
-  if now() < pg_catalog.pg_postmaster_start_time() + interval '20 seconds' then
+  update public.deep_memory_watch
+     set patient_until = case when looked_at < now() - interval '15 seconds'
+                              then now() + interval '20 seconds' else patient_until end,
+         looked_at = now()
+   where is_the_row -- some hosts refuse an update without a condition
+  returning patient_until into patience;
+  if now() < patience then
     return;
   end if;
   for rescued in
