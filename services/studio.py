@@ -124,7 +124,7 @@ class Studio:
         generate_pairs(
             lease,
             self.store_of(run.user_id).snapshot().chunks,
-            self.writer,
+            make_question_writer(self.settings),  # its own: it stops with the run
             questions_per_chunk=run.settings.get(
                 "questions_per_chunk", self.settings.questions_per_chunk
             ),
@@ -185,7 +185,7 @@ class Workspace:
     def search(self, query: str, k: int) -> Comparison:
         """The same query without and with the active Deep Memory model."""
         active = self.deep_memory.active_run()
-        model = self.models.load(active.id) if active is not None else None
+        model = self.models.load(active) if active is not None else None
         return compare(query, self._embedder, self.store.snapshot(), model, k)
 
 

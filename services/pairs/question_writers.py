@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from openai import (
     BadRequestError,
-    ContentFilterFinishReasonError,
-    LengthFinishReasonError,
     OpenAI,
     OpenAIError,
     omit,
 )
-from pydantic import BaseModel, ValidationError
 
 from services.config import Settings
 from services.errors import GenerationError
@@ -26,6 +24,14 @@ from services.openai_client import (
     explain,
     make_openai_client,
     server_name,
+)
+from services.pairs.answer_forms import (
+    AnswerForm,
+    NoQuestions,
+    WrongForm,
+    ask,
+    is_about_the_form,
+    questions_in,
 )
 from services.pairs.pricing import thinks
 
@@ -97,31 +103,76 @@ class QuestionWriter(Protocol):
         ...
 
 
-class QuestionList(BaseModel):
-    """The form of a model's answer."""
+class FormRefused(Exception):
+    """The server does not know the form; `error` is its own."""
 
-    questions: list[str]
+    def __init__(self, error: BadRequestError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class OpenAIQuestionWriter:
-    """Asks a chat model for the questions, as structured output."""
+    """Asks a chat model for the questions, in the strictest form that its server obeys.
+
+    The first chunk decides that form, alone, while the other threads wait: `form` is None until
+    then. What it takes to find out is part of the usage.
+    """
 
     def __init__(self, client: OpenAI, model: str, patience: Patience | None = None) -> None:
         self.name = f"{server_name(client)} {model}"
+        self.form: AnswerForm | None = None
+        self._deciding = threading.Lock()
         self._model = model
         self._calls = PatientClient(client, patience or Patience())
 
     def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
+        if self.form is None:
+            with self._deciding:
+                if self.form is None:
+                    return self._write_and_decide(chunk, count)
+        return self._write_in(self.form, chunk, count)
+
+    def _write_and_decide(self, chunk: Chunk, count: int) -> WrittenQuestions:
+        spent = NO_TOKENS
+        for form in (AnswerForm.SCHEMA, AnswerForm.JSON):
+            try:
+                written = self._write_in(form, chunk, count)
+            except FormRefused:
+                continue
+            spent += written.usage
+            if written.problem != WrongForm().problem:
+                return self._decided(form, written, spent)
         try:
-            answer = self._calls.call(lambda client: self._ask(client, chunk, count))
+            written = self._write_in(AnswerForm.TEXT, chunk, count)
+        except FormRefused as refusal:
+            raise self._generation_error(refusal.error) from refusal.error
+        return self._decided(AnswerForm.TEXT, written, spent + written.usage)
+
+    def _decided(
+        self, form: AnswerForm, written: WrittenQuestions, spent: TokenUsage
+    ) -> WrittenQuestions:
+        if written.questions:  # a refusal says nothing of the form: the next chunk decides
+            self.form = form
+            log.info("answer_form_decided form=%s", form)
+        return replace(written, usage=spent)
+
+    def _write_in(self, form: AnswerForm, chunk: Chunk, count: int) -> WrittenQuestions:
+        try:
+            answer = self._calls.call(lambda client: self._ask(client, form, chunk, count))
         except BadRequestError as error:
             problem = _PROBLEMS_OF_ONE_CHUNK.get(error.code or "")
+            if problem is None and self.form is None and is_about_the_form(error):
+                raise FormRefused(error) from error
             if problem is None:
                 raise self._generation_error(error) from error
             return WrittenQuestions((), problem=problem)
         except OpenAIError as error:
             raise self._generation_error(error) from error
-        written = _read(answer, count)
+        usage = _usage(answer.http_response.json())
+        try:
+            written = _as_asked(questions_in(answer, form), count, usage)
+        except NoQuestions as reason:
+            written = WrittenQuestions((), usage, reason.problem)
         if written.problem:
             log.info("chunk_with_problem chunk=%s problem=%s", chunk.id, written.problem)
         return written
@@ -130,14 +181,15 @@ class OpenAIQuestionWriter:
         """End the waits of all threads at once: each raises GenerationError or ends its call."""
         self._calls.stop.set()
 
-    def _ask(self, client: OpenAI, chunk: Chunk, count: int) -> LegacyAPIResponse:
-        answer = client.chat.completions.with_raw_response.parse(
+    def _ask(
+        self, client: OpenAI, form: AnswerForm, chunk: Chunk, count: int
+    ) -> LegacyAPIResponse[Any]:
+        answer = ask(
+            client,
+            form,
+            INSTRUCTIONS,
+            _request_text(chunk, count),
             model=self._model,
-            messages=[
-                {"role": "system", "content": INSTRUCTIONS},
-                {"role": "user", "content": _request_text(chunk, count)},
-            ],
-            response_format=QuestionList,
             max_completion_tokens=_LONGEST_ANSWER_TOKENS,
             # Such questions need little thought, and thoughts are paid for like answers.
             reasoning_effort="low" if thinks(self._model) else omit,
@@ -170,7 +222,7 @@ def _request_text(chunk: Chunk, count: int) -> str:
     )
 
 
-def _refuse_what_is_no_completion(answer: LegacyAPIResponse) -> None:
+def _refuse_what_is_no_completion(answer: LegacyAPIResponse[Any]) -> None:
     # The library builds its objects without checking: a proxy's sign-in page, half an answer or an
     # error with status 200 would surface later as an AttributeError.
     try:
@@ -179,23 +231,6 @@ def _refuse_what_is_no_completion(answer: LegacyAPIResponse) -> None:
         raise UnusableAnswer("not JSON") from error
     if not (isinstance(body, dict) and isinstance(body.get("choices"), list) and body["choices"]):
         raise UnusableAnswer("no choices")
-
-
-def _read(answer: LegacyAPIResponse, count: int) -> WrittenQuestions:
-    usage = _usage(answer.http_response.json())
-    try:
-        message = answer.parse().choices[0].message
-    except LengthFinishReasonError:
-        return WrittenQuestions((), usage, "cut off")
-    except ContentFilterFinishReasonError:
-        return WrittenQuestions((), usage, "refused")
-    except ValidationError:
-        return WrittenQuestions((), usage, "not in the asked form")
-    if message.refusal:
-        return WrittenQuestions((), usage, "refused")
-    if message.parsed is None:
-        return WrittenQuestions((), usage, "empty answer")
-    return _as_asked(message.parsed.questions, count, usage)
 
 
 def _as_asked(questions: list[str], count: int, usage: TokenUsage) -> WrittenQuestions:
