@@ -201,7 +201,7 @@ class OpenAIQuestionWriter:
     def _generation_error(self, error: OpenAIError) -> GenerationError:
         happened, next_step = explain(error, client=self._calls.client, model=self._model)
         return GenerationError(
-            f"{happened} The questions written so far are kept.", next_step=next_step
+            happened, next_step=f"{next_step} The questions written so far are kept."
         )
 
 
