@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-import sys
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import streamlit as st
 
+from pages.ui.components import show_uncaught
 from services.errors import AppError
+from services.http.api import api_mount
 from services.http.session_cookie import session_routes
 from services.studio import start_studio
 
@@ -27,11 +29,17 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, object]]:
         studio = start_studio(_say)
     except AppError as error:
         _say(f"can not start. {error} {error.next_step}")
-        sys.exit(1)
+        # Anything that unwinds from here buries that sentence under the server's traceback.
+        os._exit(1)
     _say("ready")
     yield {}
     _say("stopping")
     studio.stop()
 
 
-app = st.App("pages/navigation.py", lifespan=lifespan, routes=session_routes())
+app = st.App(
+    "pages/navigation.py",
+    lifespan=lifespan,
+    routes=[*session_routes(), api_mount()],
+    on_script_error=show_uncaught,
+)

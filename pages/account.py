@@ -12,7 +12,7 @@ settings = context.studio().settings
 
 st.title(":material/person: Account")
 with st.container(border=True, horizontal=True, vertical_alignment="center"):
-    st.markdown(f"Signed in as **{space.user.identity.email}**")
+    st.markdown(f"Signed in as `{space.user.identity.email}`")
     st.button("Sign out", key="sign_out", icon=":material/logout:", on_click=context.sign_out)
 
 
@@ -44,7 +44,8 @@ for name, present, otherwise in _present(settings):
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{name}**")
-            st.badge("Set", color="green") if present else st.badge("Built in", color="gray")
+            label, color = ("Set", "green") if present else ("Built in", "gray")
+            st.badge(label, color=color)
         if not present:
             st.caption(otherwise)
 

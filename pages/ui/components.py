@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ import streamlit as st
 
 from services.errors import AppError, DatabaseUnavailable
 from services.runs.states import RunStatus
+
+log = logging.getLogger(__name__)
 
 _FLASH = "_flash"
 _HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
@@ -37,6 +40,23 @@ def show_error(error: AppError) -> None:
         quiet_line()
     else:
         st.error(f"{error} {error.next_step}", icon=":material/error:")
+
+
+def show_uncaught(error: Exception) -> bool:
+    """The last edge: whatever a page, a fragment or a callback lets through, in words.
+
+    True tells Streamlit that it was shown.
+    """
+    if isinstance(error, AppError):
+        show_error(error)
+    else:
+        log.error("page_failed", exc_info=error)
+        st.error(
+            "Something unexpected happened on this page. Nothing that was stored is lost; the cause "
+            "is in the app's log. Reload the page to go on.",
+            icon=":material/error:",
+        )
+    return True
 
 
 def quiet_line() -> None:
@@ -99,18 +119,35 @@ def page_of(rows: int, rows_a_page: int, *, key: str) -> int:
 
 
 def small_screens() -> None:
-    """What Streamlit's columns need on a phone: the heading row of a table is only for wide ones.
+    """What Streamlit's columns need on a phone, and the rows that can be clicked anywhere.
 
-    `.row-toggle` buttons cover their row, so that the whole row can be clicked.
+    Below 640 pixels the heading row of a table goes, the cells of a row stand two by two, and each
+    says what it is.
     """
     st.html(
         """<style>
-        @media (max-width: 640px) { [class*="st-key-wide_only"] { display: none; } }
+        @media (max-width: 640px) {
+          [class*="st-key-wide_only"] { display: none; }
+          [class*="st-key-run_row"] [data-testid="stColumn"],
+          .st-key-figures [data-testid="stColumn"]
+            { min-width: calc(50% - 1rem); flex: 1 1 calc(50% - 1rem); }
+          .st-key-figures [data-testid="stColumn"]:first-child { flex-basis: 100%; }
+          [class*="st-key-run_row"] [data-testid="stColumn"]::before
+            { font-size: 0.8rem; opacity: 0.6; }
+          [class*="st-key-run_row"] [data-testid="stColumn"]:nth-child(3)::before
+            { content: "Duration"; }
+          [class*="st-key-run_row"] [data-testid="stColumn"]:nth-child(4)::before
+            { content: "Progress"; }
+          [class*="st-key-run_row"] [data-testid="stColumn"]:nth-child(5)::before
+            { content: "Pairs"; }
+          [class*="st-key-run_row"] [data-testid="stColumn"]:nth-child(6)::before
+            { content: "Recall@10"; }
+        }
         [class*="st-key-run_row"] { position: relative; }
+        [class*="st-key-run_row"] [class*="st-key-toggle"],
+        [class*="st-key-run_row"] [class*="st-key-toggle"] button { position: static; }
         [class*="st-key-run_row"] [class*="st-key-toggle"] button::after
           { content: ""; position: absolute; inset: 0; }
-        [class*="st-key-run_row"] [class*="st-key-toggle"] { position: static; }
-        [class*="st-key-run_row"] [class*="st-key-toggle"] button { position: static; }
         </style>"""
     )
 

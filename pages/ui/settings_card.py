@@ -16,7 +16,7 @@ def settings_card(space: Workspace, settings: DeepMemorySettings) -> None:
         attempt(lambda: space.deep_memory.set_enabled(st.session_state[_SWITCH]))
 
     st.session_state[_SWITCH] = settings.enabled  # the database decides what the switch shows
-    with st.container(border=True):
+    with st.container(border=True, key="figures"):
         switch_column, *figures = st.columns([2, 1, 1, 1], vertical_alignment="center")
         with switch_column:
             st.toggle(
