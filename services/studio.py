@@ -7,11 +7,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from pydantic import SecretStr
 
-from services.accounts.auth import Accounts, SignedInUser
+from services.accounts.auth import Accounts, BearerUser, SignedInUser
 from services.accounts.database import Database, SupabaseEndpoint
 from services.config import Settings, load_settings
 from services.deep_memory.deep_memory_service import DeepMemory
@@ -35,6 +36,7 @@ from services.runs.worker import JobRunner
 log = logging.getLogger(__name__)
 
 _TICKET_S = 60.0
+_NOBODY = "nobody"  # whose store is empty
 
 
 class Studio:
@@ -68,8 +70,17 @@ class Studio:
         if self.local_supabase is not None:
             self.local_supabase.stop()
 
-    def workspace(self, user: SignedInUser) -> Workspace:
+    def workspace(self, user: SignedInUser | BearerUser) -> Workspace:
         return Workspace(self, user)
+
+    def check(self) -> None:
+        """Ask the database and the vector store for an answer.
+
+        Raises:
+            AppError: which of them gave none.
+        """
+        self._service.execute(lambda c: c.table("deep_memory_settings").select("id").limit(1))
+        self.store_of(_NOBODY).count()
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -146,7 +157,7 @@ class Studio:
 class Workspace:
     """What one signed-in person works with."""
 
-    def __init__(self, studio: Studio, user: SignedInUser) -> None:
+    def __init__(self, studio: Studio, user: SignedInUser | BearerUser) -> None:
         user_id = user.identity.user_id
         self.user = user
         self.store = studio.store_of(user_id)
@@ -186,7 +197,8 @@ class Workspace:
         """The same query without and with the active Deep Memory model."""
         active = self.deep_memory.active_run()
         model = self.models.load(active) if active is not None else None
-        return compare(query, self._embedder, self.store.snapshot(), model, k)
+        comparison = compare(query, self._embedder, self.store.snapshot(), model, k)
+        return replace(comparison, run_id=active.id if active is not None else None)
 
 
 def _secret(value: str | SecretStr) -> SecretStr:

@@ -9,8 +9,8 @@ from typing import Any
 from services.accounts.auth import Identity
 from services.accounts.database import Database
 from services.config import Settings
-from services.errors import NotAllowed
-from services.models import TrainingRun
+from services.errors import NotAllowed, NotFound, RunMoved
+from services.models import TrainingPair, TrainingRun
 from services.pairs.pricing import Estimate, estimate_generation
 from services.pairs.store import PairStore
 from services.retrieval.vector_store import VectorStore
@@ -143,6 +143,26 @@ class DeepMemory:
         self._jobs.launch(run)
         return run
 
+    def edit_pair(self, run_id: str, pair_id: str, question: str) -> TrainingPair:
+        """Change one question of a run in review.
+
+        Raises:
+            RunMoved: the run is not in review.
+            NotAllowed: the question is empty, or the run has it already.
+        """
+        self._require_in_review(run_id, pair_id)
+        return self.pairs.edit(pair_id, question)
+
+    def drop_pair(self, run_id: str, pair_id: str) -> None:
+        """Drop one pair of a run in review.
+
+        Raises:
+            RunMoved: the run is not in review.
+        """
+        self._require_in_review(run_id, pair_id)
+        if not self.pairs.drop([pair_id]):
+            raise NotFound("The pair is gone, or its run is no longer in review.")
+
     def train(self, run_id: str) -> TrainingRun:
         """Start training on the pairs of a reviewed run."""
         self._require_available()
@@ -174,6 +194,12 @@ class DeepMemory:
         """Delete a failed run with its pairs; returns a sentence that says how many."""
         pairs = self.runs.remove(run_id)
         return f"Training run and {pairs} associated pairs deleted"
+
+    def _require_in_review(self, run_id: str, pair_id: str) -> None:
+        self.pairs.get(run_id, pair_id)
+        status = self.runs.get(run_id).status
+        if status is not RunStatus.GENERATED:
+            raise RunMoved(f"The run is {status.value.replace('_', ' ')} now. Nothing was changed.")
 
     def _require_available(self) -> None:
         if not self.is_available:

@@ -35,6 +35,17 @@ class PairStore:
         ).data
         return [TrainingPair(**row) for row in rows]
 
+    def get(self, run_id: str, pair_id: str) -> TrainingPair:
+        """Raises NotFound, also for a pair of another run."""
+        rows = self._database.execute(
+            lambda c: (
+                c.table(_PAIRS).select(_COLUMNS).eq("training_run_id", run_id).eq("id", pair_id)
+            )
+        ).data
+        if not rows:
+            raise NotFound("There is no such pair in this run.")
+        return TrainingPair(**rows[0])
+
     def count(self, run_id: str, *, search: str = "") -> int:
         """How many pairs there are, with `search` in their question."""
         return self._database.execute(

@@ -38,6 +38,7 @@ def best_rows(query_vector: np.ndarray, embeddings: np.ndarray, k: int) -> np.nd
     the rows, so that the same search gives the same list.
     """
     scores = embeddings @ query_vector
+    run_id: str | None = None  # the run whose model ranked the list with Deep Memory
     if k < len(scores):
         # Everything that scores at least as the k-th, or ties at the edge would go by chance.
         threshold = np.partition(scores, -k)[-k]
