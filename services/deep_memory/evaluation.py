@@ -6,8 +6,9 @@ the order in which they are stored, so that a measurement repeats exactly.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -96,14 +97,6 @@ def evaluate_ids(
     return evaluate_ranks(ranks, [len(ids) for ids in wanted])
 
 
-def evaluate_scores(scores: np.ndarray, relevant: Sequence[Collection[int]]) -> Evaluation:
-    """Evaluate a (questions, passages) matrix of scores; `relevant` holds passage indices."""
-    return evaluate_ranks(
-        [_ranks(row, sorted(set(found))) for row, found in zip(scores, relevant, strict=True)],
-        [len(set(found)) for found in relevant],
-    )
-
-
 def evaluate_embeddings(
     queries: np.ndarray, chunks: np.ndarray, relevant: Sequence[Collection[int]]
 ) -> Evaluation:
@@ -112,13 +105,21 @@ def evaluate_embeddings(
     `queries` is (n, width), `chunks` (m, width); `relevant[i]` holds the rows of `chunks` that
     answer query i.
     """
-    if len(queries) != len(relevant):
-        raise ValueError("there must be one set of relevant passages per question")
+    return evaluate_blocks(
+        lambda start, stop: queries[start:stop] @ chunks.T, len(chunks), relevant
+    )
+
+
+def evaluate_blocks(
+    score: Callable[[int, int], np.ndarray], passages: int, relevant: Sequence[Collection[int]]
+) -> Evaluation:
+    """Evaluate any scoring: `score(start, stop)` gives the (stop - start, passages) scores of those
+    questions, and is asked for no more of them at once than fit into bounded memory."""
     ranks: list[list[int]] = []
-    step = max(1, _BLOCK_SCORES // max(1, len(chunks)))
-    for start in range(0, len(queries), step):
-        scores = queries[start : start + step] @ chunks.T
+    step = max(1, _BLOCK_SCORES // max(1, passages))
+    for start in range(0, len(relevant), step):
         found = relevant[start : start + step]
+        scores = score(start, start + len(found))
         ranks += [_ranks(row, sorted(set(ids))) for row, ids in zip(scores, found, strict=True)]
     return evaluate_ranks(ranks, [len(set(ids)) for ids in relevant])
 
@@ -135,6 +136,65 @@ def _ranks(scores: np.ndarray, passages: Sequence[int]) -> list[int]:
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else 0.0
+
+
+class Verdict(StrEnum):
+    BETTER = "better"
+    NOT_PROVEN = "not proven"
+    WORSE = "worse"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two evaluations of the same questions. Differences are after minus before."""
+
+    intervals: dict[str, tuple[float, float]]  # metric -> 95% interval of the mean difference
+    verdict: Verdict
+    wins: tuple[int, ...]  # questions whose nDCG rose, most first
+    losses: tuple[int, ...]  # questions whose nDCG fell, worst first
+
+
+def compare(before: Evaluation, after: Evaluation, *, seed: int = 0) -> Comparison:
+    """Compare two evaluations of the same questions in the same order.
+
+    The verdict is on recall@10: better when the whole 95% interval lies above 0, worse when it lies
+    below, and not proven otherwise.
+    """
+    differences = {
+        f"recall@{depth}": after.recall[depth] - before.recall[depth] for depth in RECALL_DEPTHS
+    }
+    differences[f"mrr@{RANKING_DEPTH}"] = after.mrr - before.mrr
+    differences[f"ndcg@{RANKING_DEPTH}"] = after.ndcg - before.ndcg
+    intervals = {name: mean_interval(values, seed=seed) for name, values in differences.items()}
+    low, high = intervals["recall@10"]
+    verdict = Verdict.BETTER if low > 0 else Verdict.WORSE if high < 0 else Verdict.NOT_PROVEN
+    moved = after.ndcg - before.ndcg
+    order = [int(question) for question in np.argsort(moved, kind="stable")]
+    return Comparison(
+        intervals,
+        verdict,
+        wins=tuple(question for question in reversed(order) if moved[question] > 0),
+        losses=tuple(question for question in order if moved[question] < 0),
+    )
+
+
+def mean_interval(
+    differences: np.ndarray, *, seed: int = 0, resamples: int = 2000, confidence: float = 0.95
+) -> tuple[float, float]:
+    """A percentile bootstrap interval of the mean of paired differences (Efron, 1979).
+
+    The questions are drawn again with replacement, so that a gain that hangs on a few of them
+    has an interval that reaches 0. (0, 0) for no questions.
+    """
+    if not len(differences):
+        return 0.0, 0.0
+    rng = np.random.default_rng(seed)
+    means = [
+        differences[rng.integers(0, len(differences), len(differences))].mean()
+        for _ in range(resamples)
+    ]
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,25 +13,17 @@ are linear in the map, so the average is the ensemble at the price of one (baggi
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import tempfile
-import zipfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from services.deep_memory.evaluation import NEAR_DUPLICATE, evaluate_embeddings
+from services.deep_memory.query_map import QueryMap
 from services.errors import TrainingError
 
 logger = logging.getLogger(__name__)
-
-FORMAT = "deep-memory-query-map"
-FORMAT_VERSION = 1
 
 Progress = Callable[[int, int, float], None]  # epochs done, epochs at most, validation recall@10
 StopCheck = Callable[[], bool]
@@ -58,78 +50,14 @@ class TrainerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class QueryMap:
-    """A trained model: `apply` moves query embeddings towards the chunks that answer them."""
+class FoldedFit:
+    """One map per fold, and each question's fold: `matrices[fold_of[i]]` never saw question i."""
 
-    matrix: np.ndarray  # (width, width) float32
-    embedder: str = ""  # the name of the embedder whose vectors it was trained on
-    seed: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
+    matrices: np.ndarray  # (folds, width, width) float32
+    fold_of: np.ndarray  # (n,)
 
-    @property
-    def width(self) -> int:
-        return len(self.matrix)
-
-    def apply(self, queries: np.ndarray) -> np.ndarray:
-        """Map (n, width) query embeddings; the rows come back normalised, float32.
-
-        Raises:
-            TrainingError: the queries have another width than the model.
-        """
-        if queries.ndim != 2 or queries.shape[1] != self.width:
-            raise TrainingError(
-                f"This model is for embeddings of width {self.width}.",
-                next_step="Train again with the embedding model that is set now.",
-            )
-        return _normalised(queries.astype(np.float32) @ self.matrix)
-
-    def save(self, path: Path) -> None:
-        """Write the model to `path` in one step: a reader sees the old file or the whole new one.
-
-        Raises:
-            TrainingError: the disk is full or not writable; no part of a file is left.
-        """
-        about = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "embedder": self.embedder,
-            "width": self.width,
-            "seed": self.seed,
-            "settings": self.settings,
-        }
-        try:
-            _write_atomically(path, matrix=self.matrix, about=np.array(json.dumps(about)))
-        except OSError as error:
-            raise TrainingError(
-                "The trained model can not be written. The pairs are kept.",
-                next_step="Make room on the disk, then train again.",
-            ) from error
-
-    @classmethod
-    def load(cls, path: Path) -> QueryMap:
-        """Read a model that `save` wrote.
-
-        Raises:
-            TrainingError: the file is missing, damaged, or not such a model.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                matrix, about = stored["matrix"], json.loads(str(stored["about"]))
-            if (about["format"], about["version"]) != (FORMAT, FORMAT_VERSION):
-                raise ValueError("another format")
-            if matrix.shape != (about["width"],) * 2 or not np.isfinite(matrix).all():
-                raise ValueError("the matrix does not fit its description")
-            return cls(
-                matrix.astype(np.float32),
-                str(about["embedder"]),
-                int(about["seed"]),
-                dict(about["settings"]),
-            )
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise TrainingError(
-                f"The trained model {Path(path).name} can not be read.",
-                next_step="Switch to another model, or train again. The pairs are kept.",
-            ) from error
+    def averaged(self) -> np.ndarray:
+        return self.matrices.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def train_query_map(
@@ -154,26 +82,39 @@ def train_query_map(
         TrainingError: too few pairs, shapes that do not fit, or values that are not finite.
     """
     settings = settings or TrainerSettings()
+    fit = fit_folds(queries, chunks, relevant, seed, settings, on_progress, should_stop)
+    return QueryMap(fit.averaged(), embedder, seed, asdict(settings))
+
+
+def fit_folds(
+    queries: np.ndarray,
+    chunks: np.ndarray,
+    relevant: Sequence[Collection[int]],
+    seed: int,
+    settings: TrainerSettings,
+    on_progress: Progress | None = None,
+    should_stop: StopCheck | None = None,
+) -> FoldedFit:
+    """Fit one map per fold of the questions; see `train_query_map`."""
     queries, chunks = np.float32(queries), np.float32(chunks)
     _check(queries, chunks, relevant)
-    fold_of = _folds(relevant, settings.folds, seed)
-    last = settings.folds * settings.epochs
-    start = _start(chunks)
-    total = np.zeros((queries.shape[1],) * 2, np.float64)
+    answers = [np.unique(np.fromiter(found, np.int64)) for found in relevant]
+    alike = _near_duplicates(np.unique(np.concatenate(answers)), chunks)
+    start, fold_of = _start(chunks), _folds(answers, settings.folds, seed)
+    last, matrices = settings.folds * settings.epochs, []
     for fold in range(settings.folds):
         rng = np.random.default_rng([seed, fold])
         validation = rng.permutation(np.flatnonzero(fold_of == fold))
         train = np.flatnonzero(fold_of != fold)
-        job = _Fit(queries, chunks, relevant, train, start, settings, rng)
+        job = _Fit(queries, chunks, answers, alike, train, start, settings, rng)
 
         def report(epoch: int, recall: float, fold: int = fold) -> None:
             if on_progress:
                 on_progress(fold * settings.epochs + epoch, last, recall)
 
-        total += job.run(validation[: settings.validation_questions], report, should_stop)
+        matrices.append(job.run(validation[: settings.validation_questions], report, should_stop))
     logger.info("query_map_trained pairs=%d chunks=%d seed=%d", len(queries), len(chunks), seed)
-    matrix = (total / settings.folds).astype(np.float32)
-    return QueryMap(matrix, embedder, seed, asdict(settings))
+    return FoldedFit(np.stack(matrices), fold_of)
 
 
 class _Fit:
@@ -183,14 +124,15 @@ class _Fit:
         self,
         queries: np.ndarray,
         chunks: np.ndarray,
-        relevant: Sequence[Collection[int]],
+        relevant: Sequence[np.ndarray],
+        alike: dict[int, np.ndarray],
         train: np.ndarray,
         start: np.ndarray,
         settings: TrainerSettings,
         rng: np.random.Generator,
     ) -> None:
         self.queries, self.chunks, self.train = queries, chunks, train
-        self.relevant = [np.unique(np.fromiter(found, np.int64)) for found in relevant]
+        self.relevant, self.alike = relevant, alike
         self.settings, self.rng = settings, rng
         self.start = start
         self.matrix = start
@@ -264,9 +206,10 @@ class _Fit:
         others = self.chunks[candidates]
 
         logits = queries @ self.matrix @ others.T / self.settings.temperature
-        alike_pair, alike_column = np.nonzero(others[columns] @ others.T >= NEAR_DUPLICATE)
         kept = logits[rows, columns]
-        logits[rows[alike_pair], alike_column] = -np.inf
+        for row, answer in zip(rows, answers, strict=True):
+            if answer in self.alike:
+                logits[row, np.isin(candidates, self.alike[answer])] = -np.inf
         logits[rows, columns] = kept
 
         logits -= logits.max(axis=1, keepdims=True)
@@ -311,28 +254,20 @@ def _start(chunks: np.ndarray) -> np.ndarray:
     return ((vectors * (weights / weights.mean())) @ vectors.T).astype(np.float32)
 
 
+def _near_duplicates(rows: np.ndarray, chunks: np.ndarray) -> dict[int, np.ndarray]:
+    """The chunks that say the same as a chunk of `rows`, for those of which there are any."""
+    alike: dict[int, np.ndarray] = {}
+    for start in range(0, len(rows), 512):
+        block = rows[start : start + 512]
+        for row, near in zip(block, chunks[block] @ chunks.T >= NEAR_DUPLICATE, strict=True):
+            if np.count_nonzero(near) > 1:
+                alike[int(row)] = np.flatnonzero(near)
+    return alike
+
+
 def _folds(relevant: Sequence[Collection[int]], folds: int, seed: int) -> np.ndarray:
     """Give each question a fold; questions that share a first chunk stay together."""
     first = np.array([min(found) for found in relevant])
     groups, group_of = np.unique(first, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(groups))
     return order[group_of] % min(folds, len(groups))
-
-
-def _normalised(vectors: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
-
-
-def _write_atomically(path: Path, **arrays: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -1,0 +1,167 @@
+"""Hybrid Deep Memory: the trained query map, the document around a chunk, and the exact words.
+
+A chunk's score for a query is cosine(mapped query, chunk in its context) + weight * BM25.
+
+- The context of a chunk is the mean of the chunks around it in its document, near ones first: a
+  person asks in the words of the topic, which a chunk often leaves to its neighbours. It is made
+  from the stored vectors, so nothing is embedded again (compare contextual document embeddings,
+  Morris and Rush, 2024; here in closed form).
+- The weight of BM25 is learned on the training pairs, each scored by a map that never saw it
+  (convex fusion; Bruch et al., An Analysis of Fusion Functions for Hybrid Retrieval, 2023). BM25
+  is left on its own scale: a question that shares no rare word with any chunk gets small scores,
+  so that the vectors decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.deep_memory.evaluation import evaluate_blocks
+from services.deep_memory.lexical import LexicalIndex
+from services.deep_memory.local_trainer import (
+    FoldedFit,
+    Progress,
+    StopCheck,
+    TrainerSettings,
+    fit_folds,
+)
+from services.deep_memory.query_map import QueryMap
+from services.errors import TrainingError
+
+_CONTEXT_REACH = 2.0  # chunks: the distance at which a neighbour counts 1/e
+_CONTEXT_WINDOW = 8  # chunks on either side; beyond, a neighbour would count under 2%
+_LEXICAL_WEIGHTS = (0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05)  # cosine per BM25 point
+_WEIGHED_QUESTIONS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SearchIndex:
+    """What a model searches, made once for each version of a store."""
+
+    vectors: np.ndarray  # (m, width) float32 normalised: the chunks in their context
+    lexical: LexicalIndex
+
+    @classmethod
+    def of(
+        cls, embeddings: np.ndarray, texts: Sequence[str], documents: Sequence[Any]
+    ) -> SearchIndex:
+        """Index chunks; row i of each argument is chunk i, in the order of its document."""
+        return cls(in_context(embeddings, documents), LexicalIndex(texts))
+
+
+@dataclass(frozen=True, slots=True)
+class DeepMemoryModel:
+    """One trained model: the map of the query, and the weight of the words."""
+
+    query_map: QueryMap
+    lexical_weight: float
+
+    def scores(self, queries: np.ndarray, texts: Sequence[str], index: SearchIndex) -> np.ndarray:
+        """Score every chunk for every query, (n, m) float32; `queries` (n, width) embed `texts`.
+
+        Raises:
+            TrainingError: the embeddings have another width than those it was trained on.
+        """
+        scores = self.query_map.apply(queries) @ index.vectors.T
+        scores += self.lexical_weight * index.lexical.scores(texts)
+        return scores
+
+    def save(self, path: Path) -> None:
+        """Write map, weight and settings as one file; see `QueryMap.save`."""
+        settings = {**self.query_map.settings, "lexical_weight": self.lexical_weight}
+        replace(self.query_map, settings=settings).save(path)
+
+    @classmethod
+    def load(cls, path: Path) -> DeepMemoryModel:
+        """Read a model that `save` wrote.
+
+        Raises:
+            TrainingError: the file is missing, damaged, or not such a model.
+        """
+        query_map = QueryMap.load(path)
+        weight = query_map.settings.get("lexical_weight")
+        if not isinstance(weight, float) or not 0 <= weight < np.inf:
+            raise TrainingError(
+                f"The trained model {Path(path).name} can not be read.",
+                next_step="Switch to another model, or train again. The pairs are kept.",
+            )
+        return cls(query_map, weight)
+
+
+def train_hybrid(
+    queries: np.ndarray,
+    texts: Sequence[str],
+    index: SearchIndex,
+    relevant: Sequence[Collection[int]],
+    *,
+    seed: int = 0,
+    embedder: str = "",
+    on_progress: Progress | None = None,
+    should_stop: StopCheck | None = None,
+) -> DeepMemoryModel:
+    """Train map and weight on pairs; the arguments and errors are those of `train_query_map`.
+
+    `texts[i]` is the question that `queries[i]` embeds.
+    """
+    settings = TrainerSettings()
+    fit = fit_folds(queries, index.vectors, relevant, seed, settings, on_progress, should_stop)
+    query_map = QueryMap(fit.averaged(), embedder, seed, asdict(settings))
+    return DeepMemoryModel(query_map, _best_weight(fit, queries, texts, index, relevant, seed))
+
+
+def in_context(embeddings: np.ndarray, documents: Sequence[Any]) -> np.ndarray:
+    """Add to each chunk the weighted mean of itself and its neighbours, and normalise.
+
+    `documents[i]` names the document of row i; a neighbour d rows away within the same document
+    counts exp(-d / 2). A chunk that is alone in its document keeps its vector.
+    """
+    in_context = np.array(embeddings, np.float32)
+    start = 0
+    for _, rows in groupby(documents):
+        stop = start + sum(1 for _ in rows)
+        in_context[start:stop] += _neighbourhood(in_context[start:stop])
+        start = stop
+    lengths = np.linalg.norm(in_context, axis=1, keepdims=True)
+    return in_context / np.where(lengths > 0, lengths, 1)
+
+
+def _neighbourhood(chunks: np.ndarray) -> np.ndarray:
+    total, weights = chunks.copy(), np.ones((len(chunks), 1), np.float32)
+    for distance in range(1, min(_CONTEXT_WINDOW + 1, len(chunks))):
+        weight = np.float32(np.exp(-distance / _CONTEXT_REACH))
+        total[distance:] += weight * chunks[:-distance]
+        total[:-distance] += weight * chunks[distance:]
+        weights[distance:] += weight
+        weights[:-distance] += weight
+    return total / weights
+
+
+def _best_weight(
+    fit: FoldedFit,
+    queries: np.ndarray,
+    texts: Sequence[str],
+    index: SearchIndex,
+    relevant: Sequence[Collection[int]],
+    seed: int,
+) -> float:
+    """The weight that ranks the training questions best, each mapped by a fold new to it."""
+    order = np.random.default_rng(seed).permutation(len(queries))[:_WEIGHED_QUESTIONS]
+    maps = [QueryMap(matrix) for matrix in fit.matrices]
+    mapped = np.concatenate([maps[fit.fold_of[row]].apply(queries[[row]]) for row in order])
+    asked = [texts[row] for row in order]
+    answers = [relevant[row] for row in order]
+
+    def quality(weight: float) -> float:
+        def score(start: int, stop: int) -> np.ndarray:
+            words = index.lexical.scores(asked[start:stop])
+            return mapped[start:stop] @ index.vectors.T + np.float32(weight) * words
+
+        return sum(evaluate_blocks(score, len(index.vectors), answers).as_metrics().values())
+
+    return max(_LEXICAL_WEIGHTS, key=quality)

@@ -1,0 +1,112 @@
+"""A trained map of query embeddings, and the file that keeps it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.errors import TrainingError
+
+FORMAT = "deep-memory-query-map"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class QueryMap:
+    """A trained model: `apply` moves query embeddings towards the chunks that answer them."""
+
+    matrix: np.ndarray  # (width, width) float32
+    embedder: str = ""  # the name of the embedder whose vectors it was trained on
+    seed: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        return len(self.matrix)
+
+    def apply(self, queries: np.ndarray) -> np.ndarray:
+        """Map (n, width) query embeddings; the rows come back normalised, float32.
+
+        Raises:
+            TrainingError: the queries have another width than the model.
+        """
+        if queries.ndim != 2 or queries.shape[1] != self.width:
+            raise TrainingError(
+                f"This model is for embeddings of width {self.width}.",
+                next_step="Train again with the embedding model that is set now.",
+            )
+        return _normalised(queries.astype(np.float32) @ self.matrix)
+
+    def save(self, path: Path) -> None:
+        """Write the model to `path` in one step: a reader sees the old file or the whole new one.
+
+        Raises:
+            TrainingError: the disk is full or not writable; no part of a file is left.
+        """
+        about = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "embedder": self.embedder,
+            "width": self.width,
+            "seed": self.seed,
+            "settings": self.settings,
+        }
+        try:
+            _write_atomically(path, matrix=self.matrix, about=np.array(json.dumps(about)))
+        except OSError as error:
+            raise TrainingError(
+                "The trained model can not be written. The pairs are kept.",
+                next_step="Make room on the disk, then train again.",
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path) -> QueryMap:
+        """Read a model that `save` wrote.
+
+        Raises:
+            TrainingError: the file is missing, damaged, or not such a model.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                matrix, about = stored["matrix"], json.loads(str(stored["about"]))
+            if (about["format"], about["version"]) != (FORMAT, FORMAT_VERSION):
+                raise ValueError("another format")
+            if matrix.shape != (about["width"],) * 2 or not np.isfinite(matrix).all():
+                raise ValueError("the matrix does not fit its description")
+            return cls(
+                matrix.astype(np.float32),
+                str(about["embedder"]),
+                int(about["seed"]),
+                dict(about["settings"]),
+            )
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise TrainingError(
+                f"The trained model {Path(path).name} can not be read.",
+                next_step="Switch to another model, or train again. The pairs are kept.",
+            ) from error
+
+
+def _normalised(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def _write_atomically(path: Path, **arrays: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
