@@ -52,7 +52,7 @@ def show_uncaught(error: Exception) -> bool:
     else:
         log.error("page_failed", exc_info=error)
         st.error(
-            "Something unexpected happened on this page. Nothing that was stored is lost; the cause "
+            "Something unexpected happened on this page. What was stored is safe; the cause "
             "is in the app's log. Reload the page to go on.",
             icon=":material/error:",
         )

@@ -146,8 +146,9 @@ def _say_status(status: str) -> None:
 
 
 def _say(**message: object) -> None:
+    # One write for a line and its end: the parts start in threads of their own and speak at once.
     with suppress(BrokenPipeError):  # Nobody listens any more: stdin ends, too.
-        print(json.dumps(message), flush=True)
+        os.write(sys.stdout.fileno(), (json.dumps(message) + "\n").encode())
 
 
 if __name__ == "__main__":
