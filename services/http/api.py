@@ -1,0 +1,33 @@
+"""The HTTP contract, mounted beside the screens: the same services under the same rules.
+
+FastAPI, because the app is Starlette already: its routes mount as they are, the bodies are
+pydantic models as the settings are, and the description that clients read is made from the code.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.routing import Mount
+
+from services.http import deep_memory, documents, events, health, search
+from services.http.refusals import explain_refusals
+
+PREFIX = "/v1/api"
+LARGEST_BODY = 64 * 1024  # of JSON; uploads have a limit of their own
+
+
+def api_mount() -> Mount:
+    """The routes under `/v1/api`. They find the studio when they are called."""
+    api = FastAPI(
+        title="Deep Memory Studio",
+        version="1",
+        description="Drive Deep Memory from notebooks, schedulers and other tools.",
+        docs_url=None,  # it would load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=LARGEST_BODY,
+    )
+    for noun in (deep_memory, events, documents, search, health):
+        api.include_router(noun.router)
+    explain_refusals(api)
+    return Mount(PREFIX, app=api)

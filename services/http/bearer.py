@@ -1,0 +1,110 @@
+"""`Authorization: Bearer`: from the user's Supabase access token to that user's workspace."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from threading import Condition
+from typing import Annotated
+from uuid import UUID
+
+import jwt
+from cachetools import LRUCache, TTLCache, cached
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from services.accounts.auth import Identity
+from services.errors import NotFound, NotSignedIn
+from services.studio import Studio, Workspace, current_studio
+
+# A token that was signed out elsewhere works this much longer, at most.
+TRUSTED_S = 30.0
+_MOST_TOKENS = 256
+
+
+class BearerWorkspaces:
+    """Workspaces by access token: Supabase is asked about a token once in 30 seconds, and the
+    connections of a token are kept while it is among the last 256 that were used."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._identify = cached(
+            TTLCache(4 * _MOST_TOKENS, TRUSTED_S), key=_digest, condition=Condition()
+        )(studio.accounts.identify)
+        self._open = cached(LRUCache(_MOST_TOKENS), key=_digest, condition=Condition())(
+            self._open_workspace
+        )
+
+    def of(self, access_token: str) -> Workspace:
+        """The services as the owner of this token uses them.
+
+        Raises:
+            NotSignedIn: forged, expired or signed out.
+        """
+        _refuse_expired(access_token)
+        return self._open(access_token, self._identify(access_token))
+
+    def _open_workspace(self, access_token: str, identity: Identity) -> Workspace:
+        return self._studio.workspace(self._studio.accounts.bearer(access_token, identity))
+
+
+@lru_cache(maxsize=1)
+def _workspaces(studio: Studio) -> BearerWorkspaces:
+    return BearerWorkspaces(studio)
+
+
+def workspace_of(access_token: str) -> Workspace:
+    return _workspaces(current_studio()).of(access_token)
+
+
+def _digest(access_token: str, *_: object) -> str:
+    return hashlib.sha256(access_token.encode()).hexdigest()
+
+
+def _refuse_expired(access_token: str) -> None:
+    """Read the end of the token without a round trip. Its signature is for Supabase to verify."""
+    try:
+        jwt.decode(
+            access_token,
+            options={"verify_signature": False, "verify_exp": True, "require": ["exp"]},
+        )
+    except jwt.InvalidTokenError as error:
+        raise NotSignedIn("The access token is not valid, or it has expired.") from error
+
+
+_bearer = HTTPBearer(
+    auto_error=False, bearerFormat="JWT", description="The user's Supabase access token."
+)
+
+
+def _access_token(
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> str:
+    if credentials is None:
+        raise NotSignedIn("Send the user's access token: `Authorization: Bearer ...`.")
+    return credentials.credentials
+
+
+AccessToken = Annotated[str, Depends(_access_token)]
+
+
+def _workspace(token: AccessToken, user_id: UUID | None = None) -> Workspace:
+    space = workspace_of(token)
+    if user_id is not None:
+        require_own(space, user_id)
+    return space
+
+
+def _workspace_of_user(token: AccessToken, user_id: UUID) -> Workspace:
+    return _workspace(token, user_id)
+
+
+# The token's owner; `UserSpace` is for routes that the contract gives a `user_id` in the query.
+Space = Annotated[Workspace, Depends(_workspace)]
+UserSpace = Annotated[Workspace, Depends(_workspace_of_user)]
+
+
+def require_own(space: Workspace, user_id: UUID) -> None:
+    """Raises NotFound for a `user_id` that is not the token's, whether it exists or not."""
+    if str(user_id) != space.user.identity.user_id:
+        raise NotFound("There is nothing of this user here.")

@@ -1,0 +1,112 @@
+"""Routes of the knowledge base."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import PurePath
+from typing import Annotated, Any
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from fastapi import APIRouter, Query, UploadFile
+from pydantic import BaseModel
+
+from services.errors import NotFound
+from services.http.bearer import Space
+from services.http.refusals import refusals
+from services.knowledge.knowledge_base import IngestReport
+from services.models import Document
+
+LARGEST_UPLOAD = 100 * 2**20
+MOST_FILES = 100
+# Embedding takes a whole core: more at once would only starve the screens.
+_imports = CapacityLimiter(2)
+
+router = APIRouter(prefix="/documents", tags=["Documents"])
+
+
+class StoredDocument(BaseModel):
+    id: str
+    name: str
+    chunk_count: int
+    characters: int
+    added_at: datetime
+
+
+class RejectedFile(BaseModel):
+    """A file that was not added: `code` is for programs, `detail` for people."""
+
+    name: str
+    code: str
+    detail: str
+    next_step: str
+
+
+class Import(BaseModel):
+    """What became of each file."""
+
+    documents: list[StoredDocument]
+    errors: list[RejectedFile]
+
+
+class Documents(BaseModel):
+    documents: list[StoredDocument]
+    total: int
+
+
+class Removed(BaseModel):
+    message: str
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Import,
+    responses=refusals(400, 401, 404, 413, 422, 503),
+    max_body_size=LARGEST_UPLOAD,
+    form_limits={"max_files": MOST_FILES, "max_fields": 0},
+)
+async def add(files: list[UploadFile], space: Space) -> dict[str, Any]:
+    """Add files (txt, md, html, csv, pdf, docx; 25 MB each), and say of each other one why not.
+
+    The answer comes when they are stored. A file that can not be added does not stop the others.
+    """
+
+    def work() -> IngestReport:
+        named = [(PurePath(file.filename or "").name, file.file.read()) for file in files]
+        return space.knowledge.add_files(named)
+
+    report = await anyio.to_thread.run_sync(work, limiter=_imports)
+    errors = [
+        {"name": name, "code": error.code, "detail": str(error), "next_step": error.next_step}
+        for name, error in report.rejected
+    ]
+    return {"documents": report.added, "errors": errors}
+
+
+@router.get("", response_model=Documents, responses=refusals(401, 404, 422, 503))
+def documents(
+    space: Space,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> dict[str, Any]:
+    """Documents, oldest first."""
+    found = space.knowledge.documents()
+    return {"documents": found[offset : offset + limit], "total": len(found)}
+
+
+@router.get("/{document_id}", response_model=StoredDocument, responses=refusals(401, 404, 422, 503))
+def document(document_id: str, space: Space) -> Document:
+    for found in space.knowledge.documents():
+        if found.id == document_id:
+            return found
+    raise NotFound("This document is not in the knowledge base.")
+
+
+@router.delete(
+    "/{document_id}", response_model=Removed, responses=refusals(400, 401, 404, 413, 422, 503)
+)
+def remove(document_id: str, space: Space) -> Removed:
+    """Remove a document with its chunks."""
+    gone = space.knowledge.remove(document_id)
+    return Removed(message=f"{gone.name} and its {gone.chunk_count} chunks removed")

@@ -1,0 +1,99 @@
+"""What goes wrong, as HTTP: every AppError and every malformed request gets its status here."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from services import errors
+from services.errors import AppError, RunBlocked
+from services.runs.states import RunStatus
+
+_STATUS: dict[type[AppError], int] = {
+    errors.NotSignedIn: 401,
+    errors.NotFound: 404,
+    errors.RunMoved: 400,
+    errors.NotAllowed: 400,
+    errors.DocumentRejected: 400,
+    errors.RunBlocked: 409,
+    errors.ConfigurationError: 503,
+    errors.DatabaseUnavailable: 503,
+    errors.StoreUnavailable: 503,
+    errors.EmbedderMismatch: 503,
+    errors.EmbedderUnavailable: 503,
+    errors.GenerationError: 503,
+    errors.TrainingError: 503,
+}
+
+
+class Refusal(BaseModel):
+    """Why it was not done, in words."""
+
+    detail: str
+
+
+class BlockedRefusal(Refusal):
+    blocking_run_id: UUID
+    blocking_run_status: RunStatus
+
+
+class Flaw(BaseModel):
+    """`loc` says where: "body", "query", "path" or "header", then the names down to the value."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class InvalidRequest(BaseModel):
+    detail: list[Flaw]
+
+
+_DECLARED: dict[int, dict[str, Any]] = {
+    400: {"model": Refusal, "description": "A rule forbids it, or the run is in another status."},
+    401: {"model": Refusal, "description": "No access token, or it is forged, expired or ended."},
+    404: {"model": Refusal, "description": "It does not exist, or belongs to someone else."},
+    409: {"model": BlockedRefusal, "description": "An unfinished run blocks it."},
+    413: {"model": Refusal, "description": "The body is too large."},
+    422: {"model": InvalidRequest, "description": "The request is malformed: what, and where."},
+    503: {"model": Refusal, "description": "A part does not answer just now. Try again later."},
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The declaration of these refusals for a route's `responses`."""
+    return {status: _DECLARED[status] for status in statuses}
+
+
+def explain_refusals(api: FastAPI) -> None:
+    """Answer every error of the services in the one shape `{"detail": ...}`."""
+    api.add_exception_handler(AppError, _explain)
+    api.add_exception_handler(RequestValidationError, _explain_invalid)
+    api.add_exception_handler(Exception, _explain_unexpected)
+
+
+async def _explain(_request: Request, error: AppError) -> JSONResponse:
+    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+    body: dict[str, Any] = {"detail": str(error)}
+    if isinstance(error, RunBlocked):
+        body |= {"blocking_run_id": error.run_id, "blocking_run_status": error.status}
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse(body, status, headers)
+
+
+async def _explain_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+    # Without the value itself, which may be a secret.
+    flaws = [{name: flaw[name] for name in ("loc", "msg", "type")} for flaw in error.errors()]
+    return JSONResponse({"detail": flaws}, 422)
+
+
+async def _explain_unexpected(_request: Request, _error: Exception) -> JSONResponse:
+    """The server logs it; the answer says no more than that."""
+    return JSONResponse(
+        {"detail": "Something unexpected happened. The cause is in the app's log."}, 500
+    )

@@ -1,0 +1,66 @@
+"""The route of search."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+
+from services.http.bearer import Space
+from services.http.refusals import refusals
+
+router = APIRouter(prefix="/search", tags=["Search"])
+
+
+class SearchRequest(BaseModel):
+    """`deep_memory` left out: as the settings say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str = Field(min_length=1, max_length=4_000)
+    k: Annotated[StrictInt, Field(ge=1, le=100)] = 10
+    deep_memory: StrictBool | None = None
+
+
+class Hit(BaseModel):
+    """One chunk. A higher `score` is better; `rank` starts at 1."""
+
+    id: str
+    text: str
+    document: str
+    score: float
+    rank: int
+
+
+class Hits(BaseModel):
+    """`deep_memory` says whether it ranked these: not before a training has completed."""
+
+    hits: list[Hit]
+    deep_memory: bool
+    trained_run_id: UUID | None
+
+
+@router.post("", response_model=Hits, responses=refusals(400, 401, 404, 413, 422, 503))
+def search(body: SearchRequest, space: Space) -> Hits:
+    """The `k` chunks that answer the query best, with Deep Memory or without."""
+    wanted = body.deep_memory
+    if wanted is None:
+        wanted = space.deep_memory.settings().enabled
+    comparison = space.search(body.query, body.k)
+    used = wanted and comparison.run_id is not None
+    return Hits(
+        hits=[
+            Hit(
+                id=hit.chunk_id,
+                text=hit.text,
+                document=hit.document,
+                score=hit.score,
+                rank=hit.rank,
+            )
+            for hit in (comparison.with_ if used else comparison.without)
+        ],
+        deep_memory=used,
+        trained_run_id=UUID(comparison.run_id) if used and comparison.run_id else None,
+    )
