@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import time
+import uuid
 from collections.abc import Callable, Iterator
 
+import jwt
 import psycopg
 import pytest
 from pydantic import SecretStr
 
-from services.accounts.auth import Accounts, SignedInUser
+from services.accounts.auth import Accounts, Identity, SignedInUser, Tokens
 from services.accounts.database import Database, SupabaseEndpoint
+from services.local_supabase.data_folder import load_or_create_secrets
 from services.local_supabase.migrations import connect
 from services.local_supabase.stack import LocalSupabase
 from tests.embedded import run_embedded, temporary_data_dir
 
-PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
 
 
@@ -47,9 +50,26 @@ def accounts(endpoint: SupabaseEndpoint, service: Database) -> Accounts:
 
 
 @pytest.fixture
-def new_user(accounts: Accounts) -> Callable[[], SignedInUser]:
-    """Makes an account that no other test knows, and signs in with it."""
-    return lambda: accounts.sign_up(f"user{next(_numbers)}@example.com", PASSWORD)
+def new_user(
+    supabase_stack: LocalSupabase, accounts: Accounts, owner: psycopg.Connection
+) -> Callable[[], SignedInUser]:
+    """Makes an account that no other test knows, signed in for an hour.
+
+    Without a password, whose hashing takes its time: signing in has tests of its own.
+    """
+    secret = load_or_create_secrets(supabase_stack.data_dir).jwt_secret
+
+    def make() -> SignedInUser:
+        identity = Identity(str(uuid.uuid4()), f"user{next(_numbers)}@example.com")
+        owner.execute(
+            "insert into auth.users (id, email) values (%s, %s)", (identity.user_id, identity.email)
+        )
+        expires_at = time.time() + 3600
+        claims = {"sub": identity.user_id, "role": "authenticated", "aud": "authenticated"}
+        token = jwt.encode({**claims, "exp": int(expires_at)}, secret)
+        return SignedInUser(accounts, "no cookie", identity, Tokens(token, "none", expires_at))
+
+    return make
 
 
 @pytest.fixture
