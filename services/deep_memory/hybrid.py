@@ -162,6 +162,6 @@ def _best_weight(
             words = index.lexical.scores(asked[start:stop])
             return mapped[start:stop] @ index.vectors.T + np.float32(weight) * words
 
-        return sum(evaluate_blocks(score, len(index.vectors), answers).as_metrics().values())
+        return evaluate_blocks(score, len(index.vectors), answers).as_metrics()["mrr@10"]
 
     return max(_LEXICAL_WEIGHTS, key=quality)

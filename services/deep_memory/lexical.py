@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import bm25s
 import numpy as np
+import simplemma
 
 
 class LexicalIndex:
@@ -31,4 +32,11 @@ class LexicalIndex:
 def _words(texts: Sequence[str]) -> list[list[str]]:
     if not texts:
         return []
-    return bm25s.tokenize(list(texts), stopwords="en", return_ids=False, show_progress=False)
+    return bm25s.tokenize(
+        list(texts), stopwords="en", stemmer=_base_forms, return_ids=False, show_progress=False
+    )
+
+
+def _base_forms(words: Sequence[str]) -> list[str]:
+    """Base forms, so that "transfers" finds "transferred"; simplemma's table, not a rule."""
+    return [simplemma.lemmatize(word, lang="en") for word in words]
