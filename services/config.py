@@ -132,6 +132,11 @@ class Settings(BaseSettings):
         return (self.deeplake_path or "").startswith("hub://")
 
     @property
+    def trains_in_cloud(self) -> bool:
+        """Whether DeepLake Cloud trains, which it can only do with a store that lives there."""
+        return self.is_cloud and self.deep_memory_trainer == "cloud"
+
+    @property
     def is_embedded(self) -> bool:
         """Whether the app brings up its own local Supabase."""
         return self.supabase_url is None

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from services.accounts.auth import Accounts, BearerUser, SignedInUser
 from services.accounts.database import Database, SupabaseEndpoint
 from services.config import Settings, load_settings
+from services.deep_memory.cloud_training import train_in_cloud
 from services.deep_memory.deep_memory_service import DeepMemory
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.training import train_deep_memory
@@ -26,8 +27,9 @@ from services.models import TrainingRun
 from services.pairs.question_writers import QuestionWriter, make_question_writer
 from services.pairs.store import PairStore
 from services.pairs.training_generator import generate_pairs, usage_so_far
+from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder, make_embedder
-from services.retrieval.search import Comparison, compare
+from services.retrieval.search import Comparison, compare, compare_in_cloud
 from services.retrieval.vector_store import VectorStore, models_folder, open_store
 from services.runs.lease import RunLease
 from services.runs.states import RunStatus
@@ -144,11 +146,16 @@ class Studio:
         )
 
     def _train(self, lease: RunLease, run: TrainingRun) -> None:
+        store = self.store_of(run.user_id)
+        pairs = PairStore(self._service).all(run.id)
+        if self.settings.trains_in_cloud and isinstance(store, CloudVectorStore):
+            train_in_cloud(lease, run, pairs=pairs, store=store, embedder=self.embedder)
+            return
         train_deep_memory(
             lease,
             run,
-            pairs=PairStore(self._service).all(run.id),
-            snapshot=self.store_of(run.user_id).snapshot(),
+            pairs=pairs,
+            snapshot=store.snapshot(),
             embedder=self.embedder,
             models=self.models_of(run.user_id),
         )
@@ -167,6 +174,7 @@ class Workspace:
             studio.settings, user.identity, user.database, self.store, studio.jobs
         )
         self._embedder = studio.embedder
+        self._trains_in_cloud = studio.settings.trains_in_cloud
         self._ingestions = studio.ingestions
 
     @property
@@ -196,6 +204,12 @@ class Workspace:
     def search(self, query: str, k: int) -> Comparison:
         """The same query without and with the active Deep Memory model."""
         active = self.deep_memory.active_run()
+        if self._trains_in_cloud and isinstance(self.store, CloudVectorStore):
+            is_trained = active is not None and active.metrics.get("trainer") == "cloud"
+            comparison = compare_in_cloud(
+                query, self._embedder, self.store, is_trained=is_trained, k=k
+            )
+            return replace(comparison, run_id=active.id if active and is_trained else None)
         model = self.models.load(active) if active is not None else None
         comparison = compare(query, self._embedder, self.store.snapshot(), model, k)
         return replace(comparison, run_id=active.id if active is not None else None)

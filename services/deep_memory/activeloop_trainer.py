@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from services.errors import TrainingError
-from services.retrieval.cloud_calls import CloudProcess
 from services.retrieval.cloud_failures import WORDS, CloudFailure, Failure
 from services.retrieval.cloud_store import CHANGE_S, CloudVectorStore
 
@@ -55,10 +54,10 @@ class ServiceFigures:
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """The pauses between two looks at a job, in seconds; they grow while nothing moves."""
+    """The pauses between two looks at a job, in seconds; they grow by half each time."""
 
-    first_s: float = 3.0
-    longest_s: float = 60.0
+    first_s: float = 1.0
+    longest_s: float = 20.0
     given_up_after_s: float = 3600.0  # without any movement
 
 
@@ -70,10 +69,8 @@ class ActiveloopTrainer:
     """Trains the model of one dataset in DeepLake Cloud."""
 
     def __init__(self, store: CloudVectorStore, watching: Watching | None = None) -> None:
+        self._store = store
         self._path = store.path
-        self._writer: CloudProcess = store.writer
-        self._reader: CloudProcess = store.reader
-        self._chunk_ids = {chunk.id for chunk in store.snapshot().chunks}
         self._watching = watching or Watching()
 
     def train(
@@ -104,21 +101,6 @@ class ActiveloopTrainer:
         log.info("cloud_training_watched job=%s", job_id)
         return self._watch(job_id, on_progress, stop)
 
-    def cancel(self, recorded: str | None) -> None:
-        """Cancel the job of a run that a person stopped. Safe when it has ended or is gone.
-
-        Raises:
-            TrainingError: it may still be running.
-        """
-        if recorded is None or recorded.startswith(_SUBMITTING):
-            return
-        try:
-            self._reader.call("cancel", recorded, deadline_s=CALL_S)
-        except CloudFailure as failure:
-            if failure.kind not in {Failure.MISSING, Failure.REFUSED}:
-                raise _error(failure, "The job may still be running in the cloud.") from failure
-        log.info("cloud_training_cancelled job=%s", recorded)
-
     def _checked(self, pairs: CloudPairs) -> CloudPairs:
         """Refuse what the client would refuse only after it has overwritten the old questions."""
         rows = range(len(pairs.questions))
@@ -130,7 +112,8 @@ class ActiveloopTrainer:
             raise TrainingError("Some embeddings are not numbers. Nothing was changed.")
         if not all(question.strip() for question in pairs.questions):
             raise TrainingError("Some questions are empty. Nothing was changed.")
-        if any(id_ not in self._chunk_ids for row in pairs.relevant for id_, _ in row):
+        chunk_ids = {chunk.id for chunk in self._store.snapshot().chunks}
+        if any(id_ not in chunk_ids for row in pairs.relevant for id_, _ in row):
             raise TrainingError(
                 "Some pairs belong to documents that are no longer in the knowledge base. "
                 "Nothing was changed."
@@ -203,7 +186,7 @@ class ActiveloopTrainer:
     def _submit_once(self, pairs: CloudPairs) -> str:
         arguments = (pairs.questions, pairs.relevant, pairs.vectors)
         return str(
-            self._writer.call(
+            self._store.writer.call(
                 "train", self._path, *arguments, deadline_s=CHANGE_S, repeatable=False
             )
         )
@@ -222,7 +205,7 @@ class ActiveloopTrainer:
                 raise _job_failed(status, progress)
             now = time.monotonic()
             if (status, progress) != last_seen:
-                last_seen, moved_at, pause_s = (status, progress), now, self._watching.first_s
+                last_seen, moved_at = (status, progress), now
             elif now - moved_at >= self._watching.given_up_after_s:
                 raise TrainingError(
                     "The training in DeepLake Cloud has stopped moving. The pairs are kept.",
@@ -244,10 +227,26 @@ class ActiveloopTrainer:
             raise _error(failure, "The training goes on there. The pairs are kept.") from failure
 
     def _call(self, name: str, argument: str, *, stop: threading.Event) -> Any:
-        answer = self._reader.call(name, argument, deadline_s=CALL_S, stop=stop)
+        answer = self._store.reader.call(name, argument, deadline_s=CALL_S, stop=stop)
         if stop.is_set():
             raise WatchingStopped
         return answer
+
+
+def cancel_job(store: CloudVectorStore, recorded: str | None) -> None:
+    """Cancel the job of a run that a person stopped. Safe when it has ended or is gone.
+
+    Raises:
+        TrainingError: it may still be running.
+    """
+    if recorded is None or recorded.startswith(_SUBMITTING):
+        return
+    try:
+        store.reader.call("cancel", recorded, deadline_s=CALL_S)
+    except CloudFailure as failure:
+        if failure.kind not in {Failure.MISSING, Failure.REFUSED}:
+            raise _error(failure, "The job may still be running in the cloud.") from failure
+    log.info("cloud_training_cancelled job=%s", recorded)
 
 
 def _in_words(status: str | None, progress: dict[str, Any], elapsed_s: float) -> tuple[str, float]:

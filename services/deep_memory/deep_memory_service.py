@@ -9,10 +9,12 @@ from typing import Any
 from services.accounts.auth import Identity
 from services.accounts.database import Database
 from services.config import Settings
+from services.deep_memory.activeloop_trainer import cancel_job
 from services.errors import NotAllowed, NotFound, RunMoved
 from services.models import TrainingPair, TrainingRun
 from services.pairs.pricing import Estimate, estimate_generation
 from services.pairs.store import PairStore
+from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.vector_store import VectorStore
 from services.runs.states import RunStatus
 from services.runs.store import RunStore
@@ -185,9 +187,15 @@ class DeepMemory:
         return run, f"Resuming generation from chunk {run.processed_chunks}/{total}"
 
     def stop(self, run_id: str) -> TrainingRun:
-        """Stop an active run or discard one in review. What it made is kept."""
+        """Stop an active run or discard one in review. What it made is kept.
+
+        Raises:
+            TrainingError: the run was stopped, but its job in DeepLake Cloud may go on.
+        """
         run = self.runs.stop(run_id, by=self._identity.email)
         self._jobs.stop_here(run)
+        if run.deeplake_job_id and isinstance(self._store, CloudVectorStore):
+            cancel_job(self._store, run.deeplake_job_id)
         return run
 
     def remove(self, run_id: str) -> str:

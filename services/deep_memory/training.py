@@ -22,7 +22,7 @@ from services.runs.lease import RunLease, RunLost
 
 log = logging.getLogger(__name__)
 
-_SEED = 0
+SEED = 0
 _EMBEDDED_AT_ONCE = 1024
 _NOTE_EVERY_S = 1.0
 SAMPLE_TEST_SET = "Hand-written questions of the sample"
@@ -54,14 +54,14 @@ def train_deep_memory(
         TrainingError: too few pairs, or none whose chunk is still there. The pairs are kept.
         RunLost: the run was stopped or handed on.
     """
-    present = _pairs_with_chunks(pairs, snapshot)
+    present = pairs_with_chunks(pairs, snapshot)
     lease.note_training("Embedding the questions", 0.0)
-    questions = _embed(lease, present, snapshot, embedder)
+    questions = embed_questions(lease, present, snapshot, embedder)
     split = split_by_document(
         questions.relevant,
         [chunk.document_id for chunk in snapshot.chunks],
         snapshot.embeddings,
-        seed=_SEED,
+        seed=SEED,
     )
     train, held_out = questions.only(split.train), questions.only(split.held_out)
     began = time.monotonic()
@@ -81,12 +81,12 @@ def train_deep_memory(
         "embedder": embedder.name,
         "test_sets": _measure_test_sets(snapshot, embedder, model),
     }
-    metrics["is_worse"] = _is_worse(metrics["before"], metrics["after"])
+    metrics["is_worse"] = is_worse(metrics["before"], metrics["after"])
     models.save(run, model)
     lease.finish_training(metrics, activate=not metrics["is_worse"])
 
 
-def _pairs_with_chunks(
+def pairs_with_chunks(
     pairs: Sequence[TrainingPair], snapshot: Snapshot
 ) -> list[tuple[TrainingPair, int]]:
     """Pairs whose chunk is in the knowledge base, each with the chunk's row."""
@@ -104,7 +104,7 @@ def _pairs_with_chunks(
     return present
 
 
-def _embed(
+def embed_questions(
     lease: RunLease,
     present: Sequence[tuple[TrainingPair, int]],
     snapshot: Snapshot,
@@ -134,7 +134,7 @@ def _fit(lease: RunLease, train: Questions, snapshot: Snapshot, embedder: Embedd
             train.vectors,
             snapshot.embeddings,
             train.relevant,
-            seed=_SEED,
+            seed=SEED,
             embedder=embedder.name,
             on_progress=on_progress,
             should_stop=lease.lost.is_set,
@@ -155,10 +155,8 @@ def _measure(
     )
 
 
-def _measure_test_sets(
-    snapshot: Snapshot, embedder: Embedder, model: QueryMap
-) -> list[dict[str, Any]]:
-    """Figures on questions that no generator saw: the sample's own, when the sample is loaded."""
+def sample_test_questions(snapshot: Snapshot, embedder: Embedder) -> Questions | None:
+    """Questions that no generator saw: the sample's own, when the sample is loaded."""
     row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
     by_document: dict[str, list[Any]] = {}
     for chunk in snapshot.chunks:
@@ -169,22 +167,31 @@ def _measure_test_sets(
         if (relevant := relevant_chunks(question, by_document.get(question.document, [])))
     ]
     if not answered:
+        return None
+    return Questions(embedder.embed([text for text, _ in answered]), [rows for _, rows in answered])
+
+
+def _measure_test_sets(
+    snapshot: Snapshot, embedder: Embedder, model: QueryMap
+) -> list[dict[str, Any]]:
+    questions = sample_test_questions(snapshot, embedder)
+    if questions is None:
         return []
-    questions = Questions(
-        embedder.embed([text for text, _ in answered]), [rows for _, rows in answered]
-    )
     before, after = _measure(questions, snapshot, model)
-    return [
-        {
-            "name": SAMPLE_TEST_SET,
-            "questions": len(answered),
-            "before": before.as_metrics(),
-            "after": after.as_metrics(),
-        }
-    ]
+    return [sample_metrics(questions, before, after)]
 
 
-def _is_worse(before: dict[str, float], after: dict[str, float]) -> bool:
+def sample_metrics(questions: Questions, before: Evaluation, after: Evaluation) -> dict[str, Any]:
+    """The row of the results page for the sample's own questions."""
+    return {
+        "name": SAMPLE_TEST_SET,
+        "questions": len(questions.relevant),
+        "before": before.as_metrics(),
+        "after": after.as_metrics(),
+    }
+
+
+def is_worse(before: dict[str, float], after: dict[str, float]) -> bool:
     """Whether the held-out result fell: by recall@10, and by nDCG@10 where that is equal."""
     key = ("recall@10", "ndcg@10")
     return [after[name] for name in key] < [before[name] for name in key]

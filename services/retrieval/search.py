@@ -21,6 +21,15 @@ class QueryMap(Protocol):
         """Return the moved queries, (n, width) normalised."""
 
 
+class SearchingStore(Protocol):
+    """A store that ranks by itself."""
+
+    def search(
+        self, query_vector: np.ndarray, k: int, *, deep_memory: bool = False
+    ) -> list[SearchHit]:
+        """Return the `k` best chunks, best first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """One query, two lists. `moved` has each hit of the list with Deep Memory by its chunk id:
@@ -29,6 +38,7 @@ class Comparison:
     without: list[SearchHit]
     with_: list[SearchHit]
     moved: dict[str, int | None]
+    run_id: str | None = None  # the run whose model ranked the list with Deep Memory
 
 
 def best_rows(query_vector: np.ndarray, embeddings: np.ndarray, k: int) -> np.ndarray:
@@ -38,7 +48,6 @@ def best_rows(query_vector: np.ndarray, embeddings: np.ndarray, k: int) -> np.nd
     the rows, so that the same search gives the same list.
     """
     scores = embeddings @ query_vector
-    run_id: str | None = None  # the run whose model ranked the list with Deep Memory
     if k < len(scores):
         # Everything that scores at least as the k-th, or ties at the edge would go by chance.
         threshold = np.partition(scores, -k)[-k]
@@ -75,6 +84,28 @@ def compare(
         NotAllowed: the query is empty, or the embedder knows none of its words.
         EmbedderUnavailable: the query can not be embedded just now.
     """
+    vectors = _embedded(query, embedder)
+    without = rank(vectors[0], snapshot, k)
+    with_ = [] if query_map is None else rank(query_map.apply(vectors)[0], snapshot, k)
+    return Comparison(without, with_, ranks_moved(without, with_))
+
+
+def compare_in_cloud(
+    query: str, embedder: Embedder, store: SearchingStore, *, is_trained: bool, k: int = 10
+) -> Comparison:
+    """As `compare`, where the service that holds the store ranks, with the model it trained.
+
+    Raises:
+        StoreUnavailable: the service does not answer.
+    """
+    vector = _embedded(query, embedder)[0]
+    without = store.search(vector, k, deep_memory=False)
+    with_ = store.search(vector, k, deep_memory=True) if is_trained else []
+    return Comparison(without, with_, ranks_moved(without, with_))
+
+
+def _embedded(query: str, embedder: Embedder) -> np.ndarray:
+    """The query's vector, as (1, width)."""
     if not query.strip():
         raise NotAllowed("The search is empty.", next_step="Type a question or a few words.")
     vectors = embedder.embed([query.strip()])
@@ -83,9 +114,7 @@ def compare(
             "The embedding model knows no word of this search.",
             next_step="Try it in other words.",
         )
-    without = rank(vectors[0], snapshot, k)
-    with_ = [] if query_map is None else rank(query_map.apply(vectors)[0], snapshot, k)
-    return Comparison(without, with_, ranks_moved(without, with_))
+    return vectors
 
 
 def ranks_moved(before: Sequence[SearchHit], after: Sequence[SearchHit]) -> dict[str, int | None]:

@@ -15,6 +15,7 @@ from services.deep_memory.activeloop_trainer import (
     ServiceFigures,
     Watching,
     WatchingStopped,
+    cancel_job,
 )
 from services.errors import TrainingError
 from services.models import Chunk, Document
@@ -289,13 +290,13 @@ def test_stopping_ends_the_watching_and_cancelling_ends_the_job(fake, run, pairs
             stop=run.stop,
         )
     assert len(fake.jobs) == 1
-    trainer.cancel(run.recorded[-1])
+    cancel_job(store, run.recorded[-1])
     assert fake.jobs == {}
-    trainer.cancel(run.recorded[-1])  # safe once more
+    cancel_job(store, run.recorded[-1])  # safe once more
 
 
 def test_cancelling_says_so_when_the_job_may_still_run(fake, run, pairs, store):
     run.train(pairs)
     fake.fail(failing(500), times=99)
     with pytest.raises(TrainingError, match="may still be running"):
-        ActiveloopTrainer(store, NO_PAUSE).cancel(run.recorded[-1])
+        cancel_job(store, run.recorded[-1])

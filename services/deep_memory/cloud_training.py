@@ -1,0 +1,151 @@
+"""The training job for a store in DeepLake Cloud: the service trains, this app measures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from services.deep_memory.activeloop_trainer import (
+    ActiveloopTrainer,
+    CloudPairs,
+    ServiceFigures,
+    WatchingStopped,
+)
+from services.deep_memory.evaluation import (
+    RANKING_DEPTH,
+    Evaluation,
+    evaluate_embeddings,
+    evaluate_ids,
+    split_by_document,
+)
+from services.deep_memory.training import (
+    SEED,
+    Questions,
+    embed_questions,
+    is_worse,
+    pairs_with_chunks,
+    sample_metrics,
+    sample_test_questions,
+)
+from services.models import TrainingPair, TrainingRun
+from services.retrieval.cloud_store import CloudVectorStore
+from services.retrieval.content import Snapshot
+from services.retrieval.embeddings import Embedder
+from services.runs.lease import RunLease, RunLost
+
+# Each measured question is a search over the network.
+MOST_MEASURED = 300
+_NOTE_EVERY_S = 1.0
+
+
+def train_in_cloud(
+    lease: RunLease,
+    run: TrainingRun,
+    *,
+    pairs: Sequence[TrainingPair],
+    store: CloudVectorStore,
+    embedder: Embedder,
+) -> None:
+    """Have the service train on most of the pairs, measure on the others, complete the run.
+
+    The service's own figure is stored beside the measured ones, under "service": it flatters.
+
+    Raises:
+        TrainingError: the pairs do not fit, or the service can not train. The pairs are kept.
+        StoreUnavailable: the service trained and then did not answer the measuring searches.
+        RunLost: the run was stopped or handed on. The job goes on until somebody cancels it.
+    """
+    snapshot = store.snapshot()
+    present = pairs_with_chunks(pairs, snapshot)
+    questions = embed_questions(lease, present, snapshot, embedder)
+    documents = [chunk.document_id for chunk in snapshot.chunks]
+    split = split_by_document(questions.relevant, documents, snapshot.embeddings, seed=SEED)
+    train = questions.only(split.train)
+    chosen = [present[row][0] for row in split.train]
+    began = time.monotonic()
+    figures = _train(lease, run, store, chosen, train)
+    train_seconds = time.monotonic() - began
+
+    lease.note_training("Measuring on held-out questions", 0.95)
+    held_out = questions.only(_at_most(split.held_out, MOST_MEASURED))
+    before, after = _measure(lease, held_out, snapshot, store)
+    metrics: dict[str, Any] = {
+        "trainer": "cloud",
+        "service": asdict(figures),
+        "before": before.as_metrics(),
+        "after": after.as_metrics(),
+        "held_out_questions": len(held_out.relevant),
+        "trained_questions": len(split.train),
+        "trained_chunks": len(set().union(*train.relevant)),
+        "pairs_without_chunk": len(pairs) - len(present),
+        "train_seconds": round(train_seconds, 2),
+        "embedder": embedder.name,
+        "test_sets": _measure_test_sets(lease, snapshot, store, embedder),
+    }
+    metrics["is_worse"] = is_worse(metrics["before"], metrics["after"])
+    lease.finish_training(metrics, activate=not metrics["is_worse"])
+
+
+def _train(
+    lease: RunLease,
+    run: TrainingRun,
+    store: CloudVectorStore,
+    chosen: Sequence[TrainingPair],
+    train: Questions,
+) -> ServiceFigures:
+    noted_at = 0.0
+
+    def on_progress(words: str, share: float) -> None:
+        nonlocal noted_at
+        if time.monotonic() - noted_at >= _NOTE_EVERY_S:
+            noted_at = time.monotonic()
+            lease.note_training(words, 0.2 + 0.75 * share)
+
+    try:
+        return ActiveloopTrainer(store).train(
+            CloudPairs(
+                [pair.question_text for pair in chosen],
+                [[(pair.chunk_id, pair.relevance_score)] for pair in chosen],
+                train.vectors,
+            ),
+            record=lease.record_training_job,
+            recorded=run.deeplake_job_id,
+            on_progress=on_progress,
+            stop=lease.lost,
+        )
+    except WatchingStopped as stopped:
+        raise RunLost from stopped
+
+
+def _measure(
+    lease: RunLease, questions: Questions, snapshot: Snapshot, store: CloudVectorStore
+) -> tuple[Evaluation, Evaluation]:
+    """The same questions without the model, which needs no call, and with it, as searches go."""
+    before = evaluate_embeddings(questions.vectors, snapshot.embeddings, questions.relevant)
+    ranked = []
+    for vector in questions.vectors:
+        lease.check()
+        hits = store.search(vector, RANKING_DEPTH, deep_memory=True)
+        ranked.append([hit.chunk_id for hit in hits])
+    relevant = [{snapshot.chunks[row].id for row in rows} for rows in questions.relevant]
+    return before, evaluate_ids(ranked, relevant)
+
+
+def _measure_test_sets(
+    lease: RunLease, snapshot: Snapshot, store: CloudVectorStore, embedder: Embedder
+) -> list[dict[str, Any]]:
+    questions = sample_test_questions(snapshot, embedder)
+    if questions is None:
+        return []
+    return [sample_metrics(questions, *_measure(lease, questions, snapshot, store))]
+
+
+def _at_most(rows: np.ndarray, count: int) -> np.ndarray:
+    """All rows, or `count` of them by chance, the same ones each time."""
+    if len(rows) <= count:
+        return rows
+    return np.sort(np.random.default_rng(SEED).choice(rows, count, replace=False))
