@@ -11,6 +11,7 @@ from pydantic import (
     AliasChoices,
     Field,
     NonNegativeFloat,
+    PositiveFloat,
     SecretStr,
     ValidationError,
     field_validator,
@@ -65,6 +66,8 @@ class Settings(BaseSettings):
     embedding_model: str = OFFLINE_EMBEDDER
     # US dollars per million input and output tokens, as JSON: {"my-model": [0.1, 0.4]}.
     model_prices: dict[str, tuple[NonNegativeFloat, NonNegativeFloat]] = {}
+    # What one attempt of a run may spend on questions; no cap when it is not set.
+    run_cost_cap_usd: PositiveFloat | None = None
     questions_per_chunk: int = Field(3, ge=1, le=10)
     generation_concurrency: int = Field(8, ge=1, le=64)
 

@@ -34,6 +34,7 @@ from services.pairs.answer_forms import (
     questions_in,
 )
 from services.pairs.pricing import thinks
+from services.pairs.spending import CappedWriter
 
 if TYPE_CHECKING:
     from openai._legacy_response import LegacyAPIResponse  # what `with_raw_response` returns
@@ -206,12 +207,24 @@ class OpenAIQuestionWriter:
 
 
 def make_question_writer(settings: Settings) -> QuestionWriter:
-    """The writer that the settings choose: offline, or a model behind the OpenAI API."""
+    """The writer that the settings choose: offline, or a model behind the OpenAI API.
+
+    Raises:
+        ConfigurationError: there is a cap on spending, and the model's price is not known.
+    """
     if settings.uses_offline_writer:
         from services.pairs.offline_writer import OfflineQuestionWriter
 
         return OfflineQuestionWriter()
-    return OpenAIQuestionWriter(make_openai_client(settings), settings.question_model)
+    writer = OpenAIQuestionWriter(make_openai_client(settings), settings.question_model)
+    if settings.run_cost_cap_usd is None:
+        return writer
+    return CappedWriter(
+        writer,
+        cap_usd=settings.run_cost_cap_usd,
+        model=settings.question_model,
+        own_prices=settings.model_prices,
+    )
 
 
 def _request_text(chunk: Chunk, count: int) -> str:

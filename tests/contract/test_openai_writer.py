@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from services.config import Settings
-from services.errors import GenerationError
+from services.errors import ConfigurationError, GenerationError
 from services.models import Chunk
 from services.openai_client import Patience, make_openai_client
 from services.pairs.question_writers import OpenAIQuestionWriter, make_question_writer
@@ -269,3 +269,22 @@ def test_json_that_a_small_model_wrapped_is_read_all_the_same(wrapped):
         writer.write(CHUNK, 1)
         fake.fail(saying(answer))
         assert writer.write(CHUNK, 1).questions == ("Who books a berth?",)
+
+
+def test_a_cap_ends_the_run_before_the_next_call_and_proceeding_may_spend_as_much_again(fake):
+    settings = settings_for(
+        fake, model_prices={"gpt-4o-mini": (1_000.0, 1_000.0)}, run_cost_cap_usd=0.25
+    )
+    writer = make_question_writer(settings)
+    written = writer.write(CHUNK, 3)
+    assert written.usage.input_tokens > 250  # a quarter of a dollar is spent
+    with pytest.raises(GenerationError, match="cap of"):
+        writer.write(CHUNK, 3)
+    assert len(fake.calls()) == 1
+    assert make_question_writer(settings).write(CHUNK, 3).problem is None
+
+
+def test_a_cap_without_a_price_is_refused_because_it_would_not_hold(fake):
+    settings = settings_for(fake, question_model="llama3.1", run_cost_cap_usd=1.0)
+    with pytest.raises(ConfigurationError, match="price of llama"):
+        make_question_writer(settings)
