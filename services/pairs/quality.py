@@ -1,0 +1,117 @@
+"""Pairs that a person should look at before training: repeated, leaking or unanswered questions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+
+import numpy as np
+
+NEAR_DUPLICATE_QUESTION = 0.95  # cosine above which two questions ask the same
+ROUND_TRIP_DEPTH = 10
+_BLOCK_SCORES = 16_000_000  # similarities held at once: 64 MB of float32
+
+_PLACE = (
+    r"passages?|paragraphs?|excerpts?|extracts?|snippets?|chunks?|texts?|contexts?|documents?|"
+    r"articles?|sections?"
+)
+_GIVES_ITSELF_AWAY = re.compile(
+    rf"\b(?:in|from|by|to|of|on|does|do|is|are) (?:this|the (?:given|above|provided|following|"
+    rf"preceding)) (?:{_PLACE})\b"
+    rf"|\b(?:according to|based on|mentioned in|stated in|described in|discussed in) (?:the|this) "
+    rf"(?:{_PLACE}|authors?)\b"
+    rf"|\bthe (?:passage|excerpt|snippet|chunk|author|authors)\b"
+    r"|\b(?:mentioned|described|stated|listed|shown) (?:above|below|here)\b",
+    re.IGNORECASE,
+)
+
+
+class Flag(StrEnum):
+    DUPLICATE = "duplicate"  # asked word for word in an earlier pair
+    NEAR_DUPLICATE = "near duplicate"  # asks the same as an earlier pair of the same chunk
+    GIVES_ITSELF_AWAY = "gives itself away"  # speaks of "this passage" or "the author"
+    NOT_ANSWERED = "not answered"  # search with the question does not find its own chunk
+
+
+def flag_pairs(
+    questions: Sequence[str],
+    chunk_rows: Sequence[int],
+    question_vectors: np.ndarray,
+    chunk_vectors: np.ndarray,
+) -> list[frozenset[Flag]]:
+    """Say for each pair what is doubtful about it; an empty set means nothing is.
+
+    Pair i asks `questions[i]`, embedded in row i of `question_vectors` (n, width), of the chunk in
+    row `chunk_rows[i]` of `chunk_vectors` (m, width). All vectors are normalised.
+    """
+    flagged = {
+        Flag.DUPLICATE: duplicates(questions),
+        Flag.NEAR_DUPLICATE: near_duplicates(question_vectors, chunk_rows),
+        Flag.GIVES_ITSELF_AWAY: {
+            row for row, question in enumerate(questions) if gives_itself_away(question)
+        },
+        Flag.NOT_ANSWERED: not_answered(question_vectors, chunk_vectors, chunk_rows),
+    }
+    flagged[Flag.NEAR_DUPLICATE] -= flagged[Flag.DUPLICATE]
+    return [
+        frozenset(flag for flag, rows in flagged.items() if row in rows)
+        for row in range(len(questions))
+    ]
+
+
+def duplicates(questions: Sequence[str]) -> set[int]:
+    """The questions that an earlier one asks already, but for case, spaces and punctuation."""
+    seen: set[str] = set()
+    repeated = set()
+    for row, question in enumerate(questions):
+        words = " ".join(re.findall(r"\w+", question.casefold()))
+        if words in seen:
+            repeated.add(row)
+        seen.add(words)
+    return repeated
+
+
+def near_duplicates(
+    question_vectors: np.ndarray,
+    chunk_rows: Sequence[int],
+    threshold: float = NEAR_DUPLICATE_QUESTION,
+) -> set[int]:
+    """The questions that say nearly the same as an earlier one about the same chunk.
+
+    Across chunks alike questions are no fault: forms and reports ask the same of each year.
+    """
+    rows_of: dict[int, list[int]] = {}
+    repeated = set()
+    for row, chunk in enumerate(chunk_rows):
+        earlier = rows_of.setdefault(chunk, [])
+        if earlier and (question_vectors[earlier] @ question_vectors[row]).max() >= threshold:
+            repeated.add(row)
+        earlier.append(row)
+    return repeated
+
+
+def gives_itself_away(question: str) -> bool:
+    """Whether the question speaks of its source, as nobody does who has not read it yet."""
+    return _GIVES_ITSELF_AWAY.search(question) is not None
+
+
+def not_answered(
+    question_vectors: np.ndarray,
+    chunk_vectors: np.ndarray,
+    chunk_rows: Sequence[int],
+    depth: int = ROUND_TRIP_DEPTH,
+) -> set[int]:
+    """The questions whose own chunk is not among the first `depth` that they find.
+
+    Round-trip consistency (Alberti et al., 2019), with search in the place of the reader.
+    """
+    rows = np.asarray(chunk_rows, np.int64)
+    lost: set[int] = set()
+    step = max(1, _BLOCK_SCORES // max(1, len(chunk_vectors)))
+    for start in range(0, len(rows), step):
+        own = rows[start : start + step]
+        scores = question_vectors[start : start + step] @ chunk_vectors.T
+        better = np.count_nonzero(scores > scores[np.arange(len(own)), own][:, None], axis=1)
+        lost.update((start + np.flatnonzero(better >= depth)).tolist())
+    return lost

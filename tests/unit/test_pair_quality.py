@@ -1,0 +1,85 @@
+"""Doubtful pairs are found, and sound ones are left alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from services.pairs.quality import (
+    Flag,
+    duplicates,
+    flag_pairs,
+    gives_itself_away,
+    near_duplicates,
+    not_answered,
+)
+
+
+def unit(*rows: list[float]) -> np.ndarray:
+    vectors = np.array(rows, np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_a_question_asked_again_in_other_case_and_punctuation_is_a_duplicate() -> None:
+    assert duplicates(["When is rent due?", "Who pays?", "when is  RENT due"]) == {2}
+
+
+def test_alike_questions_count_as_near_duplicates_within_one_chunk_only() -> None:
+    vectors = unit([1, 0], [1, 0.01], [1, 0.01], [0, 1])
+    assert near_duplicates(vectors, [0, 0, 1, 0]) == {1}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the main idea of this passage?",
+        "According to the text, who pays the rent?",
+        "What does the author say about rent?",
+        "Which fees are mentioned above?",
+        "Based on this document, when is rent due?",
+        "What does the given paragraph describe?",
+    ],
+)
+def test_a_question_that_speaks_of_its_source_gives_itself_away(question: str) -> None:
+    assert gives_itself_away(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How long must a signed document be kept?",
+        "Who approves the text of a press release?",
+        "Who may sign a document for the company?",
+        "Which section of the building is closed?",
+        "How do I get from this airport to the office?",
+    ],
+)
+def test_a_question_about_documents_in_general_is_sound(question: str) -> None:
+    assert not gives_itself_away(question)
+
+
+def test_a_question_is_unanswered_when_its_chunk_is_beyond_the_depth() -> None:
+    chunks = unit([1, 0], [0.9, 0.1], [0, 1])
+    questions = unit([1, 0], [1, 0])
+    assert not_answered(questions, chunks, [0, 2], depth=2) == {1}
+
+
+def test_chunks_with_equal_scores_do_not_push_each_other_out() -> None:
+    chunks = unit([1, 0], [1, 0], [1, 0])
+    assert not_answered(unit([1, 0]), chunks, [2], depth=1) == set()
+
+
+def test_each_pair_is_told_all_that_is_doubtful_about_it() -> None:
+    questions = ["When is rent due?", "When is rent due?", "What does this passage say?"]
+    chunks = unit(*([1, i / 100] for i in range(11)), [0, 1])
+    vectors = unit([1, 0], [1, 0], [1, 0])
+    flags = flag_pairs(questions, [0, 0, 11], vectors, chunks)
+    assert flags == [
+        frozenset(),
+        frozenset({Flag.DUPLICATE}),
+        frozenset({Flag.GIVES_ITSELF_AWAY, Flag.NOT_ANSWERED}),
+    ]
+
+
+def test_no_pairs_give_no_flags() -> None:
+    assert flag_pairs([], [], np.zeros((0, 2), np.float32), unit([1, 0])) == []
