@@ -93,7 +93,7 @@ def finished(
 
 
 def let_lease_run_out(owner: psycopg.Connection, run_id: str) -> None:
-    """As if the worker had been silent for half a minute, and the sweep had looked all the while."""
+    """As if the worker had been silent for half a minute while the sweep went on looking."""
     owner.execute(
         "update deep_memory_training_runs set lease_expires_at = now() - interval '1 second'"
         " where id = %s",

@@ -36,11 +36,13 @@ class SupabaseEndpoint:
 def new_client(url: str, key: SecretStr) -> Client:
     """A client that keeps no session, refreshes nothing by itself and speaks HTTP/1.1.
 
+    It repeats no read either, which would hold a screen for 7 seconds: screens poll, workers retry.
     HTTP/2, the library's default, is reported to drop idle connections (supabase-py issue 1064).
     """
     options = ClientOptions(
         auto_refresh_token=False,
         persist_session=False,
+        postgrest_client_retry=False,
         httpx_client=httpx.Client(
             verify=_TLS, timeout=_TIMEOUT, http2=False, follow_redirects=True
         ),

@@ -37,6 +37,8 @@ def serving(
         server_header=False,
         date_header=False,  # PostgREST's own is passed on.
         timeout_graceful_shutdown=3,
+        # Longer than clients keep an idle connection: else one may close while they ask.
+        timeout_keep_alive=60,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="gateway")

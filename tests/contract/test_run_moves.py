@@ -185,7 +185,7 @@ def test_remove_takes_pairs_chunks_and_events_along_and_says_how_many_pairs(scri
     assert script.store.remove(script.run.id) == 2
     for table in ("training_pairs", "run_chunks", "run_events"):
         left = owner.execute(
-            f"select count(*) from deep_memory_{table} where training_run_id = %s",  # noqa: S608
+            f"select count(*) from deep_memory_{table} where training_run_id = %s",
             (script.run.id,),
         )
         assert left.fetchone() == (0,), table

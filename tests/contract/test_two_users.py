@@ -1,0 +1,185 @@
+"""Two users of one database: neither sees nor changes anything of the other.
+
+Through the services that the screens use, and through statements of their own.
+"""
+
+from __future__ import annotations
+
+import jwt
+import pytest
+
+from services.accounts.database import Database
+from services.errors import NotAllowed, NotFound, NotSignedIn
+from services.pairs.store import PairStore
+from services.runs.states import RunStatus
+from services.runs.store import RunStore
+from tests.runs import Script
+
+TABLES = [
+    "deep_memory_training_runs",
+    "deep_memory_training_pairs",
+    "deep_memory_run_chunks",
+    "deep_memory_run_events",
+    "deep_memory_settings",
+]
+ONLY_THE_SERVER = ["app_sessions", "deep_memory_watch"]
+
+
+@pytest.fixture
+def ann(new_user, service) -> Script:
+    """Ann has a completed run, and one in review: something in every table."""
+    ann = new_user()
+    Script(ann, service).to(RunStatus.COMPLETED)
+    return Script(ann, service).to(RunStatus.GENERATED)
+
+
+@pytest.fixture
+def ben(new_user):
+    return new_user()
+
+
+def everything(script: Script, owner) -> list[tuple]:
+    """Ann's rows, as the database's owner sees them."""
+    mine = "training_run_id in (select id from deep_memory_training_runs where user_id = %(user)s)"
+    columns = {table: mine for table in TABLES[1:4]}
+    columns |= dict.fromkeys((TABLES[0], TABLES[4]), "user_id = %(user)s")
+    return [
+        row
+        for table in TABLES
+        for row in owner.execute(
+            f"select * from {table} where {columns[table]} order by 1",
+            {"user": script.user.identity.user_id},
+        ).fetchall()
+    ]
+
+
+def test_services_show_nothing_of_another_user(ann, ben):
+    runs, pairs, run_id = RunStore(ben.database), PairStore(ben.database), ann.run.id
+    assert runs.page(limit=10) == ([], 0)
+    assert runs.blocking() is None
+    assert runs.events(run_id) == runs.chunks_with_problem(run_id) == pairs.all(run_id) == []
+    assert runs.problems(run_id) == {}
+    assert (pairs.count(run_id), pairs.page(run_id, limit=5)) == (0, [])
+    with pytest.raises(NotFound):
+        runs.get(run_id)
+
+
+def test_services_change_nothing_of_another_user(ann, ben, owner):
+    before = everything(ann, owner)
+    [pair, _] = PairStore(ann.user.database).page(ann.run.id, limit=5)
+    with pytest.raises(NotFound):
+        PairStore(ben.database).edit(pair.id, "Mine now?")
+    assert PairStore(ben.database).drop([pair.id]) == 0
+    for move in ("start_training", "proceed", "remove"):
+        with pytest.raises(NotFound):
+            getattr(RunStore(ben.database), move)(ann.run.id)
+    with pytest.raises(NotFound):
+        RunStore(ben.database).stop(ann.run.id, by="ben")
+    assert everything(ann, owner) == before
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_raw_client_reads_own_rows_and_no_others(ann, ben, table):
+    def read(user):
+        return user.database.execute(lambda c: c.table(table).select("*")).data
+
+    assert read(ann.user)
+    assert read(ben) == []
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_raw_client_changes_and_deletes_no_row_of_another_user(ann, ben, owner, table):
+    before = everything(ann, owner)
+    column, value = {
+        "deep_memory_training_runs": ("error_message", "ben was here"),
+        "deep_memory_training_pairs": ("question_text", "ben was here"),
+        "deep_memory_run_chunks": ("problem", "ben was here"),
+        "deep_memory_run_events": ("message", "ben was here"),
+        "deep_memory_settings": ("enabled", True),
+    }[table]
+    for change in (
+        lambda c: c.table(table).update({column: value}).not_.is_(column, "null"),
+        lambda c: c.table(table).update({column: value}).is_(column, "null"),
+        lambda c: c.table(table).delete().neq(column, "x" if value is not True else True),
+    ):
+        assert ben.database.execute(change).data == []
+    assert everything(ann, owner) == before
+
+
+def test_raw_client_adds_nothing_to_another_user(ann, ben, owner):
+    before = everything(ann, owner)
+    rows = {
+        "deep_memory_training_runs": {"user_id": ann.user.identity.user_id},
+        "deep_memory_settings": {"user_id": ann.user.identity.user_id},
+        "deep_memory_training_pairs": {
+            "training_run_id": ann.run.id,
+            "question_text": "From ben?",
+            "chunk_id": "c1",
+        },
+        "deep_memory_run_chunks": {"training_run_id": ann.run.id, "chunk_id": "ben"},
+        "deep_memory_run_events": {
+            "training_run_id": ann.run.id,
+            "phase": "review",
+            "kind": "forged",
+            "message": "from ben",
+        },
+    }
+    for table, row in rows.items():
+        with pytest.raises(NotAllowed):
+            ben.database.execute(lambda c, t=table, r=row: c.table(t).insert(r))
+    assert everything(ann, owner) == before
+
+
+def test_own_row_can_not_be_given_to_another_user(ann, ben, service):
+    mine = Script(ben, service).to(RunStatus.GENERATED)
+    with pytest.raises(NotAllowed):
+        ben.database.execute(
+            lambda c: (
+                c.table("deep_memory_training_runs")
+                .update({"user_id": ann.user.identity.user_id})
+                .eq("id", mine.run.id)
+            )
+        )
+
+
+@pytest.mark.parametrize("column", ["last_training_run_id", "active_run_id"])
+def test_settings_can_not_point_at_a_run_of_another_user(ann, ben, column):
+    """It would keep her from removing that run, or tell that it exists."""
+    row = {"user_id": ben.identity.user_id, column: ann.run.id}
+    with pytest.raises(NotAllowed):
+        ben.database.execute(lambda c: c.table("deep_memory_settings").insert(row))
+
+
+@pytest.mark.parametrize("table", ONLY_THE_SERVER)
+def test_tables_of_the_server_are_closed_to_every_user(ann, table):
+    with pytest.raises(NotAllowed):
+        ann.user.database.execute(lambda c: c.table(table).select("*"))
+
+
+@pytest.mark.parametrize("function", ["claim_run", "beat_run", "finish_generation"])
+def test_user_can_not_act_as_a_worker_even_on_an_own_run(ann, function):
+    key = {"p_run": ann.run.id, "p_user": ann.user.identity.user_id}
+    with pytest.raises(NotAllowed):
+        ann.user.database.rpc(function, **key, p_worker=ann.run.id, p_attempt=1)
+
+
+def test_user_can_not_rescue(ann):
+    with pytest.raises(NotAllowed):
+        ann.user.database.rpc("rescue_runs")
+
+
+@pytest.mark.parametrize("table", TABLES + ONLY_THE_SERVER)
+def test_key_alone_without_a_sign_in_reads_nothing(ann, endpoint, table):
+    nobody = Database(endpoint.url, endpoint.publishable_key)
+    try:
+        assert nobody.execute(lambda c: c.table(table).select("*")).data == []
+    except NotAllowed:
+        assert table in ONLY_THE_SERVER
+
+
+def test_forged_token_opens_nothing(ann, endpoint):
+    claims = {"sub": ann.user.identity.user_id, "role": "authenticated", "aud": "authenticated"}
+    for token in (jwt.encode(claims, "guess" * 8), jwt.encode(claims, "", algorithm="none")):
+        forged = Database(endpoint.url, endpoint.publishable_key, lambda t=token: t)
+        with pytest.raises(NotSignedIn):
+            forged.execute(lambda c: c.table("deep_memory_training_runs").select("*"))
