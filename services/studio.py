@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from pydantic import SecretStr
 
@@ -17,7 +17,7 @@ from services.accounts.database import Database, SupabaseEndpoint
 from services.config import Settings, load_settings
 from services.deep_memory.cloud_training import train_in_cloud
 from services.deep_memory.deep_memory_service import DeepMemory
-from services.deep_memory.model_store import ModelStore
+from services.deep_memory.model_store import ModelStore, SearchIndexes
 from services.deep_memory.training import train_deep_memory
 from services.errors import ConfigurationError
 from services.knowledge.ingestion import Ingestion, Ingestions
@@ -29,7 +29,7 @@ from services.pairs.store import PairStore
 from services.pairs.training_generator import generate_pairs, usage_so_far
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder, make_embedder
-from services.retrieval.search import Comparison, compare, compare_in_cloud
+from services.retrieval.search import Comparison, Scoring, compare, compare_in_cloud
 from services.retrieval.vector_store import VectorStore, models_folder, open_store
 from services.runs.lease import RunLease
 from services.runs.states import RunStatus
@@ -63,6 +63,7 @@ class Studio:
         )
         self.jobs.start_sweeping()
         self.ingestions = Ingestions()
+        self.indexes = SearchIndexes()
         self._tickets: dict[str, tuple[str, float]] = {}
         self._ticket_lock = threading.Lock()
 
@@ -151,11 +152,13 @@ class Studio:
         if self.settings.trains_in_cloud and isinstance(store, CloudVectorStore):
             train_in_cloud(lease, run, pairs=pairs, store=store, embedder=self.embedder)
             return
+        snapshot = store.snapshot()
         train_deep_memory(
             lease,
             run,
             pairs=pairs,
-            snapshot=store.snapshot(),
+            snapshot=snapshot,
+            index=self.indexes.of(snapshot),
             embedder=self.embedder,
             models=self.models_of(run.user_id),
         )
@@ -176,6 +179,7 @@ class Workspace:
         self._embedder = studio.embedder
         self._trains_in_cloud = studio.settings.trains_in_cloud
         self._ingestions = studio.ingestions
+        self._indexes = studio.indexes
 
     @property
     def ingestion(self) -> Ingestion | None:
@@ -210,8 +214,12 @@ class Workspace:
                 query, self._embedder, self.store, is_trained=is_trained, k=k
             )
             return replace(comparison, run_id=active.id if active and is_trained else None)
-        model = self.models.load(active) if active is not None else None
-        comparison = compare(query, self._embedder, self.store.snapshot(), model, k)
+        snapshot = self.store.snapshot()
+        scoring: Scoring | None = None
+        if active is not None:
+            model, index = self.models.load(active), self._indexes.of(snapshot)
+            scoring = partial(model.scores, index=index)
+        comparison = compare(query, self._embedder, snapshot, scoring, k)
         return replace(comparison, run_id=active.id if active is not None else None)
 
 

@@ -8,8 +8,9 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from pages.ui.components import attempt, flash, percent
+from pages.ui.components import attempt, flash, percent, plain
 from pages.ui.run_details import run_details
+from services.deep_memory.evaluation import Verdict
 from services.models import TrainingRun
 from services.studio import Workspace
 
@@ -26,18 +27,12 @@ _NAMES = {
 def results(space: Workspace, run: TrainingRun) -> None:
     metrics = run.metrics
     _verdict(metrics)
-    sets = [
-        {
-            "name": "Held-out questions",
-            "questions": metrics["held_out_questions"],
-            "before": metrics["before"],
-            "after": metrics["after"],
-        },
-        *metrics.get("test_sets", []),
-    ]
+    held_out = {**metrics, "name": "Held-out questions", "questions": metrics["held_out_questions"]}
+    sets = [held_out, *metrics.get("test_sets", [])]
     for tab, figures in zip(st.tabs([s["name"] for s in sets]), sets, strict=True):
         with tab:
             _figures(figures)
+            _moves(figures)
     _model_in_use(space, run)
     run_details(space, run)
 
@@ -45,13 +40,20 @@ def results(space: Workspace, run: TrainingRun) -> None:
 def _verdict(metrics: dict[str, Any]) -> None:
     before, after = metrics["before"]["recall@10"], metrics["after"]["recall@10"]
     change = f"Recall@10 on held-out questions went from {percent(before)} to {percent(after)}."
+    low, high = metrics["intervals"]["recall@10"]
+    interval = f"The change lies between {100 * low:+.1f} and {100 * high:+.1f} points (95%)."
     if metrics["is_worse"]:
         st.warning(
-            f"{change} That is worse, so search does not use this model by itself.",
+            f"**Worse.** {change} Search does not use this model by itself. {interval}",
             icon=":material/trending_down:",
         )
+    elif metrics["verdict"] == Verdict.BETTER:
+        st.success(f"**Better.** {change} {interval}", icon=":material/trending_up:")
     else:
-        st.success(change, icon=":material/trending_up:")
+        st.info(
+            f"**Not proven.** {change} {interval} With so few questions that can be chance.",
+            icon=":material/trending_flat:",
+        )
     trained, chunks = metrics["trained_questions"], metrics["trained_chunks"]
     st.caption(
         f"Trained on {trained:,} questions about {chunks:,} chunks in "
@@ -64,6 +66,33 @@ def _verdict(metrics: dict[str, Any]) -> None:
             f":material/info: {metrics['pairs_without_chunk']:,} pairs were left out: their "
             "documents are no longer in the knowledge base."
         )
+    if "service" in metrics:
+        _service(metrics["service"])
+
+
+def _service(figures: dict[str, Any]) -> None:
+    """What DeepLake Cloud says of its own job, told apart from what was measured here."""
+    said = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in figures.items())
+    st.caption(f":material/cloud: DeepLake Cloud's own figures of its job: {plain(said)}")
+
+
+def _moves(figures: dict[str, Any]) -> None:
+    """Wins and losses question by question, the largest first."""
+    losses, wins = st.columns(2)
+    for column, title, moves, count in (
+        (losses, "Lost", figures["losses"], figures["loss_count"]),
+        (wins, "Won", figures["wins"], figures["win_count"]),
+    ):
+        with column, st.expander(f"{title}: {count:,} questions"):
+            for move in moves:
+                ranks = f"{_rank_text(move['before'])} → {_rank_text(move['after'])}"
+                st.markdown(f"{plain(move['question'])} :gray[{ranks}]")
+            if count > len(moves):
+                st.caption(f"and {count - len(moves):,} more")
+
+
+def _rank_text(rank: int | None) -> str:
+    return "beyond 10" if rank is None else f"rank {rank}"
 
 
 def _figures(figures: dict[str, Any]) -> None:

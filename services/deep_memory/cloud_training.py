@@ -25,8 +25,8 @@ from services.deep_memory.evaluation import (
 from services.deep_memory.training import (
     SEED,
     Questions,
+    compared,
     embed_questions,
-    is_worse,
     pairs_with_chunks,
     sample_metrics,
     sample_test_questions,
@@ -76,8 +76,7 @@ def train_in_cloud(
     metrics: dict[str, Any] = {
         "trainer": "cloud",
         "service": asdict(figures),
-        "before": before.as_metrics(),
-        "after": after.as_metrics(),
+        **compared(held_out, before, after),
         "held_out_questions": len(held_out.relevant),
         "trained_questions": len(split.train),
         "trained_chunks": len(set().union(*train.relevant)),
@@ -86,7 +85,6 @@ def train_in_cloud(
         "embedder": embedder.name,
         "test_sets": _measure_test_sets(lease, snapshot, store, embedder),
     }
-    metrics["is_worse"] = is_worse(metrics["before"], metrics["after"])
     lease.finish_training(metrics, activate=not metrics["is_worse"])
 
 

@@ -10,8 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from services.deep_memory.evaluation import Evaluation, evaluate_embeddings, split_by_document
-from services.deep_memory.local_trainer import QueryMap, TrainingStopped, train_query_map
+from services.deep_memory.evaluation import (
+    Evaluation,
+    compare,
+    evaluate_blocks,
+    evaluate_embeddings,
+    split_by_document,
+)
+from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex, train_hybrid
+from services.deep_memory.local_trainer import TrainingStopped
 from services.deep_memory.model_store import ModelStore
 from services.errors import TrainingError
 from services.knowledge.sample import relevant_chunks, sample_questions
@@ -25,6 +32,7 @@ log = logging.getLogger(__name__)
 SEED = 0
 _EMBEDDED_AT_ONCE = 1024
 _NOTE_EVERY_S = 1.0
+_SHOWN_MOVES = 20
 SAMPLE_TEST_SET = "Hand-written questions of the sample"
 
 
@@ -32,11 +40,16 @@ SAMPLE_TEST_SET = "Hand-written questions of the sample"
 class Questions:
     """Questions with the rows of the snapshot that answer them. `vectors` is (n, width)."""
 
+    texts: list[str]
     vectors: np.ndarray
     relevant: list[set[int]]
 
     def only(self, rows: np.ndarray) -> Questions:
-        return Questions(self.vectors[rows], [self.relevant[row] for row in rows])
+        return Questions(
+            [self.texts[row] for row in rows],
+            self.vectors[rows],
+            [self.relevant[row] for row in rows],
+        )
 
 
 def train_deep_memory(
@@ -45,10 +58,13 @@ def train_deep_memory(
     *,
     pairs: Sequence[TrainingPair],
     snapshot: Snapshot,
+    index: SearchIndex,
     embedder: Embedder,
     models: ModelStore,
 ) -> None:
     """Train on most of the pairs, measure on the others, and complete the run.
+
+    `index` is that of `snapshot`.
 
     Raises:
         TrainingError: too few pairs, or none whose chunk is still there. The pairs are kept.
@@ -65,23 +81,21 @@ def train_deep_memory(
     )
     train, held_out = questions.only(split.train), questions.only(split.held_out)
     began = time.monotonic()
-    model = _fit(lease, train, snapshot, embedder)
+    model = _fit(lease, train, index, embedder)
     train_seconds = time.monotonic() - began
 
     lease.note_training("Measuring on held-out questions", 0.95)
-    before, after = _measure(held_out, snapshot, model)
+    before, after = _measure(held_out, snapshot, index, model)
     metrics: dict[str, Any] = {
-        "before": before.as_metrics(),
-        "after": after.as_metrics(),
+        **compared(held_out, before, after),
         "held_out_questions": len(split.held_out),
         "trained_questions": len(split.train),
         "trained_chunks": len(set().union(*train.relevant)),
         "pairs_without_chunk": len(pairs) - len(present),
         "train_seconds": round(train_seconds, 2),
         "embedder": embedder.name,
-        "test_sets": _measure_test_sets(snapshot, embedder, model),
+        "test_sets": _measure_test_sets(snapshot, index, embedder, model),
     }
-    metrics["is_worse"] = is_worse(metrics["before"], metrics["after"])
     models.save(run, model)
     lease.finish_training(metrics, activate=not metrics["is_worse"])
 
@@ -116,10 +130,16 @@ def embed_questions(
         batch = present[first : first + _EMBEDDED_AT_ONCE]
         vectors.append(embedder.embed([pair.question_text for pair, _ in batch]))
         lease.note_training("Embedding the questions", 0.2 * (first + len(batch)) / len(present))
-    return Questions(np.concatenate(vectors), [{row} for _, row in present])
+    return Questions(
+        [pair.question_text for pair, _ in present],
+        np.concatenate(vectors),
+        [{row} for _, row in present],
+    )
 
 
-def _fit(lease: RunLease, train: Questions, snapshot: Snapshot, embedder: Embedder) -> QueryMap:
+def _fit(
+    lease: RunLease, train: Questions, index: SearchIndex, embedder: Embedder
+) -> DeepMemoryModel:
     noted_at = 0.0
 
     def on_progress(epoch: int, epochs: int, recall: float) -> None:
@@ -130,9 +150,10 @@ def _fit(lease: RunLease, train: Questions, snapshot: Snapshot, embedder: Embedd
             lease.note_training(step, 0.2 + 0.75 * epoch / epochs)
 
     try:
-        return train_query_map(
+        return train_hybrid(
             train.vectors,
-            snapshot.embeddings,
+            train.texts,
+            index,
             train.relevant,
             seed=SEED,
             embedder=embedder.name,
@@ -144,14 +165,16 @@ def _fit(lease: RunLease, train: Questions, snapshot: Snapshot, embedder: Embedd
 
 
 def _measure(
-    questions: Questions, snapshot: Snapshot, model: QueryMap
+    questions: Questions, snapshot: Snapshot, index: SearchIndex, model: DeepMemoryModel
 ) -> tuple[Evaluation, Evaluation]:
-    """The same questions without and with the model."""
+    """The same questions by plain cosine and with the model."""
+
+    def scores(start: int, stop: int) -> np.ndarray:
+        return model.scores(questions.vectors[start:stop], questions.texts[start:stop], index)
+
     return (
         evaluate_embeddings(questions.vectors, snapshot.embeddings, questions.relevant),
-        evaluate_embeddings(
-            model.apply(questions.vectors), snapshot.embeddings, questions.relevant
-        ),
+        evaluate_blocks(scores, len(snapshot.chunks), questions.relevant),
     )
 
 
@@ -168,17 +191,17 @@ def sample_test_questions(snapshot: Snapshot, embedder: Embedder) -> Questions |
     ]
     if not answered:
         return None
-    return Questions(embedder.embed([text for text, _ in answered]), [rows for _, rows in answered])
+    texts = [text for text, _ in answered]
+    return Questions(texts, embedder.embed(texts), [rows for _, rows in answered])
 
 
 def _measure_test_sets(
-    snapshot: Snapshot, embedder: Embedder, model: QueryMap
+    snapshot: Snapshot, index: SearchIndex, embedder: Embedder, model: DeepMemoryModel
 ) -> list[dict[str, Any]]:
     questions = sample_test_questions(snapshot, embedder)
     if questions is None:
         return []
-    before, after = _measure(questions, snapshot, model)
-    return [sample_metrics(questions, before, after)]
+    return [sample_metrics(questions, *_measure(questions, snapshot, index, model))]
 
 
 def sample_metrics(questions: Questions, before: Evaluation, after: Evaluation) -> dict[str, Any]:
@@ -186,12 +209,43 @@ def sample_metrics(questions: Questions, before: Evaluation, after: Evaluation) 
     return {
         "name": SAMPLE_TEST_SET,
         "questions": len(questions.relevant),
-        "before": before.as_metrics(),
-        "after": after.as_metrics(),
+        **compared(questions, before, after),
     }
 
 
-def is_worse(before: dict[str, float], after: dict[str, float]) -> bool:
-    """Whether the held-out result fell: by recall@10, and by nDCG@10 where that is equal."""
+def compared(questions: Questions, before: Evaluation, after: Evaluation) -> dict[str, Any]:
+    """What a run keeps of a comparison on the same questions, as JSON.
+
+    "is_worse": recall@10 fell, or nDCG@10 did where that is equal. Such a model never switches
+    itself on, even where the verdict is "not proven".
+    """
+    result = compare(before, after)
     key = ("recall@10", "ndcg@10")
-    return [after[name] for name in key] < [before[name] for name in key]
+    means = before.as_metrics(), after.as_metrics()
+
+    def moved(rows: Sequence[int]) -> list[dict[str, Any]]:
+        return [
+            {
+                "question": questions.texts[row],
+                "before": _rank(before.mrr[row]),
+                "after": _rank(after.mrr[row]),
+            }
+            for row in rows[:_SHOWN_MOVES]
+        ]
+
+    return {
+        "before": means[0],
+        "after": means[1],
+        "is_worse": [means[1][name] for name in key] < [means[0][name] for name in key],
+        "verdict": result.verdict.value,
+        "intervals": {name: list(interval) for name, interval in result.intervals.items()},
+        "win_count": len(result.wins),
+        "loss_count": len(result.losses),
+        "wins": moved(result.wins),
+        "losses": moved(result.losses),
+    }
+
+
+def _rank(reciprocal: float) -> int | None:
+    """The rank of the first relevant chunk; None beyond the first ten."""
+    return round(1 / reciprocal) if reciprocal > 0 else None

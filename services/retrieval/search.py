@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,12 +13,8 @@ from services.models import SearchHit
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import Embedder
 
-
-class QueryMap(Protocol):
-    """What training yields: it moves query vectors towards the chunks that answer them."""
-
-    def apply(self, queries: np.ndarray) -> np.ndarray:
-        """Return the moved queries, (n, width) normalised."""
+# What training yields, on one query: its vector (1, width) and its text -> scores (1, chunks).
+Scoring = Callable[[np.ndarray, Sequence[str]], np.ndarray]
 
 
 class SearchingStore(Protocol):
@@ -41,13 +37,11 @@ class Comparison:
     run_id: str | None = None  # the run whose model ranked the list with Deep Memory
 
 
-def best_rows(query_vector: np.ndarray, embeddings: np.ndarray, k: int) -> np.ndarray:
-    """Return the indices of the `k` rows most similar to the query, best first.
+def best_rows(scores: np.ndarray, k: int) -> np.ndarray:
+    """Return the indices of the `k` highest of `scores` (chunks,), best first.
 
-    Rows and query are normalised, so the dot product is the cosine. Equal scores keep the order of
-    the rows, so that the same search gives the same list.
+    Equal scores keep the order of the rows, so that the same search gives the same list.
     """
-    scores = embeddings @ query_vector
     if k < len(scores):
         # Everything that scores at least as the k-th, or ties at the edge would go by chance.
         threshold = np.partition(scores, -k)[-k]
@@ -57,36 +51,34 @@ def best_rows(query_vector: np.ndarray, embeddings: np.ndarray, k: int) -> np.nd
     return candidates[np.argsort(-scores[candidates], kind="stable")][:k]
 
 
-def rank(query_vector: np.ndarray, snapshot: Snapshot, k: int) -> list[SearchHit]:
-    """Return the `k` chunks (fewer when there are fewer) most similar to the query, best first."""
-    rows = best_rows(query_vector, snapshot.embeddings, k)
-    scores = snapshot.embeddings[rows] @ query_vector
+def rank(scores: np.ndarray, snapshot: Snapshot, k: int) -> list[SearchHit]:
+    """Return the `k` chunks (fewer when there are fewer) that score highest, best first."""
     return [
         SearchHit(
             chunk_id=snapshot.chunks[row].id,
             document=snapshot.chunks[row].document,
             text=snapshot.chunks[row].text,
-            score=float(score),
+            score=float(scores[row]),
             rank=position,
         )
-        for position, (row, score) in enumerate(zip(rows, scores, strict=True), start=1)
+        for position, row in enumerate(best_rows(scores, k), start=1)
     ]
 
 
 def compare(
-    query: str, embedder: Embedder, snapshot: Snapshot, query_map: QueryMap | None, k: int = 10
+    query: str, embedder: Embedder, snapshot: Snapshot, trained: Scoring | None, k: int = 10
 ) -> Comparison:
-    """Search once without Deep Memory and once with it.
+    """Search once without Deep Memory (by cosine) and once with it.
 
-    Without a query map the list with Deep Memory is empty: there is nothing to show yet.
+    Without a trained model the list with Deep Memory is empty: there is nothing to show yet.
 
     Raises:
         NotAllowed: the query is empty, or the embedder knows none of its words.
         EmbedderUnavailable: the query can not be embedded just now.
     """
     vectors = _embedded(query, embedder)
-    without = rank(vectors[0], snapshot, k)
-    with_ = [] if query_map is None else rank(query_map.apply(vectors)[0], snapshot, k)
+    without = rank(snapshot.embeddings @ vectors[0], snapshot, k)
+    with_ = [] if trained is None else rank(trained(vectors, [query.strip()])[0], snapshot, k)
     return Comparison(without, with_, ranks_moved(without, with_))
 
 

@@ -78,5 +78,6 @@ def _drop_second_pair(page: Page) -> None:
 def _recall_at_10(page: Page) -> tuple[float, float]:
     """(without, with) as the table of the open tab shows them, in percent."""
     row = page.get_by_role("tabpanel").filter(visible=True).get_by_role("row", name="Recall@10")
+    expect(row).to_be_visible()
     without, with_, _change = row.get_by_role("cell").all_inner_texts()[-3:]
     return float(without.rstrip("%")), float(with_.rstrip("%"))
