@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.errors import GenerationError
 from services.models import Chunk, TokenUsage
 from services.pairs.question_writers import QuestionWriter, WrittenQuestions
 from services.pairs.store import PREVIEW_CHARACTERS
-from services.runs.lease import RunLease, RunLost
+from services.runs.lease import RunLease
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +85,8 @@ def generate_pairs(
                 batch.add(chunk, written)
             if batch.is_due:
                 store()
-    except (GenerationError, RunLost):
-        store()  # paid for; refused when somebody stopped the run, taken when this process ends
-        raise
-    store()
+    finally:
+        store()  # whatever ended it: these are paid for
     lease.finish_generation()
     return usage
 

@@ -7,7 +7,7 @@
     generating (proceed)     training (proceed)
 
 The database holds the same list and the same moves (supabase/migrations, 008 and 009);
-tests/contract/test_migrations.py fails when they differ.
+tests/test_migrations.py fails when they differ.
 """
 
 from __future__ import annotations

@@ -1,0 +1,97 @@
+"""Dependencies point one way: app -> pages -> services -> outside. Read from the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.config import PROJECT_ROOT
+
+LARGEST_MODULE = 350  # lines, for modules under services/ and pages/
+
+
+def modules(folder: str) -> list[Path]:
+    found = sorted((PROJECT_ROOT / folder).rglob("*.py"))
+    assert found, folder
+    return found
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The full names that a module imports, wherever in it; `a.b` for `from a import b`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: name modules in full"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def importers(folder: str, *packages: str) -> set[str]:
+    """The modules in `folder` that import one of `packages` or something in it."""
+    return {
+        path.relative_to(PROJECT_ROOT).as_posix()
+        for path in modules(folder)
+        for name in imports(path)
+        if any(f"{name}.".startswith(f"{package}.") for package in packages)
+    }
+
+
+def test_services_know_nothing_of_screens():
+    assert importers("services", "streamlit", "pages", "streamlit_app") == set()
+
+
+def test_services_do_not_need_tests_or_benchmarks():
+    assert importers("services", "tests", "benchmarks", "pytest", "hypothesis") == set()
+    assert importers("pages", "tests", "benchmarks") == set()
+
+
+def test_screens_reach_the_outside_through_services_only():
+    outside = ("openai", "supabase", "postgrest", "deeplake", "psycopg", "httpx", "wordllama")
+    assert importers("pages", *outside) == set()
+
+
+def test_supabase_is_imported_in_one_place():
+    assert importers("services", "supabase", "postgrest") == {"services/accounts/database.py"}
+
+
+def test_deeplake_is_imported_in_one_place_and_in_the_process_that_speaks_to_its_cloud():
+    places = {"services/retrieval/vector_store.py", "services/retrieval/cloud_worker.py"}
+    assert importers("services", "deeplake") == places
+    assert importers("services", "services.retrieval.cloud_worker") == set()
+
+
+def test_app_does_not_reach_into_the_embedded_supabase_past_its_door():
+    """It must be all the same whether Supabase is embedded or hosted."""
+    inside = "services/local_supabase/"
+    outsiders = {
+        path for path in importers("services", "services.local_supabase") if inside not in path
+    }
+    assert outsiders <= {"services/studio.py"}
+    assert importers("pages", "services.local_supabase", "psycopg") == set()
+
+
+@pytest.mark.parametrize("inner", ["services.models", "services.errors", "services.runs.states"])
+def test_what_everything_builds_on_builds_on_nothing(inner):
+    path = PROJECT_ROOT / (inner.replace(".", "/") + ".py")
+    own = {name for name in imports(path) if name.startswith("services.")}
+    assert own <= {"services.runs.states.RunStatus"}
+
+
+def test_pure_mathematics_does_no_input_or_output():
+    path = PROJECT_ROOT / "services/deep_memory/evaluation.py"
+    allowed = {"__future__", "collections", "dataclasses", "enum", "math", "numpy", "typing"}
+    others = {name for name in imports(path) if name.split(".")[0] not in allowed}
+    assert {name.rpartition(".")[0] for name in others} <= {"services.errors"}
+
+
+def test_library_supabase_is_not_hidden_by_the_folder_of_migrations():
+    assert not list((PROJECT_ROOT / "supabase").rglob("*.py"))
+
+
+@pytest.mark.parametrize("folder", ["services", "pages"])
+def test_modules_stay_small_enough_to_be_read_in_one_go(folder):
+    lengths = {path.name: len(path.read_text().splitlines()) for path in modules(folder)}
+    assert {name: lines for name, lines in lengths.items() if lines > LARGEST_MODULE} == {}

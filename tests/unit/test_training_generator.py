@@ -1,0 +1,236 @@
+"""Generation: every chunk asked once, in order, within bounds, and nothing spent after a stop.
+
+With the real lease on the embedded database, so that it is no more forgiving than that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from services.errors import GenerationError
+from services.models import Chunk, TokenUsage
+from services.pairs.question_writers import WrittenQuestions
+from services.pairs.store import PairStore
+from services.pairs.training_generator import generate_pairs, usage_so_far
+from services.runs.lease import RunLost
+from services.runs.states import RunStatus
+from tests.runs import Script
+
+LONG_S = 20  # a bound for what happens at once; never waited for when all is well
+
+
+class Writer:
+    """Writes as told, remembers whom it was asked about, and how many at the same time."""
+
+    name = "Test writer"
+
+    def __init__(self, answer: Callable[[Chunk, int], WrittenQuestions] | None = None) -> None:
+        self._answer = answer or about
+        self._lock = threading.Lock()
+        self._busy = 0
+        self.busiest = 0
+        self.asked: list[str] = []
+        self.stopped = threading.Event()
+
+    def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
+        with self._lock:
+            self.asked.append(chunk.id)
+            self._busy += 1
+            self.busiest = max(self.busiest, self._busy)
+        try:
+            return self._answer(chunk, count)
+        finally:
+            with self._lock:
+                self._busy -= 1
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+def about(chunk: Chunk, count: int) -> WrittenQuestions:
+    questions = tuple(f"What is {number} of {chunk.id}?" for number in range(count))
+    return WrittenQuestions(questions, TokenUsage(10, 1))
+
+
+def chunks_of(count: int) -> list[Chunk]:
+    return [Chunk(f"c{n:03}", "d", "a.txt", n, f"Text of {n}. " * 50) for n in range(count)]
+
+
+@pytest.fixture
+def script(user, service) -> Script:
+    return Script(user, service).start()
+
+
+@pytest.fixture
+def stored(script) -> Callable[[], list[str]]:
+    return lambda: [pair.chunk_id for pair in PairStore(script.user.database).all(script.run.id)]
+
+
+def generate(script: Script, chunks, writer, *, concurrency=4, **options) -> TokenUsage:
+    return generate_pairs(
+        script.lease, chunks, writer, questions_per_chunk=2, concurrency=concurrency, **options
+    )
+
+
+def test_every_chunk_is_asked_once_and_the_run_awaits_review(script, stored):
+    writer = Writer()
+    usage = generate(script, chunks_of(120), writer)
+    assert sorted(writer.asked) == [chunk.id for chunk in chunks_of(120)]
+    run = script.now
+    assert run.status is RunStatus.GENERATED
+    assert (run.processed_chunks, run.total_chunks, run.pair_count) == (120, 120, 240)
+    assert len(stored()) == 240
+    assert usage == usage_so_far(run.usage) == TokenUsage(1200, 120)
+
+
+def test_one_thread_asks_in_the_order_of_the_chunks(script):
+    writer = Writer()
+    generate(script, chunks_of(30), writer, concurrency=1)
+    assert writer.asked == [chunk.id for chunk in chunks_of(30)]
+
+
+def test_as_many_calls_run_at_once_as_are_allowed_and_no_more(script):
+    meeting = threading.Barrier(3, timeout=LONG_S)  # passes only when three are there together
+
+    def together(chunk: Chunk, count: int) -> WrittenQuestions:
+        meeting.wait()
+        return about(chunk, count)
+
+    writer = Writer(together)
+    generate(script, chunks_of(12), writer, concurrency=3)
+    assert writer.busiest == 3
+
+
+def test_preview_is_the_beginning_of_the_chunk(script):
+    [chunk] = chunks_of(1)
+    generate(script, [chunk], Writer())
+    [pair, _] = PairStore(script.user.database).all(script.run.id)
+    assert (pair.chunk_preview, pair.relevance_score) == (chunk.text[:200], 1.0)
+
+
+def test_characters_that_the_database_can_not_hold_do_not_end_the_run(script):
+    odd = Chunk("c", "d", "a.txt", 0, "NUL \0 and half a pair \ud83d")
+    writer = Writer(lambda chunk, count: WrittenQuestions(("Why \0 or \udc00?",)))
+    generate(script, [odd], writer)
+    [pair] = PairStore(script.user.database).all(script.run.id)
+    assert (pair.question_text, pair.chunk_preview) == ("Why  or ??", "NUL  and half a pair ?")
+
+
+def test_chunk_that_yields_nothing_is_counted_and_named_and_stops_nothing(script):
+    problems = {"c001": "refused", "c003": None}
+
+    def answer(chunk: Chunk, count: int) -> WrittenQuestions:
+        if chunk.id in problems:
+            return WrittenQuestions((), problem=problems[chunk.id])
+        return about(chunk, count)
+
+    generate(script, chunks_of(5), Writer(answer))
+    assert script.now.status is RunStatus.GENERATED
+    assert script.now.processed_chunks == 5
+    assert script.store.chunks_with_problem(script.run.id) == [
+        ("c001", "refused"),
+        ("c003", "no questions"),
+    ]
+
+
+def test_error_keeps_what_was_paid_for_asks_nothing_more_and_ends_the_waits(script, stored):
+    """Also the calls that were under way when the error came: they are paid for, too."""
+    failed = threading.Event()
+
+    def answer(chunk: Chunk, count: int) -> WrittenQuestions:
+        if chunk.id == "c002":
+            failed.set()
+            raise GenerationError("The quota is used up.")
+        if chunk.id == "c003":
+            assert failed.wait(LONG_S)
+            assert writer.stopped.wait(LONG_S)
+        return about(chunk, count)
+
+    writer = Writer(answer)
+    with pytest.raises(GenerationError, match="quota"):
+        generate(script, chunks_of(400), writer, concurrency=2)
+    assert {"c000", "c001", "c003"} <= set(stored())
+    assert sorted(set(stored())) == sorted(set(writer.asked) - {"c002"})
+    assert len(writer.asked) < 400
+    assert script.now.status is RunStatus.GENERATING  # the worker says how it ended
+
+
+def test_error_that_nobody_foresaw_keeps_what_was_finished_before_it(script, stored):
+    def answer(chunk: Chunk, count: int) -> WrittenQuestions:
+        if chunk.id == "c060":
+            raise ZeroDivisionError
+        return about(chunk, count)
+
+    with pytest.raises(ZeroDivisionError):
+        generate(script, chunks_of(100), Writer(answer), concurrency=1)
+    assert sorted(set(stored())) == [f"c{n:03}" for n in range(60)]
+
+
+def test_second_attempt_asks_only_chunks_without_pairs_and_adds_up_the_usage(script):
+    def fails_at_60(chunk: Chunk, count: int) -> WrittenQuestions:
+        if chunk.id == "c060":
+            raise GenerationError("It stops here.")
+        return about(chunk, count)
+
+    first, second = Writer(fails_at_60), Writer()
+    with pytest.raises(GenerationError):
+        generate(script, chunks_of(80), first, concurrency=1)
+    script.lease.fail("It stops here.")
+    script.proceed()
+    usage = generate(script, chunks_of(80), second, usage=usage_so_far(script.now.usage))
+    assert sorted(second.asked) == [f"c{n:03}" for n in range(60, 80)]
+    assert usage == TokenUsage(800, 80)
+    assert (script.now.processed_chunks, script.now.pair_count) == (80, 160)
+
+
+def test_stop_asks_nothing_more_and_does_not_wait_for_calls_under_way(script):
+    asked_all = threading.Semaphore(0)
+    never = threading.Event()
+
+    def hangs(chunk: Chunk, count: int) -> WrittenQuestions:
+        asked_all.release()
+        never.wait()
+        return about(chunk, count)
+
+    writer = Writer(hangs)
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(generate, script, chunks_of(50), writer, concurrency=3)
+        for _ in range(3):
+            assert asked_all.acquire(timeout=LONG_S)
+        script.store.stop(script.run.id, by="ann")
+        script.lease.lost.set()  # what the beating thread does when it learns of it
+        with pytest.raises(RunLost):
+            work.result(LONG_S)
+    never.set()
+    assert writer.stopped.is_set()
+    assert len(writer.asked) == 3
+    assert script.now.pair_count == 0
+
+
+def test_app_that_shuts_down_stores_what_is_finished_before_it_goes(script, stored):
+    reached, go_on = threading.Event(), threading.Event()
+
+    def answer(chunk: Chunk, count: int) -> WrittenQuestions:
+        if chunk.id == "c010":
+            reached.set()
+            go_on.wait()
+        return about(chunk, count)
+
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(generate, script, chunks_of(50), Writer(answer), concurrency=1)
+        assert reached.wait(LONG_S)
+        script.lease.lost.set()
+        with pytest.raises(RunLost):
+            work.result(LONG_S)
+    go_on.set()
+    assert sorted(set(stored())) == [f"c{n:03}" for n in range(10)]
+
+
+def test_run_of_an_empty_knowledge_base_ends_without_asking(script):
+    writer = Writer()
+    generate(script, [], writer)
+    assert (writer.asked, script.now.status) == ([], RunStatus.GENERATED)
