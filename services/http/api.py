@@ -10,14 +10,14 @@ from fastapi import FastAPI
 from starlette.routing import Mount
 
 from services.http import deep_memory, documents, events, health, search
-from services.http.refusals import explain_refusals
+from services.http.refusals import TooLargeInJson, explain_refusals
 
 PREFIX = "/v1/api"
 LARGEST_BODY = 64 * 1024  # of JSON; uploads have a limit of their own
 
 
-def api_mount() -> Mount:
-    """The routes under `/v1/api`. They find the studio when they are called."""
+def create_api() -> FastAPI:
+    """The routes. They find the studio when they are called."""
     api = FastAPI(
         title="Deep Memory Studio",
         version="1",
@@ -30,4 +30,11 @@ def api_mount() -> Mount:
     for noun in (deep_memory, events, documents, search, health):
         api.include_router(noun.router)
     explain_refusals(api)
-    return Mount(PREFIX, app=api)
+    return api
+
+
+def api_mount() -> Mount:
+    """The routes under `/v1/api`, for `st.App`."""
+    upload_mb = documents.LARGEST_UPLOAD // 2**20
+    too_large = f"The body is too large: 64 kB of JSON or {upload_mb} MB of files at most."
+    return Mount(PREFIX, app=TooLargeInJson(create_api(), too_large))

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services import errors
 from services.errors import AppError, RunBlocked
@@ -97,3 +98,24 @@ async def _explain_unexpected(_request: Request, _error: Exception) -> JSONRespo
     return JSONResponse(
         {"detail": "Something unexpected happened. The cause is in the app's log."}, 500
     )
+
+
+class TooLargeInJson:
+    """Says in the one shape that a body is too large; Starlette's limit says it in plain text."""
+
+    def __init__(self, app: ASGIApp, detail: str) -> None:
+        self._app = app
+        self._answer = JSONResponse({"detail": detail}, 413)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        replaced = False
+
+        async def send_or_replace(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                replaced = True
+                await self._answer(scope, receive, send)
+            if not replaced:
+                await send(message)
+
+        await self._app(scope, receive, send_or_replace)
