@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages.ui import context
 from services.config import Settings
+from services.openai_check import check_connection
 
 space = context.require_workspace()
 settings = context.studio().settings
@@ -49,6 +50,30 @@ for name, present, otherwise in _present(settings):
         if not present:
             st.caption(otherwise)
 
+
+def _test_connection() -> None:
+    """Ask the set models one question each; a person presses it, because it costs tokens."""
+    if not st.button("Test connection", key="test_connection", icon=":material/network_check:"):
+        return
+    with st.spinner("Asking for one question and one embedding (a few hundred tokens)"):
+        report = check_connection(settings)
+    for problem in report.problems:
+        st.error(problem, icon=":material/error:")
+    if report.answer_form is not None:
+        st.success(
+            f"`{report.question_model}` writes questions, answering as {report.answer_form.value}.",
+            icon=":material/check:",
+        )
+    if report.embedding_width is not None:
+        st.success(
+            f"`{report.embedding_model}` embeds in {report.embedding_width:,} numbers.",
+            icon=":material/check:",
+        )
+
+
+if settings.openai_api_key or settings.openai_base_url:
+    _test_connection()
+
 st.subheader("In use")
 st.table(
     {
@@ -56,6 +81,7 @@ st.table(
         "Embedder": context.studio().embedder.name,
         "Trainer": settings.deep_memory_trainer,
         "Questions for each chunk": str(settings.questions_per_chunk),
+        "Supabase address (for HTTP callers)": context.studio().endpoint.url,
     }
 )
 st.caption("Values are set in the environment, in `.env` or in `.streamlit/secrets.toml`.")

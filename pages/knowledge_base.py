@@ -5,7 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import context
-from pages.ui.components import attempt, empty_state, flash, page_of, plain, show_error, when_text
+from pages.ui.components import (
+    attempt,
+    count_text,
+    empty_state,
+    flash,
+    page_of,
+    plain,
+    show_error,
+    when_text,
+)
 from services.knowledge.ingestion import Ingestion
 from services.knowledge.knowledge_base import IngestProgress, IngestReport
 from services.models import Document
@@ -61,10 +70,8 @@ def _tell(ingestion: Ingestion) -> None:
     report = ingestion.report or IngestReport()
     if report.added:
         chunks = sum(document.chunk_count for document in report.added)
-        st.success(
-            f"Added {len(report.added):,} documents with {chunks:,} chunks.",
-            icon=":material/check:",
-        )
+        added = count_text(len(report.added), "document")
+        st.success(f"Added {added} with {count_text(chunks, 'chunk')}.", icon=":material/check:")
     elif ingestion.report is not None and not report.rejected:
         st.info("All of these documents are in the knowledge base already.")
     for name, error in report.rejected:
@@ -85,7 +92,7 @@ def _add_files(is_busy: bool) -> None:
         st.session_state[_UPLOADS] = uploads + 1  # an empty uploader
 
     st.button(
-        f"Add {len(files)} files" if files else "Add files",
+        f"Add {count_text(len(files), 'file')}" if files else "Add files",
         key="add_files",
         type="primary",
         icon=":material/upload_file:",
@@ -163,7 +170,8 @@ with st.container(border=True):
     _load_sample(is_busy)
 if documents:
     chunks = sum(document.chunk_count for document in documents)
-    st.subheader(f"{len(documents):,} documents, {chunks:,} chunks", anchor=False)
+    heading = f"{count_text(len(documents), 'document')}, {count_text(chunks, 'chunk')}"
+    st.subheader(heading, anchor=False)
     _table(documents)
     st.page_link(
         "deep_memory.py", label="Next: train Deep Memory on them", icon=":material/neurology:"

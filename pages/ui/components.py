@@ -160,6 +160,11 @@ def plain(text: str) -> str:
     return _MARKUP.sub(r"\\\1", " ".join(_HEADING.sub("", text).split()))
 
 
+def count_text(count: int, noun: str) -> str:
+    """1 question, 2 questions, 1,200 questions."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def duration_text(seconds: float) -> str:
     """45 s, 3 min, 1 h 20 min."""
     seconds = max(0, round(seconds))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui.components import attempt, flash, page_of, plain
+from pages.ui.components import attempt, count_text, flash, page_of, plain
 from pages.ui.run_details import run_details
 from services.models import TrainingPair, TrainingRun
 from services.studio import Workspace
@@ -77,7 +77,7 @@ def _actions(space: Workspace, run: TrainingRun, to_drop: set[str]) -> None:
         dropped = attempt(lambda: space.deep_memory.pairs.drop(sorted(to_drop)))
         if dropped is not None:
             to_drop.clear()
-            flash(f"Dropped {dropped} pairs.")
+            flash(f"Dropped {count_text(dropped, 'pair')}.")
 
     def train() -> None:
         if attempt(lambda: space.deep_memory.train(run.id)) is not None:
@@ -86,7 +86,7 @@ def _actions(space: Workspace, run: TrainingRun, to_drop: set[str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if to_drop:
             st.button(
-                f"Drop {len(to_drop)} marked pairs",
+                f"Drop {count_text(len(to_drop), 'marked pair')}",
                 key="drop_pairs",
                 type="primary",
                 icon=":material/delete:",

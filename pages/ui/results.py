@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from pages.ui.components import attempt, flash, percent, plain
+from pages.ui.components import attempt, count_text, flash, percent, plain
 from pages.ui.run_details import run_details
 from services.deep_memory.evaluation import Verdict
 from services.models import TrainingRun
@@ -83,7 +83,7 @@ def _moves(figures: dict[str, Any]) -> None:
         (losses, "Lost", figures["losses"], figures["loss_count"]),
         (wins, "Won", figures["wins"], figures["win_count"]),
     ):
-        with column, st.expander(f"{title}: {count:,} questions"):
+        with column, st.expander(f"{title}: {count_text(count, 'question')}"):
             for move in moves:
                 ranks = f"{_rank_text(move['before'])} → {_rank_text(move['after'])}"
                 st.markdown(f"{plain(move['question'])} :gray[{ranks}]")

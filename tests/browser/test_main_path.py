@@ -35,7 +35,7 @@ def test_a_first_visitor_makes_search_better(app: RunningApp, page: Page) -> Non
     before = _pair_count(page)
     _edit_first_question(page, "Who may withdraw cash with the company card?")
     _drop_second_pair(page)
-    expect(page.get_by_text("Dropped 1 pairs.")).to_be_visible()
+    expect(page.get_by_text("Dropped 1 pair.")).to_be_visible()
     expect(page.get_by_text(f"{before - 1} pairs from")).to_be_visible()
     page.reload()  # F5 keeps the person signed in, and the edit
     expect(page.get_by_label("Question", exact=True).first).to_have_value(
@@ -72,7 +72,7 @@ def _edit_first_question(page: Page, question: str) -> None:
 
 def _drop_second_pair(page: Page) -> None:
     page.get_by_text("Keep", exact=True).nth(1).click()
-    page.get_by_role("button", name="Drop 1 marked pairs").click()
+    page.get_by_role("button", name="Drop 1 marked pair").click()
 
 
 def _recall_at_10(page: Page) -> tuple[float, float]:
