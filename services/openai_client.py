@@ -129,8 +129,9 @@ class PatientClient:
         except APIStatusError as error:
             self.limiter.learn(error.response.headers)
             asked_s = retry_after_s(error.response.headers)
-            if error.status_code == 429 and asked_s and is_transient(error):
-                self.limiter.pause(min(asked_s, self.patience.longest_s))
+            # A longer wait ends this run; whoever proceeds by hand may try before it is over.
+            if error.status_code == 429 and asked_s and asked_s <= self.patience.longest_s:
+                self.limiter.pause(asked_s)
             log.info("openai_call_failed status=%s code=%s", error.status_code, error.code)
             raise
         except APIConnectionError as error:
@@ -187,8 +188,10 @@ def explain(error: OpenAIError, *, client: OpenAI, model: str) -> tuple[str, str
                 "Add credit or raise the limit of the account, then proceed.",
             )
         case RateLimitError():
+            asked_s = retry_after_s(error.response.headers) or 0.0
+            wait = f", and asks to wait {asked_s / 60:,.0f} minutes" if asked_s >= 60 else ""
             return (
-                f"{server} keeps refusing calls because of its rate limit.",
+                f"{server} keeps refusing calls because of its rate limit{wait}.",
                 "Wait a few minutes, or lower GENERATION_CONCURRENCY, then proceed.",
             )
         case APITimeoutError():

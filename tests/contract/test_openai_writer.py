@@ -161,9 +161,10 @@ def test_a_wait_that_the_server_asks_for_is_not_counted_as_an_attempt(fake):
 
 def test_a_longer_wait_than_the_patience_ends_the_run_without_waiting(fake):
     fake.fail(rate_limited(3600))
-    with pytest.raises(GenerationError, match="rate limit"):
+    with pytest.raises(GenerationError, match="asks to wait 60 minutes"):
         writer_for(fake).write(CHUNK, 3)
     assert len(fake.calls()) == 1
+    assert writer_for(fake).write(CHUNK, 3).problem is None  # who proceeds by hand may try
 
 
 def test_stopping_ends_a_long_wait_at_once(fake):
