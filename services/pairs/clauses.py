@@ -27,6 +27,7 @@ _HEADING = re.compile(r"^\s*#{1,6}\s+(.+?)\s*#*$")
 BE = frozenset({"is", "are", "was", "were"})
 MODALS = frozenset({"can", "could", "may", "might", "must", "shall", "should", "will", "would"})
 _HAVE = frozenset({"has", "have", "had"})
+_DO = frozenset({"do", "does", "did"})
 _IN_A_SUBJECT = frozenset(
     {"DT", "PDT", "JJ", "JJR", "JJS", "NN", "NNS", "NNP", "NNPS", "PRP$", "CD", "POS", "VBG", "CC"}
 )
@@ -34,6 +35,7 @@ _SUBJECT_PREPOSITIONS = frozenset({"of", "in", "for", "from", "on", "to", "with"
 _VAGUE = frozenset(
     {"this", "that", "these", "those", "such", "it", "they", "he", "she", "we", "you", "i", "there"}
     | {"its", "their", "his", "her", "our", "your", "both", "each", "another", "other", "others"}
+    | {"no", "none", "neither", "nothing", "little", "few"}
     | {"former", "latter", "same", "following", "above", "here", "what", "who", "which", "whose"}
 )
 
@@ -66,6 +68,15 @@ class Clause:
     text: str  # the sentence that the words stand in
 
     @property
+    def head_noun(self) -> Word | None:
+        """What the subject is one or more of: "requests" of "requests for leave"."""
+        if any(word.tag == "CC" for word in self.subject):
+            return None
+        end = next((i for i, word in enumerate(self.subject) if word.tag in ("IN", "TO")), None)
+        nouns = [word for word in self.subject[:end] if word.tag in ("NN", "NNS")]
+        return nouns[-1] if nouns else None
+
+    @property
     def has_main_verb_moved(self) -> bool:
         return self.auxiliary in ("do", "does", "did")
 
@@ -91,9 +102,10 @@ def tagged(sentence: str) -> tuple[Word, ...]:
     tags = tag(" ".join(span[0] for span in spans), tokenize=False) if spans else []
     if len(tags) != len(spans):  # the tagger splits a few odd tokens: such a sentence is left out
         return ()
+    names = [_mended_tag(span[0], name) for span, (_, name) in zip(spans, tags, strict=True)]
     return tuple(
-        Word(span[0], _mended_tag(span[0], name), span.start(), span.end())
-        for span, (_, name) in zip(spans, tags, strict=True)
+        Word(span[0], name, span.start(), span.end())
+        for span, name in zip(spans, _mended_by_neighbours(names), strict=True)
     )
 
 
@@ -121,7 +133,23 @@ def noun_phrases(words: tuple[Word, ...], sentence: str) -> list[str]:
         phrases.append(current)
         current = []
     kept = [phrase for phrase in map(_trimmed, phrases) if 2 <= len(phrase) <= 5]
-    return [sentence[phrase[0].start : phrase[-1].end] for phrase in kept]
+    return [as_within(tuple(phrase), sentence) for phrase in kept]
+
+
+def as_within(words: tuple[Word, ...], sentence: str) -> str:
+    """The words as they read inside a sentence, whose first word they may have been."""
+    text = words_between(words, sentence)
+    return text if words[0].start else uncapitalised(text)
+
+
+def uncapitalised(text: str) -> str:
+    """A small first letter, unless it begins a name or an abbreviation."""
+    first, _, others = text.partition(" ")
+    is_article = first in ("The", "A", "An")
+    is_name = not first[1:].islower() or others[:1].isupper()
+    if is_article or (not is_name and simplemma.is_known(first.lower(), lang="en")):
+        return text[0].lower() + text[1:]
+    return text
 
 
 def words_between(words: tuple[Word, ...], sentence: str) -> str:
@@ -144,22 +172,21 @@ def _clause(
         or not (head.is_noun or head.tag == "CD")
         or not any(word.is_noun for word in subject)
         or len(subject) > 10
+        or subject[0].tag in ("IN", "TO", "CC")
         or any(word.text.lower() in _VAGUE for word in subject)
         or len(rest) < 2
     ):
         return None
     lower = verb.text.lower()
-    is_perfect = lower in _HAVE and rest[0].tag in ("VBN", "VBD", "RB")
-    if lower in BE | MODALS or is_perfect:
+    first = next((word for word in rest if word.tag != "RB"), rest[0])
+    if lower in BE | MODALS or (lower in _HAVE and first.tag in ("VBN", "VBD")):
         return Clause(subject, lower, rest, sentence)
     if verb.text != lower or any(word.text.lower() in BE | MODALS for word in rest[:3]):
         return None
     base = base_form(lower)
-    if base == lower and verb.tag == "VBZ":
+    if lower in _DO or (base == lower and lower != "have"):
         return None
-    auxiliary = "did" if verb.tag == "VBD" else "does"
-    if verb.tag == "VBD" and not (lower.endswith("ed") or base != lower):
-        return None
+    auxiliary = "do" if lower == "have" else "did" if verb.tag == "VBD" else "does"
     return Clause(subject, auxiliary, (Word(base, "VB", verb.start, verb.end), *rest), sentence)
 
 
@@ -193,6 +220,21 @@ def _mended_tag(text: str, name: str) -> str:
     if not any(character.isalnum() for character in text):
         return "." if name.startswith(("NN", "JJ", "VB", "CD")) else name
     return name
+
+
+def _mended_by_neighbours(names: list[str]) -> list[str]:
+    """Correct what the tagger takes for the wrong kind of word most often."""
+    mended = list(names)
+    for i in range(1, len(names) - 1):
+        before, name, after = names[i - 1 : i + 2]
+        opens_an_object = after in ("DT", "PRP$", "CD") or (name == "VBN" and after == "JJ")
+        if before == "IN" and name in ("VB", "VBP"):
+            mended[i] = "NN"  # "requests for leave"
+        elif before.startswith("NN") and name == "VBN" and opens_an_object:
+            mended[i] = "VBD"  # "the company raised new capital"
+        elif before in ("NN", "NNP") and name == "NNS" and opens_an_object:
+            mended[i] = "VBZ"  # "the gateway stores 400 readings"
+    return mended
 
 
 def _sentences(paragraph: str) -> list[str]:

@@ -17,12 +17,15 @@ from services.pairs.clauses import (
     BE,
     Clause,
     Word,
+    as_within,
     clause_of,
     headings_and_sentences,
     noun_phrases,
     tagged,
+    uncapitalised,
     words_between,
 )
+from services.pairs.quality import gives_itself_away
 from services.pairs.question_writers import WrittenQuestions
 
 _FEWEST_WORDS, _MOST_WORDS = 4, 20
@@ -36,6 +39,7 @@ _SPAN = re.compile(r"\b(?:second|minute|hour|day|week|month|quarter|year)s?\b", 
 _REASON = re.compile(r",?\s*\b(?:because|so that|in order to|due to|owing to)\b", re.IGNORECASE)
 _STOPS_BEFORE = frozenset({"which", "who", "whose", "where", "when", "while", "although", "but"})
 _MONEY = re.compile(r"(?:about |approximately |around |up to |over )?[$£€]\s?\d")
+_UNCOUNTABLE = frozenset({"percent", "cash", "total", "number", "rest", "most", "all", "some"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def _drafts(number: int, sentence: str, heading: str | None) -> Iterator[_Draft]
 
 def _clause_questions(clause: Clause) -> Iterator[tuple[str, str]]:
     """Every question that the clause answers, each with its kind."""
-    subject = _as_within(clause.subject, clause.text)
+    subject = as_within(clause.subject, clause.text)
     rest = _rest(clause)
     head = f"{clause.auxiliary} {subject}"
     yield from _reasons(head, rest)
@@ -92,10 +96,11 @@ def _clause_questions(clause: Clause) -> Iterator[tuple[str, str]]:
     if clause.has_main_verb_moved:
         yield from _objects(head, clause)
     elif rest:
-        noun = clause.subject[-1]
-        if noun.tag in ("NN", "NNS") and noun.text.islower():
-            yield "which", f"which {noun.text} {clause.auxiliary} {rest}"
-        if clause.auxiliary in BE and _starts_noun_phrase(clause.rest):
+        if _is_countable(clause.head_noun) and len(rest.split()) >= 3:
+            noun = as_within((clause.head_noun,), clause.text)
+            yield "which", f"which {noun} {clause.auxiliary} {rest}"
+        has_name = any(word.tag.startswith("NNP") for word in clause.subject)
+        if clause.auxiliary in BE and _starts_noun_phrase(clause.rest) and not has_name:
             yield "what is", f"what {clause.auxiliary} {subject}"
     if rest:
         yield "whether", f"{head} {rest}"
@@ -157,10 +162,11 @@ def _objects(head: str, clause: Clause) -> Iterator[tuple[str, str]]:
 
 def _topic_questions(phrases: list[str], heading: str | None) -> Iterator[tuple[str, str]]:
     """Questions about what a sentence mentions, for sentences whose grammar is in doubt."""
-    if len(phrases) >= 2:
+    if len(phrases) >= 2 and set(phrases[0].split()).isdisjoint(phrases[1].split()):
         yield "relation", f"how {_be(phrases[0])} {phrases[0]} related to {phrases[1]}"
-    if phrases and heading:
-        yield "topic", f"what should I know about {phrases[0]} and {heading}"
+    if phrases and heading and phrases[0].lower() not in heading.lower():
+        topic = uncapitalised(heading)
+        yield "topic", f"when it comes to {topic}, what should I know about {phrases[0]}"
     for phrase in phrases[:2]:
         yield "about", f"what is known about {phrase}"
 
@@ -181,24 +187,27 @@ def _cut(clause: Clause, words: tuple[Word, ...]) -> str:
         if word.text == "," or word.text.lower() in _STOPS_BEFORE:
             words = words[:position]
             break
-    while words and words[-1].tag in ("IN", "TO", "DT", "CC", "JJ", "PRP$", "WDT", ",", "MD"):
+    while words and _is_left_hanging(words):
         words = words[:-1]
     if clause.has_main_verb_moved and words and words[0] is clause.rest[0]:
         return f"{words[0].text} {words_between(words[1:], clause.text)}".strip()
     return words_between(words, clause.text)
 
 
+def _is_countable(noun: Word | None) -> bool:
+    return noun is not None and noun.text.isalpha() and noun.text not in _UNCOUNTABLE
+
+
+def _is_left_hanging(words: tuple[Word, ...]) -> bool:
+    """Whether the last word waits for another: "of", "the", or "the new"."""
+    last, before = words[-1].tag, words[-2].tag if len(words) > 1 else ""
+    return last in ("IN", "TO", "DT", "CC", "PRP$", "WDT", "MD") or (
+        last == "JJ" and before in ("DT", "IN", "PRP$")
+    )
+
+
 def _starts_noun_phrase(words: tuple[Word, ...]) -> bool:
     return bool(words) and (words[0].tag in ("DT", "JJ", "PRP$") or words[0].is_noun)
-
-
-def _as_within(words: tuple[Word, ...], sentence: str) -> str:
-    """The words as they read inside a sentence: no capital where only the sentence asked for it."""
-    text = words_between(words, sentence)
-    is_name = words[0].tag == "NNP" or not text[1 : len(words[0].text)].islower()
-    if words[0].start or (is_name and len(words[0].text) > 1):
-        return text
-    return text[0].lower() + text[1:]
 
 
 def _finished(question: str) -> str | None:
@@ -207,6 +216,8 @@ def _finished(question: str) -> str | None:
     if not _FEWEST_WORDS <= len(words) <= _MOST_WORDS or question.count("(") != question.count(")"):
         return None
     text = " ".join(words).strip(" ,;:.-–—")  # noqa: RUF001
+    if gives_itself_away(text):
+        return None
     return f"{text[0].upper()}{text[1:]}?"
 
 
