@@ -6,6 +6,8 @@ pydantic models as the settings are, and the description that clients read is ma
 
 from __future__ import annotations
 
+import re
+
 from fastapi import FastAPI
 from starlette.routing import Mount
 
@@ -37,4 +39,7 @@ def api_mount() -> Mount:
     """The routes under `/v1/api`, for `st.App`."""
     upload_mb = documents.LARGEST_UPLOAD // 2**20
     too_large = f"The body is too large: 64 kB of JSON or {upload_mb} MB of files at most."
-    return Mount(PREFIX, app=TooLargeInJson(create_api(), too_large))
+    mount = Mount(PREFIX, app=TooLargeInJson(create_api(), too_large))
+    # Starlette's pattern ends at a line break, and Streamlit would answer such a path with a page.
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount

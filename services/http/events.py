@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import anyio
@@ -45,6 +45,14 @@ class JobEvent(BaseModel):
     message: str
 
 
+def _event_schema() -> dict[str, Any]:
+    """One event of the stream. The description has `RunStatus` from the runs' routes."""
+    data = JobEvent.model_json_schema(ref_template="#/components/schemas/{model}")
+    del data["$defs"]
+    text = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    return {"type": "object", "properties": {"id": {"type": "string"}, "data": text}}
+
+
 @router.get(
     "/stream/{job_id}",
     response_class=EventSourceResponse,
@@ -52,7 +60,7 @@ class JobEvent(BaseModel):
         200: {
             "description": "An event for each change, a comment every 15 seconds. Ends when the "
             "status is `generated`, `completed`, `generating_failed` or `training_failed`.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _event_schema()}},
         },
         204: {"description": "The job ended with the event that `Last-Event-ID` names."},
         **refusals(401, 404, 422, 503),
