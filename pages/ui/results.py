@@ -26,6 +26,10 @@ _NAMES = {
 
 def results(space: Workspace, run: TrainingRun) -> None:
     metrics = run.metrics
+    if "verdict" not in metrics:  # completed before this app measured
+        st.info("No figures were kept of this run.", icon=":material/info:")
+        run_details(space, run)
+        return
     _verdict(metrics)
     held_out = {**metrics, "name": "Held-out questions", "questions": metrics["held_out_questions"]}
     sets = [held_out, *metrics.get("test_sets", [])]

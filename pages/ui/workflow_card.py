@@ -9,7 +9,7 @@ from pages.ui.components import attempt, flash
 from pages.ui.pair_review import pair_review
 from pages.ui.progress import generation_progress, training_progress
 from pages.ui.results import results
-from pages.ui.selection import SELECTED_RUN, expand_run
+from pages.ui.selection import SELECTED_RUN, expand_run, select_run
 from services.deep_memory.deep_memory_service import MOST_QUESTIONS_PER_CHUNK, DeepMemorySettings
 from services.errors import NotFound
 from services.models import TrainingRun
@@ -97,14 +97,15 @@ def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun
         )
         if blocked_by is not None:
             st.markdown(f":material/block: {why_blocked(blocked_by)}")
-            if blocked_by is not RunStatus.GENERATED:
-                st.button(
-                    "Show the run",
-                    key="show_blocking_run",
-                    type="tertiary",
-                    on_click=expand_run,
-                    args=(settings.blocking_run_id,),
-                )
+            # A run in review has no row to open: the card itself shows it.
+            in_review = blocked_by is RunStatus.GENERATED
+            st.button(
+                "Show the run",
+                key="show_blocking_run",
+                type="tertiary",
+                on_click=select_run if in_review else expand_run,
+                args=(settings.blocking_run_id,),
+            )
 
 
 def _estimate(space: Workspace) -> None:

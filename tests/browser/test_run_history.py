@@ -17,6 +17,7 @@ from services.local_supabase.stack import LocalSupabase
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
 from tests.embedded import temporary_data_dir
+from tests.forwarder import Forwarder
 from tests.running_app import RunningApp, run_app
 
 METRICS = {
@@ -32,16 +33,17 @@ METRICS = {
 
 
 @pytest.fixture(scope="module")
-def app(supabase_stack: LocalSupabase) -> Iterator[RunningApp]:
+def network(supabase_stack: LocalSupabase) -> Forwarder:
+    """The way to the database, which a test may cut."""
+    return Forwarder(supabase_stack.url)
+
+
+@pytest.fixture(scope="module")
+def app(supabase_stack: LocalSupabase, network: Forwarder) -> Iterator[RunningApp]:
     """The app on a Supabase that it did not bring up itself, as with a hosted one."""
     with (
         temporary_data_dir() as data_dir,
-        run_app(
-            data_dir,
-            SUPABASE_URL=supabase_stack.url,
-            SUPABASE_PUBLISHABLE_KEY=_text(supabase_stack.publishable_key),
-            SUPABASE_SECRET_KEY=_text(supabase_stack.secret_key),
-        ) as running,
+        run_app(data_dir, **_settings(supabase_stack, network.url)) as running,
     ):
         yield running
 
@@ -249,6 +251,23 @@ def test_a_row_is_reached_and_opened_by_keyboard(app: RunningApp, analyst: Analy
     expect(analyst.row(run_id).get_by_role("button", name="Proceed")).to_be_visible()
 
 
+def test_a_page_says_quietly_that_the_database_is_away_and_recovers(
+    app: RunningApp, analyst: Analyst, network: Forwarder
+) -> None:
+    run_id = analyst.has_run(RunStatus.GENERATING_FAILED)
+    analyst.opens(app)
+
+    network.cut()
+    try:
+        analyst.page.reload()
+        expect(analyst.page.get_by_text("can not be reached just now")).to_be_visible()
+        expect(analyst.page.get_by_role("alert")).to_have_count(0)
+    finally:
+        network.restore()
+
+    expect(analyst.row(run_id)).to_be_visible(timeout=20_000)  # with no reload
+
+
 @pytest.mark.parametrize(
     ("deeplake_path", "trainer", "shown"),
     [("kb", "cloud", False), ("kb", "local", True)],
@@ -266,9 +285,7 @@ def test_the_page_is_gated_only_where_the_cloud_must_train_and_is_not_there(
             data_dir,
             DEEPLAKE_PATH=str(data_dir / deeplake_path),
             DEEP_MEMORY_TRAINER=trainer,
-            SUPABASE_URL=supabase_stack.url,
-            SUPABASE_PUBLISHABLE_KEY=_text(supabase_stack.publishable_key),
-            SUPABASE_SECRET_KEY=_text(supabase_stack.secret_key),
+            **_settings(supabase_stack, supabase_stack.url),
         ) as app,
     ):
         _sign_up(page, app.url)
@@ -294,6 +311,9 @@ def _filter(page: Page, label: str) -> None:
     page.get_by_role("option", name=label, exact=True).click()
 
 
-def _text(key: object) -> str:
-    reveal = getattr(key, "get_secret_value", None)
-    return reveal() if reveal else str(key)
+def _settings(stack: LocalSupabase, url: str) -> dict[str, str]:
+    return {
+        "SUPABASE_URL": url,
+        "SUPABASE_PUBLISHABLE_KEY": stack.publishable_key,
+        "SUPABASE_SECRET_KEY": stack.secret_key,
+    }
