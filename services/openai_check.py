@@ -9,8 +9,8 @@ from services.errors import AppError
 from services.models import Chunk
 from services.openai_client import Patience, make_openai_client
 from services.pairs.answer_forms import AnswerForm
-from services.pairs.question_writers import OpenAIQuestionWriter
-from services.retrieval.embeddings import OpenAIEmbedder
+from services.pairs.openai_writer import OpenAIQuestionWriter
+from services.retrieval.openai_embedder import OpenAIEmbedder
 
 # A person waits for the answer.
 _PATIENCE = Patience(longest_s=20.0, attempts=2)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from services.errors import ConfigurationError, GenerationError
 from services.models import Chunk, TokenUsage
 from services.pairs.pricing import cost_usd
-
-if TYPE_CHECKING:
-    from services.pairs.question_writers import QuestionWriter, WrittenQuestions
+from services.pairs.question_writers import QuestionWriter, WrittenQuestions
 
 
 class CappedWriter:

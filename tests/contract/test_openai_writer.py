@@ -11,7 +11,8 @@ from services.config import Settings
 from services.errors import ConfigurationError, GenerationError
 from services.models import Chunk
 from services.openai_client import Patience, make_openai_client
-from services.pairs.question_writers import OpenAIQuestionWriter, make_question_writer
+from services.pairs.openai_writer import OpenAIQuestionWriter
+from services.pairs.question_writers import make_question_writer
 from tests.fakes.openai_server import (
     FakeOpenAI,
     content_filtered,

@@ -14,12 +14,11 @@ import pytest
 from services.config import Settings
 from services.errors import ConfigurationError, EmbedderUnavailable, NotAllowed
 from services.openai_client import Patience, make_openai_client
-from services.retrieval.embeddings import (
+from services.retrieval.embeddings import WordLlamaEmbedder, make_embedder
+from services.retrieval.openai_embedder import (
     MAX_INPUTS_PER_REQUEST,
     OpenAIEmbedder,
-    WordLlamaEmbedder,
     batches_within_limits,
-    make_embedder,
 )
 from tests.fakes.openai_server import (
     FakeOpenAI,
