@@ -130,7 +130,7 @@ class PatientClient:
             self.limiter.learn(error.response.headers)
             asked_s = retry_after_s(error.response.headers)
             # A longer wait ends this run; whoever proceeds by hand may try before it is over.
-            if error.status_code == 429 and asked_s and asked_s <= self.patience.longest_s:
+            if is_transient(error) and asked_s and asked_s <= self.patience.longest_s:
                 self.limiter.pause(asked_s)
             log.info("openai_call_failed status=%s code=%s", error.status_code, error.code)
             raise
