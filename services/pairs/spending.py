@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+
 from services.errors import ConfigurationError, GenerationError
 from services.models import Chunk, TokenUsage
 from services.pairs.pricing import cost_usd
