@@ -46,7 +46,7 @@ class TrainerSettings:
     batch_size: int = 512
     batches_per_epoch: int = 8  # at most, so that an epoch over many pairs is still short
     candidates: int = 8192  # chunks that a batch is contrasted with
-    validation_questions: int = 1000
+    validation_questions: int = 500
 
 
 @dataclass(frozen=True, slots=True)
