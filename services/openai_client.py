@@ -192,7 +192,7 @@ def explain(error: OpenAIError, *, client: OpenAI, model: str) -> tuple[str, str
             wait = f", and asks to wait {asked_s / 60:,.0f} minutes" if asked_s >= 60 else ""
             return (
                 f"{server} keeps refusing calls because of its rate limit{wait}.",
-                "Wait a few minutes, or lower GENERATION_CONCURRENCY, then proceed.",
+                "Wait a while, or lower GENERATION_CONCURRENCY, then proceed.",
             )
         case APITimeoutError():
             return f"{server} did not answer in time.", "Proceed when it answers again."
@@ -221,6 +221,6 @@ def explain(error: OpenAIError, *, client: OpenAI, model: str) -> tuple[str, str
 
 
 def server_name(client: OpenAI) -> str:
-    """ "OpenAI", or the host of the server that is used in its place."""
+    """OpenAI, or the host of the server that is used in its place."""
     host = urlsplit(str(client.base_url)).netloc
-    return "OpenAI" if host == "api.openai.com" else f"The model server {host}"
+    return "OpenAI" if host == "api.openai.com" else host

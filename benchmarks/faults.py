@@ -1,0 +1,202 @@
+"""What each fault of OpenAI and DeepLake Cloud does to a run: `python -m benchmarks.faults`.
+
+Whole runs with the real clients against the stand-ins, one fault after another. Prints a table in
+Markdown, and one JSON object last: fault, what the person reads, the pairs kept, whether Proceed
+completed the run once the fault had passed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from services.config import Settings
+from services.knowledge.knowledge_base import File
+from services.models import TrainingRun
+from services.runs.states import RunStatus
+from services.studio import Studio, Workspace
+from tests.embedded import temporary_data_dir
+from tests.fakes import activeloop_server, openai_server, wire
+from tests.fakes.activeloop_server import FakeActiveloop
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.wire import Fault, WireServer
+
+DOCUMENTS = 40
+ALWAYS = 1_000_000
+OPENAI_FAULTS: dict[str, tuple[Fault, float]] = {
+    "wrong or expired key": (openai_server.failing(401, "invalid_api_key"), ALWAYS),
+    "key without the right": (openai_server.failing(403), ALWAYS),
+    "no such model": (openai_server.failing(404, "model_not_found"), ALWAYS),
+    "quota used up": (openai_server.insufficient_quota, ALWAYS),
+    "429 for a moment": (openai_server.rate_limited(1), 3),
+    "429, wait an hour": (openai_server.rate_limited(3600), ALWAYS),
+    "500 that stays": (openai_server.failing(500), ALWAYS),
+    "503 for a moment": (openai_server.failing(503), 2),
+    "connection dropped": (wire.hang_up, ALWAYS),
+    "half an answer": (wire.answer_by_half, ALWAYS),
+    "a sign-in page": (wire.web_page, ALWAYS),
+    "slow answers (2 s)": (wire.slow(2.0), 5),
+    "refusals": (openai_server.refuse, 3),
+    "cut answers": (openai_server.cut_off, 3),
+    "empty answers": (openai_server.saying('{"questions": []}'), 3),
+    "wrong JSON": (openai_server.saying('{"questions": "none"}'), 3),
+}
+CLOUD_FAULTS: dict[str, tuple[Fault, str]] = {
+    "token expires": (activeloop_server.failing(401), ""),
+    "no right to the dataset": (activeloop_server.failing(403), ""),
+    "429 that stays": (activeloop_server.failing(429), ""),
+    "500 that stays": (activeloop_server.failing(500), ""),
+    "connection dropped": (wire.hang_up, ""),
+    "half an answer": (wire.answer_by_half, ""),
+    "wrong JSON": (activeloop_server.wrong_json, ""),
+    "job deleted there": (activeloop_server.failing(404), "/status"),
+    "the plan can not be read": (activeloop_server.failing(500), "/features/deepmemory"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    server: str
+    fault: str
+    seen: str  # what the person reads, or the problems that the run counts
+    seconds: float
+    pairs_kept: int
+    proceed_completed: bool | None  # None: the fault was not noticed, there was nothing to proceed
+
+
+def main() -> None:
+    with running_studio() as (studio, openai, cloud):
+        user = studio.accounts.sign_in_or_up("faults@example.com", "a long password")
+        workspace = studio.workspace(user)
+        workspace.knowledge.add_files([document(number) for number in range(DOCUMENTS)])
+        outcomes = [
+            generation_with(workspace, openai, name, fault, times)
+            for name, (fault, times) in OPENAI_FAULTS.items()
+        ]
+        outcomes += [
+            training_with(workspace, cloud, name, script_of(cloud, fault, matching))
+            for name, (fault, matching) in CLOUD_FAULTS.items()
+        ]
+        outcomes += [
+            training_with(workspace, cloud, "the job fails", set_to(cloud, outcome="failed")),
+            training_with(workspace, cloud, "not on this plan", set_to(cloud, available=False)),
+        ]
+    print(as_table(outcomes))
+    print(json.dumps([asdict(outcome) for outcome in outcomes]))
+
+
+@contextmanager
+def running_studio() -> Iterator[tuple[Studio, FakeOpenAI, FakeActiveloop]]:
+    with (
+        temporary_data_dir() as data_dir,
+        FakeOpenAI() as openai,
+        FakeActiveloop(Path(data_dir)) as cloud,
+    ):
+        studio = Studio(
+            Settings(
+                _env_file=None,
+                data_dir=data_dir,
+                deeplake_path="hub://acme/faults",
+                activeloop_token=cloud.token,
+                activeloop_endpoint=cloud.url,
+                openai_api_key=openai.key,
+                openai_base_url=openai.base_url,
+                embedding_model="wordllama",
+            )
+        )
+        try:
+            yield studio, openai, cloud
+        finally:
+            studio.stop()
+
+
+def document(number: int) -> File:
+    sentences = [f"quay{number}{x * 3} moors vessel{x}{number}." for x in "abcdef"]
+    return f"Quay {number}.txt", " ".join(sentences).encode()
+
+
+def generation_with(
+    workspace: Workspace, openai: FakeOpenAI, name: str, fault: Fault, times: float
+) -> Outcome:
+    memory = workspace.deep_memory
+    # The first third of the chunks is answered, so that there is something to keep.
+    paid_before = len(openai.calls())
+    openai.fail(after(DOCUMENTS // 3, openai, paid_before, fault), times=times + DOCUMENTS // 3)
+    run, seconds = timed(workspace, memory.generate)
+    openai.forgive()
+    seen, completed = run.error_message or "", None
+    if run.status is RunStatus.GENERATING_FAILED:
+        run_id = run.id
+        again, _ = timed(workspace, lambda: memory.proceed(run_id))
+        completed = again.status is RunStatus.GENERATED
+    else:
+        seen = ", ".join(f"{count} {what}" for what, count in memory.runs.problems(run.id).items())
+    memory.stop(run.id)
+    memory.remove(run.id)
+    return Outcome("OpenAI", name, seen or "nothing", seconds, run.pair_count, completed)
+
+
+def after(count: int, openai: FakeOpenAI, paid_before: int, fault: Fault) -> Fault:
+    """Let `count` calls pass, then do `fault`."""
+
+    def delayed(request: wire.Request, answer: wire.Answer) -> wire.Reply:
+        passed = len(openai.calls()) - paid_before
+        return answer(request) if passed < count else fault(request, answer)
+
+    return delayed
+
+
+def training_with(
+    workspace: Workspace, cloud: FakeActiveloop, name: str, begin: Callable[[], None]
+) -> Outcome:
+    memory = workspace.deep_memory
+    run, _ = timed(workspace, memory.generate)
+    workspace.store.count()  # the content is in memory, so that the fault meets the training
+    begin()
+    run, seconds = timed(workspace, lambda: memory.train(run.id))
+    cloud.forgive()
+    cloud.outcome, cloud.available = "completed", True
+    run_id = run.id
+    again, _ = timed(workspace, lambda: memory.proceed(run_id))
+    seen = run.error_message or "nothing"
+    completed = again.status is RunStatus.COMPLETED
+    return Outcome("DeepLake Cloud", name, seen, seconds, run.pair_count, completed)
+
+
+def script_of(cloud: WireServer, fault: Fault, matching: str) -> Callable[[], None]:
+    return lambda: cloud.fail(fault, times=ALWAYS, matching=matching)
+
+
+def set_to(cloud: FakeActiveloop, **values: object) -> Callable[[], None]:
+    return lambda: cloud.__dict__.update(values)
+
+
+def timed(workspace: Workspace, begin: Callable[[], object]) -> tuple[TrainingRun, float]:
+    """Begin something, and return the newest run and the seconds when nobody works on it."""
+    began = time.monotonic()
+    begin()
+    while True:
+        run = workspace.deep_memory.runs.page(limit=1)[0][0]
+        if not run.status.is_active:
+            return run, round(time.monotonic() - began, 1)
+        time.sleep(0.2)
+
+
+def as_table(outcomes: list[Outcome]) -> str:
+    said = {None: "not needed", True: "yes", False: "NO"}
+    rows = [
+        f"| {o.server} | {o.fault} | {re.sub(r'[|]', '/', o.seen)} | {o.seconds} s "
+        f"| {o.pairs_kept} | {said[o.proceed_completed]} |"
+        for o in outcomes
+    ]
+    head = "| server | fault | what the person sees | after | pairs kept | Proceed completed it |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    main()
