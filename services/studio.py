@@ -24,6 +24,15 @@ from services.knowledge.ingestion import Ingestion, Ingestions
 from services.knowledge.knowledge_base import File, IngestReport, KnowledgeBase, OnProgress
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.models import TrainingRun
+from services.pairs.checking import (
+    MOST_REMEMBERED,
+    MOST_UNASKED_COMPARISONS,
+    PairCheck,
+    Progress,
+    RememberingEmbedder,
+    check_pairs,
+    estimate_check,
+)
 from services.pairs.question_writers import QuestionWriter, make_question_writer
 from services.pairs.store import PairStore
 from services.pairs.training_generator import generate_pairs, usage_so_far
@@ -148,7 +157,7 @@ class Studio:
 
     def _train(self, lease: RunLease, run: TrainingRun) -> None:
         store = self.store_of(run.user_id)
-        pairs = PairStore(self._service).all(run.id)
+        pairs = lease.patiently(lambda: PairStore(self._service).all(run.id))
         if self.settings.trains_in_cloud and isinstance(store, CloudVectorStore):
             train_in_cloud(lease, run, pairs=pairs, store=store, embedder=self.embedder)
             return
@@ -177,6 +186,8 @@ class Workspace:
             studio.settings, user.identity, user.database, self.store, studio.jobs
         )
         self._embedder = studio.embedder
+        self._checking_embedder = RememberingEmbedder(studio.embedder)
+        self._settings = studio.settings
         self._trains_in_cloud = studio.settings.trains_in_cloud
         self._ingestions = studio.ingestions
         self._indexes = studio.indexes
@@ -204,6 +215,25 @@ class Workspace:
         message = self.deep_memory.remove(run_id)
         self.models.remove(run_id)
         return message
+
+    def check_cost(self, run: TrainingRun) -> float | None:
+        """US dollars for one check of the run's pairs, None when no price is known."""
+        return estimate_check(run.pair_count, self._settings)
+
+    def checks_unasked(self, run: TrainingRun, asked_before: bool = False) -> bool:
+        """Whether checking the run's pairs costs nothing and takes a moment only.
+
+        A second check does, as long as all the questions of the first are remembered.
+        """
+        if asked_before and run.pair_count <= MOST_REMEMBERED:
+            return True
+        comparisons = run.pair_count * self.knowledge.chunk_count()
+        return self.check_cost(run) == 0 and comparisons <= MOST_UNASKED_COMPARISONS
+
+    def check_pairs(self, run: TrainingRun, on_progress: Progress | None = None) -> PairCheck:
+        """Look for doubtful pairs of a run."""
+        pairs = self.deep_memory.pairs.all(run.id)
+        return check_pairs(pairs, self.store.snapshot(), self._checking_embedder, on_progress)
 
     def search(self, query: str, k: int) -> Comparison:
         """The same query without and with the active Deep Memory model."""

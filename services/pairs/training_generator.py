@@ -126,6 +126,9 @@ def _ask_all(
 
     def ask() -> None:
         while not (closing.is_set() or lease.lost.is_set()):
+            if not lease.is_confirmed:
+                closing.wait(0.1)
+                continue
             try:
                 chunk = waiting.get_nowait()
             except queue.Empty:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from services.accounts.database import PAGE_ROWS, Database
 from services.errors import DatabaseUnavailable
@@ -20,6 +21,11 @@ from services.runs.store import run_from_row
 
 log = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
+
+# Work that costs money goes on for this long on the last good news of the hold. So a stop, or a
+# rescue while this process slept or was cut off, ends the spending within 5 seconds all the same.
+_GOOD_NEWS_LASTS_S = 5.0
 _LONGEST_PAUSE_S = 5.0  # below the 20 seconds that rescue_runs() waits after an outage
 
 
@@ -46,6 +52,7 @@ class RunLease:
         self.user_id = run.user_id
         self.attempt = run.attempt
         self.lost = threading.Event()
+        self._held_at = time.monotonic()  # when the hold was last known to be there
 
     def claim(self) -> TrainingRun:
         rows = self._call("claim_run")
@@ -57,29 +64,36 @@ class RunLease:
         if self.lost.is_set():
             raise RunLost
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the hold was there a moment ago: look at it before what costs money."""
+        return time.monotonic() - self._held_at < _GOOD_NEWS_LASTS_S
+
     def beat(self) -> None:
         """Extend the lease once. The beating thread repeats it, so this does not retry."""
-        self._require(self._service.rpc("beat_run", **self._key))
+        self._require(self._asked(lambda: self._service.rpc("beat_run", **self._key)))
 
     def look(self) -> None:
         """Learn whether the hold is still there, without writing. Does not retry either."""
-        rows = self._service.execute(
-            lambda c: (
-                c.table("deep_memory_training_runs")
-                .select("id")
-                .eq("id", self.run_id)
-                .eq("user_id", self.user_id)
-                .eq("worker_id", self._key["p_worker"])
-                .eq("attempt", self._key["p_attempt"])
+        answer = self._asked(
+            lambda: self._service.execute(
+                lambda c: (
+                    c.table("deep_memory_training_runs")
+                    .select("id")
+                    .eq("id", self.run_id)
+                    .eq("user_id", self.user_id)
+                    .eq("worker_id", self._key["p_worker"])
+                    .eq("attempt", self._key["p_attempt"])
+                )
             )
-        ).data
-        self._require(bool(rows))
+        )
+        self._require(bool(answer.data))
 
     def begin_generation(self, chunk_ids: list[str]) -> set[str]:
         """Fit the run to these chunks, and return the ids of those that were asked already."""
         self._require(self._call("begin_generation", p_chunk_ids=chunk_ids))
         done: list[str] = []
-        while rows := self._patiently(lambda: self._chunks_after(done[-1] if done else "")):
+        while rows := self.patiently(lambda: self._chunks_after(done[-1] if done else "")):
             done.extend(row["chunk_id"] for row in rows)
         return set(done)
 
@@ -128,9 +142,11 @@ class RunLease:
         ).data
 
     def _call(self, function: str, **parameters: Any) -> Any:
-        return self._patiently(lambda: self._service.rpc(function, **self._key, **parameters))
+        return self.patiently(
+            lambda: self._asked(lambda: self._service.rpc(function, **self._key, **parameters))
+        )
 
-    def _patiently(self, statement: Callable[[], Any]) -> Any:
+    def patiently(self, statement: Callable[[], Answer]) -> Answer:
         """Repeat `statement`, with growing pauses, for as long as the database is away."""
         pause_s = 0.2
         while True:
@@ -141,6 +157,13 @@ class RunLease:
                 if self.lost.wait(pause_s * random.uniform(0.7, 1.0)):
                     raise RunLost from None
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _asked(self, statement: Callable[[], Answer]) -> Answer:
+        # By the time of the question: this process may sleep between an answer and its reading.
+        asked_at = time.monotonic()
+        answer = statement()
+        self._held_at = asked_at
+        return answer
 
     def _require(self, held: bool) -> None:
         if not held:
