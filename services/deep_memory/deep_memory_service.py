@@ -17,7 +17,7 @@ from services.pairs.store import PairStore
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.vector_store import VectorStore
 from services.runs.states import RunStatus
-from services.runs.store import RunStore
+from services.runs.store import RunStore, run_from_row
 from services.runs.worker import JobRunner
 
 _SETTINGS = "deep_memory_settings"
@@ -108,7 +108,7 @@ class DeepMemory:
     def active_run(self, row: dict[str, Any] | None = None) -> TrainingRun | None:
         """The run whose model search uses when Deep Memory is on."""
         row = self._settings_row() if row is None else row
-        return self.runs.get(row["active_run_id"]) if row.get("active_run_id") else None
+        return run_from_row(row["active"]) if row.get("active") else None
 
     def estimate(self, questions_per_chunk: int) -> Estimate:
         """What generating for the whole knowledge base would ask and cost."""
@@ -217,7 +217,9 @@ class DeepMemory:
             )
 
     def _settings_row(self) -> dict[str, Any]:
-        rows = self._database.execute(lambda c: c.table(_SETTINGS).select("*")).data
+        """The person's row, with the run whose model is active in its place."""
+        active = "active:deep_memory_training_runs!active_run_id(*)"
+        rows = self._database.execute(lambda c: c.table(_SETTINGS).select(f"*, {active}")).data
         return rows[0] if rows else {}
 
     def _save_settings(self, **columns: Any) -> None:

@@ -77,7 +77,7 @@ _bearer = HTTPBearer(
 )
 
 
-def _access_token(
+async def _access_token(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> str:
     if credentials is None:
