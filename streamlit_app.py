@@ -12,6 +12,7 @@ import streamlit as st
 from pages.ui.components import show_uncaught
 from services.errors import AppError
 from services.http.api import api_mount
+from services.http.no_delay import answer_without_delay
 from services.http.session_cookie import session_routes
 from services.studio import start_studio
 
@@ -32,6 +33,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, object]]:
         _say(f"can not start. {error} {error.next_step}")
         # Anything that unwinds from here buries that sentence under the server's traceback.
         os._exit(1)
+    answer_without_delay()
     _say("ready")
     yield {}
     _say("stopping")
