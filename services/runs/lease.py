@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from services.accounts.database import PAGE_ROWS, Database
 from services.errors import DatabaseUnavailable
 from services.models import TrainingRun
+from services.runs.states import RunStatus
 from services.runs.store import run_from_row
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class RunLease:
                     .eq("user_id", self.user_id)
                     .eq("worker_id", self._key["p_worker"])
                     .eq("attempt", self._key["p_attempt"])
+                    .in_("status", [status.value for status in RunStatus if status.is_active])
                 )
             )
         )

@@ -15,7 +15,7 @@ from services.runs.states import RunStatus
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 10.0  # the lease lasts 30 seconds, by the database's clock
+BEAT_S = 10.0  # the lease lasts 28 seconds, by the database's clock
 SWEEP_S = 10.0  # rescue_runs() takes a gap of 15 seconds for an outage
 LOOK_S = 2.0  # how soon a stop that was asked for elsewhere is noticed
 

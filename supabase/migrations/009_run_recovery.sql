@@ -218,8 +218,9 @@ update public.deep_memory_training_runs r
 
 -- Small pieces ---------------------------------------------------------------------------------
 
+-- Two missed beats are forgiven; and with the sweep's 10 seconds, a dead worker is found within 40.
 create function public.lease_end() returns timestamptz
-language sql stable as $$ select now() + interval '30 seconds' $$;
+language sql stable as $$ select now() + interval '28 seconds' $$;
 
 create function public.run_phase(p_status text) returns text
 language sql immutable as $$

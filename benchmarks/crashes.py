@@ -1,0 +1,63 @@
+"""What each crash costs: `python -m benchmarks.crashes [--outage-s 60]`, about 8 minutes.
+
+Real apps, the real database, and the real waits: a run is found by the sweep of another app, when
+its lease has run out. Prints a table in Markdown, and one JSON object last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from tests.crash.faults import FAULTS, Outcome, run_fault
+from tests.crash.scene import Person, Scene, eventually
+from tests.embedded import run_embedded, temporary_data_dir
+
+LONGEST_RESCUE_S = 40.0
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--outage-s", type=float, default=60.0)
+    arguments.add_argument("--only", help="faults with this in their name")
+    chosen = arguments.parse_args()
+    outcomes = []
+    with (
+        temporary_data_dir() as data_dir,
+        run_embedded(data_dir) as stack,
+        Scene(stack) as scene,
+    ):
+        for name in FAULTS:
+            if (chosen.only or "") in name:
+                outcomes.append(
+                    run_fault(scene, name, wait_for_the_sweep, outage_s=chosen.outage_s)
+                )
+                print(as_row(outcomes[-1]), flush=True)
+    print("\n" + as_table(outcomes))
+    print(json.dumps({"outage_s": chosen.outage_s, "faults": [asdict(o) for o in outcomes]}))
+
+
+def wait_for_the_sweep(scene: Scene, person: Person) -> None:
+    eventually(lambda: person.run.status.is_failed, "the run is rescued", LONGEST_RESCUE_S)
+
+
+def as_table(outcomes: list[Outcome]) -> str:
+    head = (
+        "| fault | rescued after | chunks in flight | asked twice | pairs lost | pairs twice |"
+        " chunks uncovered |"
+    )
+    return "\n".join([head, "|---|---|---|---|---|---|---|", *map(as_row, outcomes)])
+
+
+def as_row(outcome: Outcome) -> str:
+    after = outcome.rescued_after_s
+    return (
+        f"| {outcome.fault} | {'went on by itself' if after is None else f'{after} s'} "
+        f"| {outcome.chunks_in_flight} | {outcome.chunks_asked_twice} | {outcome.pairs_lost} "
+        f"| {outcome.pairs_twice} | {outcome.chunks_uncovered} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
