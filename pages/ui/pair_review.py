@@ -5,8 +5,17 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash, page_of, plain
+from pages.ui.pair_quality import (
+    bulk_actions,
+    check_summary,
+    flag_badges,
+    forget_check,
+    pair_check,
+    pair_filter,
+)
 from pages.ui.run_details import run_details
 from services.models import TrainingPair, TrainingRun
+from services.pairs.checking import PairCheck
 from services.studio import Workspace
 
 _ROWS = 10
@@ -21,17 +30,40 @@ def pair_review(space: Workspace, run: TrainingRun) -> None:
     _problems(space, run)
     to_drop: set[str] = st.session_state.setdefault(_TO_DROP, set())
     _actions(space, run, to_drop)
-    search = st.text_input("Search in the questions", key="pair_search", placeholder="any words")
-    total = space.deep_memory.pairs.count(run.id, search=search)
-    page = page_of(total, _ROWS, key="pair_page")
-    pairs = space.deep_memory.pairs.page(run.id, limit=_ROWS, offset=page * _ROWS, search=search)
-    if not pairs:
-        st.info("No question has these words.", icon=":material/search_off:")
+    check = pair_check(space, run)
+    check_summary(check)
+    pairs = _choose(space, run, check)
     texts = {chunk.id: chunk for chunk in space.store.snapshot().chunks}
     for pair in pairs:
         chunk = texts.get(pair.chunk_id)
-        _pair(space, pair, chunk.document if chunk else "", chunk.text if chunk else "")
+        badges = flag_badges(check, pair)
+        _pair(space, pair, chunk.document if chunk else "", chunk.text if chunk else "", badges)
     run_details(space, run)
+
+
+def _choose(space: Workspace, run: TrainingRun, check: PairCheck | None) -> list[TrainingPair]:
+    """One page of the pairs that the person wants to see."""
+    words, kind = st.columns([3, 2])
+    search = words.text_input("Search in the questions", key="pair_search", placeholder="any words")
+    with kind:
+        flagged = pair_filter(check)
+    if check is None or flagged is None:
+        total = space.deep_memory.pairs.count(run.id, search=search)
+        page = page_of(total, _ROWS, key="pair_page")
+        pairs = space.deep_memory.pairs.page(
+            run.id, limit=_ROWS, offset=page * _ROWS, search=search
+        )
+    else:
+        asked = search.strip().casefold()
+        found = [pair for pair in flagged if asked in pair.question_text.casefold()]
+        if found:
+            bulk_actions(space, check, found, st.session_state[_TO_DROP])
+        page = page_of(len(found), _ROWS, key="pair_page")
+        pairs = found[page * _ROWS : (page + 1) * _ROWS]
+    if not pairs:
+        message = "No question has these words." if search.strip() else "No pair is flagged so."
+        st.info(message, icon=":material/search_off:")
+    return pairs
 
 
 def _problems(space: Workspace, run: TrainingRun) -> None:
@@ -41,18 +73,21 @@ def _problems(space: Workspace, run: TrainingRun) -> None:
         st.caption(f":material/info: Chunks that yielded nothing or less than asked: {named}.")
 
 
-def _pair(space: Workspace, pair: TrainingPair, document: str, text: str) -> None:
+def _pair(space: Workspace, pair: TrainingPair, document: str, text: str, badges: str = "") -> None:
     to_drop: set[str] = st.session_state[_TO_DROP]
 
     def edit() -> None:
         question = st.session_state[f"question_{pair.id}"]
         attempt(lambda: space.deep_memory.pairs.edit(pair.id, question))
+        forget_check()
 
     def mark() -> None:
         kept = st.session_state[f"keep_{pair.id}"]
         (to_drop.discard if kept else to_drop.add)(pair.id)
 
     with st.container(border=True, key=f"pair_{pair.id}"):
+        if badges:
+            st.markdown(badges)
         question, chunk, keep = st.columns([5, 5, 1], vertical_alignment="center")
         question.text_area(
             "Question",
