@@ -165,6 +165,11 @@ def count_text(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
+def money(usd: float) -> str:
+    """$1.20, and $0.0034 where cents would say nothing."""
+    return f"${usd:,.2f}" if usd >= 0.1 or not usd else f"${usd:.4f}"
+
+
 def duration_text(seconds: float) -> str:
     """45 s, 3 min, 1 h 20 min."""
     seconds = max(0, round(seconds))

@@ -8,6 +8,7 @@ from collections import deque
 import streamlit as st
 
 from pages.ui.components import attempt, duration_text
+from pages.ui.run_details import usage_text
 from services.errors import DatabaseUnavailable
 from services.models import TrainingRun
 from services.runs.states import RunStatus
@@ -35,6 +36,8 @@ def generation_progress(space: Workspace, run: TrainingRun) -> None:
         else:
             parts.append("estimating the time left")
         st.progress(current.share_done, text=" · ".join(parts))
+        if spent := usage_text(current):
+            st.caption(f"So far {spent}")
 
     panel()
     _stop_button(space, run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import context
-from pages.ui.components import when_text
+from pages.ui.components import money, when_text
 from services.models import TrainingRun
 from services.pairs.pricing import cost_usd
 from services.pairs.training_generator import usage_so_far
@@ -27,7 +27,7 @@ def run_details(space: Workspace, run: TrainingRun) -> None:
             for key, label in _LABELS.items()
             if key in run.settings
         ]
-        st.markdown(" · ".join([*settings, _usage(run)]))
+        st.markdown(" · ".join([*settings, usage_text(run) or "no tokens, no cost"]))
         for event in space.deep_memory.runs.events(run.id):
             counts = ", ".join(
                 f"{name.replace('_', ' ')} {n:,}" for name, n in event.counts.items()
@@ -37,11 +37,12 @@ def run_details(space: Workspace, run: TrainingRun) -> None:
             )
 
 
-def _usage(run: TrainingRun) -> str:
+def usage_text(run: TrainingRun) -> str:
+    """The tokens and the money that the run has taken so far; empty when it took none."""
     usage = usage_so_far(run.usage)
     if not usage.input_tokens:
-        return "no tokens, no cost"
+        return ""
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
     prices = context.studio().settings.model_prices
     cost = cost_usd(usage, run.settings.get("question_model", ""), prices)
-    return tokens if cost is None else f"{tokens}, ${cost:.2f}"
+    return tokens if cost is None else f"{tokens}, {money(cost)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import context
-from pages.ui.components import attempt, flash
+from pages.ui.components import attempt, flash, money
 from pages.ui.pair_review import pair_review
 from pages.ui.progress import generation_progress, training_progress
 from pages.ui.results import results
@@ -124,7 +124,7 @@ def _estimate(space: Workspace) -> None:
         tokens = estimate.input_tokens + estimate.output_tokens
         parts.append(f"{tokens:,} tokens")
         cost = estimate.cost_usd
-        parts.append("price not known" if cost is None else f"about ${cost:.2f}")
+        parts.append("price not known" if cost is None else f"about {money(cost)}")
     else:
         parts.append("no tokens, no cost")
     with columns[1]:

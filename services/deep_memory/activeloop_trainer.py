@@ -233,20 +233,26 @@ class ActiveloopTrainer:
         return answer
 
 
+def job_id_in(recorded: str | None) -> str | None:
+    """The job's id in what was recorded of it; None as long as the service has not told one."""
+    return None if recorded is None or recorded.startswith(_SUBMITTING) else recorded
+
+
 def cancel_job(store: CloudVectorStore, recorded: str | None) -> None:
     """Cancel the job of a run that a person stopped. Safe when it has ended or is gone.
 
     Raises:
         TrainingError: it may still be running.
     """
-    if recorded is None or recorded.startswith(_SUBMITTING):
+    job_id = job_id_in(recorded)
+    if job_id is None:
         return
     try:
-        store.reader.call("cancel", recorded, deadline_s=CALL_S)
+        store.reader.call("cancel", job_id, deadline_s=CALL_S)
     except CloudFailure as failure:
         if failure.kind not in {Failure.MISSING, Failure.REFUSED}:
             raise _error(failure, "The job may still be running in the cloud.") from failure
-    log.info("cloud_training_cancelled job=%s", recorded)
+    log.info("cloud_training_cancelled job=%s", job_id)
 
 
 def _in_words(status: str | None, progress: dict[str, Any], elapsed_s: float) -> tuple[str, float]:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
 
+from services.deep_memory.activeloop_trainer import job_id_in
 from services.deep_memory.deep_memory_service import (
     MOST_QUESTIONS_PER_CHUNK,
     DeepMemorySettings,
@@ -73,7 +74,7 @@ class Run(BaseModel):
     pair_count: int
     metrics: dict[str, Any]
     error_message: str | None
-    deeplake_job_id: str | None
+    deeplake_job_id: Annotated[str | None, BeforeValidator(job_id_in)]
     attempt: int
     settings: dict[str, Any]
     usage: dict[str, Any]
