@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from dataclasses import asdict
 
-from tests.crash.faults import FAULTS, Outcome, run_fault
-from tests.crash.scene import Person, Scene, eventually
+from tests.crash.faults import FAULTS, STORED, Outcome, counted, run_fault
+from tests.crash.only_app import kill, only_app
+from tests.crash.scene import (
+    CONCURRENCY,
+    Person,
+    Scene,
+    eventually,
+    make_person,
+    stored_pairs,
+)
 from tests.embedded import run_embedded, temporary_data_dir
 
 LONGEST_RESCUE_S = 40.0
+ONLY_APP = "kill -9 of the only app, embedded database and all; started again at once"
 
 
 def main() -> None:
@@ -34,12 +44,37 @@ def main() -> None:
                     run_fault(scene, name, wait_for_the_sweep, outage_s=chosen.outage_s)
                 )
                 print(as_row(outcomes[-1]), flush=True)
+    if (chosen.only or "") in ONLY_APP:
+        outcomes.append(only_app_killed())
     print("\n" + as_table(outcomes))
     print(json.dumps({"outage_s": chosen.outage_s, "faults": [asdict(o) for o in outcomes]}))
 
 
 def wait_for_the_sweep(scene: Scene, person: Person) -> None:
     eventually(lambda: person.run.status.is_failed, "the run is rescued", LONGEST_RESCUE_S)
+
+
+def only_app_killed() -> Outcome:
+    """Nobody is left to look, and the database is down as well, until the app starts again."""
+    with temporary_data_dir() as data_dir, only_app(data_dir) as alone:
+        with alone.running() as first:
+            person = make_person(alone.accounts(first), alone.fake, alone.data_dir)
+            person.watch.hold_after(STORED)
+            first.generate(person)
+            person.watch.wait_until_held(CONCURRENCY)
+            eventually(lambda: person.processed(STORED), "12 chunks are stored")
+            killed_at = kill(first)
+        person.watch.allow()
+        with alone.running() as second:
+            eventually(lambda: alone.status_of(person.run_id) == "generating_failed", "rescued")
+            after = round(time.monotonic() - killed_at, 1)
+            with alone.owner() as owner:
+                kept = stored_pairs(owner, person)
+            second.proceed(person)
+            eventually(lambda: alone.status_of(person.run_id) == "generated", "done")
+            with alone.owner() as owner:
+                pairs = stored_pairs(owner, person)
+    return counted(ONLY_APP, person, after, CONCURRENCY, kept, pairs)
 
 
 def as_table(outcomes: list[Outcome]) -> str:

@@ -214,6 +214,19 @@ def database_away(act: Act) -> Broken:
     return Broken(at, is_rescued=False)
 
 
+def database_hangs(act: Act) -> Broken:
+    """It takes every statement and answers none; what was given up lands when it wakes up."""
+    act.generating()
+    at = time.monotonic()
+    os.kill(act.scene.stack.pid, signal.SIGSTOP)
+    try:
+        act.person.watch.allow()
+        time.sleep(act.outage_s)  # the outage itself
+    finally:
+        os.kill(act.scene.stack.pid, signal.SIGCONT)
+    return Broken(at, is_rescued=False)
+
+
 def shut_down_cleanly(act: Act) -> Broken:
     """SIGTERM: the app ends its run itself, in under 5 seconds, and says so in the row."""
     act.generating()
@@ -238,6 +251,7 @@ FAULTS: dict[str, Callable[[Act], Broken]] = {
     "two apps on one database, one killed": one_of_two_apps_killed,
     "Postgres killed and restarted": postgres_killed_and_restarted,
     "database away": database_away,
+    "database hangs": database_hangs,
     "SIGTERM (clean shutdown)": shut_down_cleanly,
 }
 
@@ -262,11 +276,23 @@ def run_fault(scene: Scene, name: str, rescue: Rescue, *, outage_s: float) -> Ou
         until(person, S.GENERATED if person.run.status is S.GENERATING else S.COMPLETED)
         broken.afterwards()
     scene.give_back(act.app)
-    pairs = scene.pairs_of(person)
+    after = round(found_at - broken.at, 1) if broken.is_rescued else None
+    return counted(name, person, after, in_flight, kept, scene.pairs_of(person))
+
+
+def counted(
+    fault: str,
+    person: Person,
+    rescued_after_s: float | None,
+    chunks_in_flight: int,
+    kept: list[tuple[str, str]],
+    pairs: list[tuple[str, str]],
+) -> Outcome:
+    """`kept` and `pairs`: what was stored when the run was found, and when it was done."""
     return Outcome(
-        fault=name,
-        rescued_after_s=round(found_at - broken.at, 1) if broken.is_rescued else None,
-        chunks_in_flight=in_flight,
+        fault=fault,
+        rescued_after_s=rescued_after_s,
+        chunks_in_flight=chunks_in_flight,
         chunks_asked_twice=sum(times > 1 for times in person.watch.asked.values()),
         pairs_lost=len(set(kept) - set(pairs)),
         pairs_twice=len(pairs) - len({question.casefold() for _, question in pairs}),

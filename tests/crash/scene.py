@@ -162,17 +162,13 @@ class Scene:
 
     def __enter__(self) -> Scene:
         self._open = ExitStack()
-        self._fake = self._open.enter_context(FakeOpenAI(widths={_EMBEDDER: _WIDTH}))
+        self._fake = self._open.enter_context(fake_models())
         self.way_to_supabase = Forwarder(self.stack.url)
         self._settings = {
+            **model_settings(self._fake),
             "SUPABASE_URL": self.way_to_supabase.url,
             "SUPABASE_PUBLISHABLE_KEY": self.stack.publishable_key,
             "SUPABASE_SECRET_KEY": self.stack.secret_key,
-            "OPENAI_API_KEY": self._fake.key,
-            "OPENAI_BASE_URL": self._fake.base_url,
-            "EMBEDDING_MODEL": _EMBEDDER,
-            "GENERATION_CONCURRENCY": str(CONCURRENCY),
-            "OMP_NUM_THREADS": "1",
         }
         self._starter = self._open.enter_context(ThreadPoolExecutor(1))
         self._idle: list[App] = []
@@ -199,29 +195,14 @@ class Scene:
             self._idle.append(app)
 
     def new_person(self) -> Person:
-        number = next(_tags)
-        tag = f"tag{number}q"
-        user = self._accounts.sign_up(f"crash{time.time_ns()}@example.com", "long enough words")
-        settings = Settings(_env_file=None, data_dir=self.stack.data_dir)
-        user_id = user.identity.user_id
-        store = open_store(settings, user_id, _EMBEDDER, _WIDTH)
-        store.add([_document(tag, number) for number in range(DOCUMENTS)])
-        watch = Watch(tag)
-        self._fake.fail(watch, times=float("inf"), matching=tag)
-        folder = models_folder(settings, user_id)
-        return Person(user, watch, ModelStore(folder), folder)
+        return make_person(self._accounts, self._fake, self.stack.data_dir)
 
     def owner(self) -> psycopg.Connection:
         return connect(self.stack.dsn)
 
     def pairs_of(self, person: Person) -> list[tuple[str, str]]:
-        """(chunk id, question) of every stored pair."""
         with self.owner() as owner:
-            return owner.execute(
-                "select chunk_id, question_text from deep_memory_training_pairs"
-                " where training_run_id = %s order by 1, 2",
-                (person.run_id,),
-            ).fetchall()
+            return stored_pairs(owner, person)
 
     @contextmanager
     def database_pausing_at(self, person: Person, condition: str) -> Iterator[Pause]:
@@ -272,6 +253,44 @@ class Pause:
     def _waiting(self) -> bool:
         found = self._owner.execute("select count(*) from pg_locks" + _WAITING).fetchone()
         return bool(found and found[0])
+
+
+def fake_models() -> FakeOpenAI:
+    return FakeOpenAI(widths={_EMBEDDER: _WIDTH})
+
+
+def model_settings(fake: FakeOpenAI) -> dict[str, str]:
+    return {
+        "OPENAI_API_KEY": fake.key,
+        "OPENAI_BASE_URL": fake.base_url,
+        "EMBEDDING_MODEL": _EMBEDDER,
+        "GENERATION_CONCURRENCY": str(CONCURRENCY),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def make_person(accounts: Accounts, fake: FakeOpenAI, data_dir: Path) -> Person:
+    """A new account with documents, whose texts `fake` answers under watch."""
+    number = next(_tags)
+    tag = f"tag{number}q"
+    user = accounts.sign_up(f"crash{time.time_ns()}@example.com", "long enough words")
+    settings = Settings(_env_file=None, data_dir=data_dir)
+    user_id = user.identity.user_id
+    store = open_store(settings, user_id, _EMBEDDER, _WIDTH)
+    store.add([_document(tag, number) for number in range(DOCUMENTS)])
+    watch = Watch(tag)
+    fake.fail(watch, times=float("inf"), matching=tag)
+    folder = models_folder(settings, user_id)
+    return Person(user, watch, ModelStore(folder), folder)
+
+
+def stored_pairs(owner: psycopg.Connection, person: Person) -> list[tuple[str, str]]:
+    """(chunk id, question) of every stored pair of the person's run."""
+    return owner.execute(
+        "select chunk_id, question_text from deep_memory_training_pairs"
+        " where training_run_id = %s order by 1, 2",
+        (person.run_id,),
+    ).fetchall()
 
 
 _WAITING = f" where locktype = 'advisory' and objid = {_LOCK} and not granted"
