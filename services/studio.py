@@ -33,8 +33,9 @@ from services.pairs.checking import (
     check_pairs,
     estimate_check,
 )
+from services.pairs.exchange import read_pairs
 from services.pairs.question_writers import QuestionWriter, make_question_writer
-from services.pairs.store import PairStore
+from services.pairs.store import AddedPairs, PairStore
 from services.pairs.training_generator import generate_pairs, usage_so_far
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder, make_embedder
@@ -234,6 +235,16 @@ class Workspace:
         """Look for doubtful pairs of a run."""
         pairs = self.deep_memory.pairs.all(run.id)
         return check_pairs(pairs, self.store.snapshot(), self._checking_embedder, on_progress)
+
+    def import_pairs(self, run_id: str, file_name: str, data: bytes) -> AddedPairs:
+        """Add the pairs of a file to a run in review.
+
+        Raises:
+            DocumentRejected: the file is wrong; nothing was added.
+            NotAllowed: the run is not in review.
+        """
+        chunks = {chunk.id: chunk for chunk in self.store.snapshot().chunks}
+        return self.deep_memory.pairs.add(run_id, read_pairs(file_name, data), chunks)
 
     def search(self, query: str, k: int) -> Comparison:
         """The same query without and with the active Deep Memory model."""

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from services.accounts.database import Database, every_row
 from services.errors import NotAllowed, NotFound
-from services.models import TrainingPair
+from services.models import Chunk, TrainingPair
+from services.pairs.exchange import NewPair
 
 _PAIRS = "deep_memory_training_pairs"
 _COLUMNS = "id, training_run_id, question_text, chunk_id, chunk_preview, relevance_score"
 PREVIEW_CHARACTERS = 200
+_ADDED_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AddedPairs:
+    """What became of the pairs of an import."""
+
+    added: int
+    duplicates: int  # their question stands in the run already, or twice in the file
+    unknown: int  # their chunk is not in the knowledge base
 
 
 class PairStore:
@@ -87,6 +99,33 @@ class PairStore:
             raise NotFound("The pair is gone, or its run is no longer in review.")
         return TrainingPair(**{name: rows[0][name] for name in _COLUMNS.split(", ")})
 
+    def add(self, run_id: str, pairs: Sequence[NewPair], chunks: Mapping[str, Chunk]) -> AddedPairs:
+        """Add pairs to a run in review, in batches; what is there already is left as it is.
+
+        Safe to repeat after a failure: what landed counts as duplicate then. `chunks` are those of
+        the knowledge base by id; pairs of others are left out.
+
+        Raises:
+            NotAllowed: the run is not in review, or not the caller's.
+        """
+        rows = [
+            {
+                "question_text": storable(pair.question_text),
+                "chunk_id": pair.chunk_id,
+                "chunk_preview": storable(chunks[pair.chunk_id].text[:PREVIEW_CHARACTERS]),
+                "relevance_score": pair.relevance_score,
+            }
+            for pair in pairs
+            if pair.chunk_id in chunks
+        ]
+        added = sum(
+            self._database.rpc(
+                "add_pairs", p_run=run_id, p_pairs=rows[first : first + _ADDED_AT_ONCE]
+            )
+            for first in range(0, len(rows), _ADDED_AT_ONCE)
+        )
+        return AddedPairs(added, len(rows) - added, len(pairs) - len(rows))
+
     def drop(self, pair_ids: Sequence[str]) -> int:
         """Drop pairs while their run is in review; returns how many went."""
         dropped = 0
@@ -97,6 +136,11 @@ class PairStore:
             ).data
             dropped += len(rows)
         return dropped
+
+
+def storable(text: str) -> str:
+    """`text` without what Postgres can not hold: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def _matching(query: Any, run_id: str, search: str) -> Any:

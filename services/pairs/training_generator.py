@@ -13,7 +13,7 @@ from typing import Any
 
 from services.models import Chunk, TokenUsage
 from services.pairs.question_writers import QuestionWriter, WrittenQuestions
-from services.pairs.store import PREVIEW_CHARACTERS
+from services.pairs.store import PREVIEW_CHARACTERS, storable
 from services.runs.lease import RunLease
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,8 @@ class _Batch:
         self.pairs.extend(
             {
                 "chunk_id": chunk.id,
-                "chunk_preview": _storable(chunk.text[:PREVIEW_CHARACTERS]),
-                "question_text": _storable(question),
+                "chunk_preview": storable(chunk.text[:PREVIEW_CHARACTERS]),
+                "question_text": storable(question),
                 "relevance_score": 1.0,
             }
             for question in written.questions
@@ -89,11 +89,6 @@ def generate_pairs(
         store()  # whatever ended it: these are paid for
     lease.finish_generation()
     return usage
-
-
-def _storable(text: str) -> str:
-    """`text` without what Postgres can not hold: NUL, and halves of surrogate pairs."""
-    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def usage_so_far(row: dict[str, Any]) -> TokenUsage:

@@ -8,7 +8,9 @@ import pytest
 
 from services.errors import NotAllowed, NotFound
 from services.local_supabase.postgrest import MAX_ROWS
-from services.pairs.store import PairStore
+from services.models import Chunk
+from services.pairs.exchange import NewPair
+from services.pairs.store import AddedPairs, PairStore
 from services.runs.states import RunStatus
 from tests.runs import Script, finished
 
@@ -139,6 +141,48 @@ def test_raw_client_can_not_move_a_pair_to_another_run(script, user, service):
             )
         )
     assert PairStore(user.database).count(first) == 2
+
+
+CHUNKS = {f"c{n}": Chunk(f"c{n}", "d", "d.txt", n, f"Text {n} " * 100) for n in range(3)}
+
+
+def test_added_pairs_stand_beside_the_others_and_adding_them_again_changes_nothing(script, pairs):
+    run_id = script.to(RunStatus.GENERATED).run.id
+    new = [
+        NewPair('Wer zahlt "die Miete"?\nUnd wann? 👩‍🔬', "c0", 1 / 3),
+        NewPair("what is 0 OF  c1?", "c1"),  # the run has it in other case and spacing
+        NewPair("Who was here?", "gone"),
+        NewPair("A half \ud83d and a NUL\0?", "c2"),
+    ]
+    assert pairs.add(run_id, new, CHUNKS) == AddedPairs(added=2, duplicates=1, unknown=1)
+    assert pairs.add(run_id, new, CHUNKS) == AddedPairs(added=0, duplicates=3, unknown=1)
+    assert script.now.pair_count == pairs.count(run_id) == 4
+    [added] = pairs.page(run_id, limit=5, search="Miete")
+    assert NewPair(added.question_text, added.chunk_id, added.relevance_score) == new[0]
+    assert added.chunk_preview == CHUNKS["c0"].text[:200]
+
+
+def test_2500_pairs_are_added_past_any_cap(script, pairs):
+    run_id = script.to(RunStatus.GENERATED).run.id
+    new = [NewPair(f"Is it {number}?", "c0") for number in range(MANY)]
+    assert pairs.add(run_id, new, CHUNKS).added == MANY
+    assert script.now.pair_count == MANY + 2
+
+
+@pytest.mark.parametrize("status", NOT_IN_REVIEW)
+def test_pairs_are_not_added_outside_of_review(script, pairs, status):
+    script.to(status)
+    before = script.now.pair_count
+    with pytest.raises(NotAllowed):
+        pairs.add(script.run.id, [NewPair("New?", "c0")], CHUNKS)
+    assert script.now.pair_count == before
+
+
+def test_pairs_are_not_added_to_the_run_of_another_user(script, new_user):
+    script.to(RunStatus.GENERATED)
+    with pytest.raises(NotAllowed):
+        PairStore(new_user().database).add(script.run.id, [NewPair("New?", "c0")], CHUNKS)
+    assert script.now.pair_count == 2
 
 
 def test_pair_that_never_was_is_not_found(script, pairs):

@@ -1,0 +1,94 @@
+"""Pairs go out as files, and come in while their run is in review."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from pages.ui.components import attempt, count_text, flash
+from pages.ui.pair_quality import forget_check
+from services.models import TrainingRun
+from services.pairs import exchange
+from services.pairs.store import AddedPairs
+from services.runs.states import RunStatus
+from services.studio import Workspace
+
+_FORMS = {
+    "JSONL": (exchange.to_jsonl, "jsonl", "application/jsonl"),
+    "CSV": (exchange.to_csv, "csv", "text/csv"),
+    "BEIR": (exchange.to_beir, "zip", "application/zip"),
+}
+_UPLOADS = "pair_uploads"
+
+
+def pair_exchange(space: Workspace, run: TrainingRun) -> None:
+    """Downloads, and in review the import, folded away."""
+    takes_more = run.status is RunStatus.GENERATED
+    title = "Export and import pairs" if takes_more else "Export pairs"
+    with st.expander(title, icon=":material/swap_vert:"):
+        _downloads(space, run)
+        if takes_more:
+            _import(space, run)
+
+
+def _downloads(space: Workspace, run: TrainingRun) -> None:
+    with st.container(horizontal=True):
+        for label, (write, ending, mime) in _FORMS.items():
+            st.download_button(
+                label,
+                data=_written(space, run, write),
+                file_name=f"pairs-{run.started_at:%Y-%m-%d}.{ending}",
+                mime=mime,
+                key=f"export_{ending}",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+
+
+def _written(space: Workspace, run: TrainingRun, write: Callable) -> Callable[[], bytes]:
+    """Read and write the pairs only when somebody takes the file."""
+
+    def data() -> bytes:
+        chunks = {chunk.id: chunk for chunk in space.store.snapshot().chunks}
+        return write(space.deep_memory.pairs.all(run.id), chunks)
+
+    return data
+
+
+def _import(space: Workspace, run: TrainingRun) -> None:
+    uploads = st.session_state.setdefault(_UPLOADS, 0)
+    file = st.file_uploader(
+        "Import pairs: jsonl, csv, or BEIR as zip",
+        type=["jsonl", "csv", "zip"],
+        key=f"pair_file_{uploads}",
+        help="JSONL and CSV need question_text and chunk_id, and may have relevance_score from 0 "
+        "to 1. BEIR needs queries.jsonl and qrels/train.tsv.",
+    )
+
+    def add() -> None:
+        assert file is not None  # the button is disabled without one
+        added = attempt(lambda: space.import_pairs(run.id, file.name, file.getvalue()))
+        if added is not None:
+            st.session_state[_UPLOADS] = uploads + 1
+            forget_check()
+            flash(_told(added))
+
+    st.button(
+        "Import",
+        key="import_pairs",
+        icon=":material/upload:",
+        disabled=file is None,
+        on_click=add,
+    )
+
+
+def _told(added: AddedPairs) -> str:
+    parts = [f"Imported {count_text(added.added, 'pair')}."]
+    if added.duplicates:
+        parts.append(f"{added.duplicates:,} were left out: the run has these questions already.")
+    if added.unknown:
+        parts.append(
+            f"{added.unknown:,} were left out: their chunks are not in the knowledge base."
+        )
+    return " ".join(parts)
