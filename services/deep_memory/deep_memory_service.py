@@ -65,9 +65,10 @@ class DeepMemory:
         return self._settings.deep_memory_trainer == "local" or self._settings.is_cloud
 
     def settings(self) -> DeepMemorySettings:
-        row = self._settings_row()
-        blocking = self.runs.blocking()
-        active = self.active_run(row)
+        state = self._state()
+        row = state["settings"] or {}
+        blocking = run_from_row(state["blocking"]) if state["blocking"] else None
+        active = run_from_row(state["active"]) if state["active"] else None
         return DeepMemorySettings(
             enabled=bool(row.get("enabled")) and active is not None,
             last_trained_at=(
@@ -105,10 +106,10 @@ class DeepMemory:
             raise NotAllowed("Only a completed run has a model to use.")
         self._save_settings(active_run_id=run_id)
 
-    def active_run(self, row: dict[str, Any] | None = None) -> TrainingRun | None:
+    def active_run(self) -> TrainingRun | None:
         """The run whose model search uses when Deep Memory is on."""
-        row = self._settings_row() if row is None else row
-        return run_from_row(row["active"]) if row.get("active") else None
+        active = self._state()["active"]
+        return run_from_row(active) if active else None
 
     def estimate(self, questions_per_chunk: int) -> Estimate:
         """What generating for the whole knowledge base would ask and cost."""
@@ -216,11 +217,12 @@ class DeepMemory:
                 next_step="Set DEEPLAKE_PATH to hub://..., or DEEP_MEMORY_TRAINER to local.",
             )
 
-    def _settings_row(self) -> dict[str, Any]:
-        """The person's row, with the run whose model is active in its place."""
-        active = "active:deep_memory_training_runs!active_run_id(*)"
-        rows = self._database.execute(lambda c: c.table(_SETTINGS).select(f"*, {active}")).data
-        return rows[0] if rows else {}
+    def _state(self) -> dict[str, Any]:
+        """The rows of `settings`, `active` run and `blocking` run, each None where there is none.
+
+        One statement, because screens and clients poll it.
+        """
+        return self._database.rpc("deep_memory_state")
 
     def _save_settings(self, **columns: Any) -> None:
         row = {
