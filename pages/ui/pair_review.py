@@ -13,6 +13,7 @@ from pages.ui.pair_quality import (
     pair_check,
     pair_filter,
 )
+from pages.ui.problem_chunks import problem_chunks
 from pages.ui.run_details import run_details
 from services.models import TrainingPair, TrainingRun
 from services.pairs.checking import PairCheck
@@ -27,7 +28,7 @@ def pair_review(space: Workspace, run: TrainingRun) -> None:
         f"**{run.pair_count:,} pairs** from {run.processed_chunks:,} chunks are ready. "
         "Look through them, correct or drop what is wrong, then start training."
     )
-    _problems(space, run)
+    problem_chunks(space, run)
     to_drop: set[str] = st.session_state.setdefault(_TO_DROP, set())
     _actions(space, run, to_drop)
     check = pair_check(space, run)
@@ -64,13 +65,6 @@ def _choose(space: Workspace, run: TrainingRun, check: PairCheck | None) -> list
         message = "No question has these words." if search.strip() else "No pair is flagged so."
         st.info(message, icon=":material/search_off:")
     return pairs
-
-
-def _problems(space: Workspace, run: TrainingRun) -> None:
-    problems = space.deep_memory.runs.problems(run.id)
-    if problems:
-        named = ", ".join(f"{count:,} {problem}" for problem, count in problems.items())
-        st.caption(f":material/info: Chunks that yielded nothing or less than asked: {named}.")
 
 
 def _pair(space: Workspace, pair: TrainingPair, document: str, text: str, badges: str = "") -> None:

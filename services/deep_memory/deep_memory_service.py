@@ -166,6 +166,20 @@ class DeepMemory:
         if not self.pairs.drop([pair_id]):
             raise NotFound("The pair is gone, or its run is no longer in review.")
 
+    def retry_problems(self, run_id: str) -> TrainingRun:
+        """Ask again only the chunks that yielded nothing or less; the pairs that are there stay.
+
+        Raises:
+            RunMoved: the run is not in review.
+            NotAllowed: no chunk had a problem.
+        """
+        self._require_available()
+        if not self.runs.problems(run_id):
+            raise NotAllowed("No chunk of this run had a problem.")
+        run = self.runs.retry_problems(run_id)
+        self._jobs.launch(run)
+        return run
+
     def train(self, run_id: str) -> TrainingRun:
         """Start training on the pairs of a reviewed run."""
         self._require_available()

@@ -141,6 +141,13 @@ class RunStore:
         """
         return self._back_to_work("proceed_run", run_id)
 
+    def retry_problems(self, run_id: str) -> TrainingRun:
+        """Move a run in review back to `generating`, to ask again only chunks with a problem.
+
+        What was added to the knowledge base since is asked too, as when proceeding.
+        """
+        return self._back_to_work("retry_problem_chunks", run_id)
+
     def stop(self, run_id: str, *, by: str) -> TrainingRun:
         """End an active run, or discard one in review; what it made is kept."""
         return self._moved(run_id, self._database.rpc("stop_run", p_run=run_id, p_by=by))

@@ -16,6 +16,7 @@ from tests.fakes.wire import slow
 from tests.running_app import RunningApp, run_app
 
 DOCUMENTS = 12
+WORDS = ("cargo", "harbour", "vessel", "customs", "storage", "mooring")
 SPENT = re.compile(r"[\d,]+ tokens in, [\d,]+ out, \$\d+\.\d+")
 
 
@@ -48,14 +49,14 @@ def scene() -> Iterator[Scene]:
 def test_the_main_job_runs_in_the_cloud_with_settings_alone(scene: Scene, page: Page) -> None:
     _sign_in_and_add_documents(scene, page)
     _generate(scene, page)
-    _review(page)
+    _review(scene, page)
     _train(scene, page)
     _switch_on_and_search(scene, page)
 
 
 def _document(number: int) -> FilePayload:
     """One chunk in words of its own, so that a training can not make its search worse."""
-    words = " ".join(f"{name}{number}" for name in ("cargo", "harbour", "vessel", "customs"))
+    words = " ".join(f"{name}{number}" for name in WORDS)
     text = f"The {words} are kept for {number + 2} years."
     return {"name": f"Quay {number}.txt", "mimeType": "text/plain", "buffer": text.encode()}
 
@@ -85,8 +86,13 @@ def _generate(scene: Scene, page: Page) -> None:
     expect(page.get_by_role("button", name="Start Training")).to_be_visible(timeout=90_000)
 
 
-def _review(page: Page) -> None:
+def _review(scene: Scene, page: Page) -> None:
     expect(page.get_by_text("2 refused, 1 cut off")).to_be_visible()
+    assert len(scene.openai.calls("/chat/")) == DOCUMENTS
+    page.get_by_role("button", name="Ask these 3 again").click()
+    expect(page.get_by_text(f"{3 * DOCUMENTS} pairs from")).to_be_visible()
+    expect(page.get_by_text("refused")).to_have_count(0)
+    assert len(scene.openai.calls("/chat/")) == DOCUMENTS + 3
     page.get_by_text("Timeline, settings and cost").click()
     expect(page.get_by_text(SPENT)).to_be_visible()
     question = page.get_by_label("Question", exact=True).first
@@ -120,5 +126,3 @@ def _switch_on_and_search(scene: Scene, page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_text(re.compile(r"\d+ up|same rank")).first).to_be_visible()
     assert scene.cloud.calls("/api/query/", "deepmemory_distance")
-    asked = scene.openai.calls("/chat/completions")
-    assert len(asked) == len({call.request.text for call in asked})  # no chunk was paid twice
