@@ -35,6 +35,7 @@ from services.models import Chunk, Document, TrainingRun
 from services.retrieval.content import EmbeddedDocument
 from services.retrieval.vector_store import models_folder, open_store
 from services.runs.store import RunStore
+from tests.fakes.activeloop_server import FakeActiveloop
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.wire import Answer, Reply, Request
 from tests.forwarder import Forwarder
@@ -154,8 +155,9 @@ class App:
 class Scene:
     """Use it as a context manager: it ends what it started."""
 
-    def __init__(self, stack: LocalSupabase) -> None:
+    def __init__(self, stack: LocalSupabase, cloud: FakeActiveloop | None = None) -> None:
         self.stack = stack
+        self._cloud = cloud_settings(cloud) if cloud else {}
         publishable, secret = SecretStr(stack.publishable_key), SecretStr(stack.secret_key)
         self.service = Database(stack.url, secret)
         self._accounts = Accounts(SupabaseEndpoint(stack.url, publishable, secret), self.service)
@@ -166,6 +168,7 @@ class Scene:
         self.way_to_supabase = Forwarder(self.stack.url)
         self._settings = {
             **model_settings(self._fake),
+            **{name.upper(): value for name, value in self._cloud.items()},
             "SUPABASE_URL": self.way_to_supabase.url,
             "SUPABASE_PUBLISHABLE_KEY": self.stack.publishable_key,
             "SUPABASE_SECRET_KEY": self.stack.secret_key,
@@ -195,7 +198,7 @@ class Scene:
             self._idle.append(app)
 
     def new_person(self) -> Person:
-        return make_person(self._accounts, self._fake, self.stack.data_dir)
+        return make_person(self._accounts, self._fake, self.stack.data_dir, **self._cloud)
 
     def owner(self) -> psycopg.Connection:
         return connect(self.stack.dsn)
@@ -269,18 +272,29 @@ def model_settings(fake: FakeOpenAI) -> dict[str, str]:
     }
 
 
-def make_person(accounts: Accounts, fake: FakeOpenAI, data_dir: Path) -> Person:
+def cloud_settings(cloud: FakeActiveloop) -> dict[str, str]:
+    return {
+        "deeplake_path": "hub://acme/knowledge",
+        "activeloop_token": cloud.token,
+        "activeloop_endpoint": cloud.url,
+    }
+
+
+def make_person(
+    accounts: Accounts, fake: FakeOpenAI, data_dir: Path, **where_documents_go: str
+) -> Person:
     """A new account with documents, whose texts `fake` answers under watch."""
     number = next(_tags)
     tag = f"tag{number}q"
     user = accounts.sign_up(f"crash{time.time_ns()}@example.com", "long enough words")
-    settings = Settings(_env_file=None, data_dir=data_dir)
+    local = Settings(_env_file=None, data_dir=data_dir)
+    settings = Settings(_env_file=None, data_dir=data_dir, **where_documents_go)
     user_id = user.identity.user_id
     store = open_store(settings, user_id, _EMBEDDER, _WIDTH)
     store.add([_document(tag, number) for number in range(DOCUMENTS)])
     watch = Watch(tag)
     fake.fail(watch, times=float("inf"), matching=tag)
-    folder = models_folder(settings, user_id)
+    folder = models_folder(local, user_id)
     return Person(user, watch, ModelStore(folder), folder)
 
 
