@@ -148,7 +148,9 @@ def _polling(
 async def _poll_all(
     address: str, users: list[SignedInUser], every_s: float, polls: Polls, stop: threading.Event
 ) -> None:
-    async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=None)) as client:
+    # Below the 5 s after which the server hangs up on a silent connection.
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=4)
+    async with httpx.AsyncClient(timeout=30, limits=limits) as client:
         starts = np.linspace(0, every_s, len(users), endpoint=False)
         await asyncio.gather(
             *(
