@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 NO_KEY = "no-key-needed"
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached"}
 _Answer = TypeVar("_Answer")
+Headers = Mapping[str, str]
 
 
 class UnusableAnswer(OpenAIError):
@@ -91,6 +92,7 @@ class PatientClient:
     """
 
     client: OpenAI
+    model: str  # limits are counted for each model
     patience: Patience = field(default_factory=Patience)
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -99,10 +101,12 @@ class PatientClient:
 
     @property
     def limiter(self) -> RateLimiter:
-        return limiter_of(str(self.client.base_url))
+        return limiter_of(str(self.client.base_url), self.model)
 
-    def call(self, request: Callable[[OpenAI], _Answer]) -> _Answer:
-        """Return what `request` returns; it is called again after a failure that may pass.
+    def call(self, request: Callable[[OpenAI], tuple[_Answer, Headers]], tokens: int) -> _Answer:
+        """Return the answer of `request`; it is called again after a failure that may pass.
+
+        `request` gives the answer with its headers. `tokens`: what it may be charged at most.
 
         Raises:
             openai.OpenAIError: the failure stays, or would take longer than the patience allows.
@@ -118,16 +122,19 @@ class PatientClient:
             ),
             sleep=sleep_using_event(self.stop),
             reraise=True,
-        )(self._once, request)
+        )(self._once, request, tokens)
 
-    def _once(self, request: Callable[[OpenAI], _Answer]) -> _Answer:
-        # A pause that another thread met; jitter is not needed, the server spreads the calls.
-        if self.stop.wait(min(self.limiter.remaining_s(), self.patience.longest_s)):
-            raise CallsStopped("stopped")
+    def _once(self, request: Callable[[OpenAI], tuple[_Answer, Headers]], tokens: int) -> _Answer:
+        headers: Headers = {}
+        turn_s = self.limiter.reserve(tokens)
         try:
-            return request(self.client)
+            self._wait(turn_s)
+            # A pause that another thread met; jitter is not needed, the server spreads the calls.
+            self._wait(self.limiter.remaining_s())
+            answer, headers = request(self.client)
+            return answer
         except APIStatusError as error:
-            self.limiter.learn(error.response.headers)
+            headers = error.response.headers
             asked_s = retry_after_s(error.response.headers)
             # A longer wait ends this run; whoever proceeds by hand may try before it is over.
             if is_transient(error) and asked_s and asked_s <= self.patience.longest_s:
@@ -137,6 +144,13 @@ class PatientClient:
         except APIConnectionError as error:
             log.info("openai_call_failed %s", type(error).__name__)
             raise
+        finally:
+            self.limiter.settle(tokens, headers)
+
+    def _wait(self, seconds: float) -> None:
+        # A limit that asks for more than the patience is left to the server to explain.
+        if self.stop.wait(min(seconds, self.patience.longest_s)):
+            raise CallsStopped("stopped")
 
     def _wait_s(self, state: RetryCallState) -> float:
         asked_s = _asked_wait_s(state)

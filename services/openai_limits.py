@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -13,16 +15,48 @@ from functools import lru_cache
 _SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-class RateLimiter:
-    """One for all threads: when the server asks one of them to pause, all of them pause.
+@dataclass
+class _Allowance:
+    """Requests or tokens that a server still takes: a bucket that fills up at a steady rate.
 
-    Each thread that keeps calling on its own would meet the limit on its own, and every such
-    refused call counts against the limit again.
+    Nothing holds back (`rate_per_s` is 0) until a server has told a limit.
+    """
+
+    level: float = 0.0
+    rate_per_s: float = 0.0
+    limit: float = 0.0
+    as_of: float = 0.0
+    in_flight: float = 0.0  # reserved by calls whose answer is not here yet
+
+    def reserve(self, cost: float, now: float) -> float:
+        """Take `cost`, and return in how many seconds it will be there."""
+        self.in_flight += cost
+        if not self.rate_per_s:
+            return 0.0
+        filled = self.level + (now - self.as_of) * self.rate_per_s
+        self.level, self.as_of = min(self.limit, filled) - cost, now
+        return max(0.0, -self.level / self.rate_per_s)
+
+    def learn(self, limit: float, remaining: float, reset_s: float, now: float) -> None:
+        """Take over what the server says. Calls in flight may not be counted in it yet."""
+        # The reset is when the bucket is full again; a window that starts anew looks faster.
+        by_reset = (limit - remaining) / reset_s if reset_s else math.inf
+        self.rate_per_s = min(by_reset, limit / 60) or limit / 60
+        self.level, self.limit, self.as_of = remaining - self.in_flight, limit, now
+
+
+class RateLimiter:
+    """The pace of all threads that call one model: none of them runs into a limit on its own.
+
+    Limits are learned from the `x-ratelimit-` headers of OpenAI (guide "Rate limits"), and calls
+    spaced so that neither requests nor tokens exceed them. When the server asks one thread to
+    pause, all of them pause: each refused call counts against the limit again.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._resume_at = 0.0
+        self._allowances = {"requests": _Allowance(), "tokens": _Allowance()}
         self._lock = threading.Lock()
 
     def pause(self, seconds: float) -> None:
@@ -31,22 +65,44 @@ class RateLimiter:
             self._resume_at = max(self._resume_at, self._clock() + seconds)
 
     def remaining_s(self) -> float:
-        """How long to wait before the next call; 0 when it may go out now."""
+        """How long the pause still lasts; 0 when there is none."""
         with self._lock:
             return max(0.0, self._resume_at - self._clock())
 
-    def learn(self, headers: Mapping[str, str]) -> None:
-        """Pause until the reset when the headers of an answer say that an allowance is used up."""
-        for kind in ("requests", "tokens"):
-            remaining = headers.get(f"x-ratelimit-remaining-{kind}", "")
-            if remaining.isdigit() and int(remaining) == 0:
-                self.pause(duration_s(headers.get(f"x-ratelimit-reset-{kind}", "")) or 0.0)
+    def reserve(self, tokens: int) -> float:
+        """Take the next turn, for a call of at most about `tokens`; seconds until that turn.
+
+        `settle` must follow, whatever becomes of the call.
+        """
+        with self._lock:
+            now = self._clock()
+            costs = {"requests": 1, "tokens": tokens}
+            return max(self._allowances[kind].reserve(costs[kind], now) for kind in costs)
+
+    def settle(self, tokens: int, headers: Mapping[str, str]) -> None:
+        """End a call that was reserved, and learn from the headers of its answer, if any came."""
+        for kind, cost in (("requests", 1), ("tokens", tokens)):
+            limit, remaining = (
+                _whole(headers.get(f"x-ratelimit-{what}-{kind}")) for what in ("limit", "remaining")
+            )
+            reset_s = duration_s(headers.get(f"x-ratelimit-reset-{kind}", "")) or 0.0
+            with self._lock:
+                allowance = self._allowances[kind]
+                allowance.in_flight -= cost
+                if limit and remaining is not None:
+                    allowance.learn(limit, remaining, reset_s, self._clock())
+            if not limit and remaining == 0:
+                self.pause(reset_s)
 
 
-@lru_cache(maxsize=16)
-def limiter_of(base_url: str) -> RateLimiter:
-    """The limiter that all clients of the server at `base_url` share in this process."""
+@lru_cache(maxsize=64)
+def limiter_of(base_url: str, model: str) -> RateLimiter:
+    """The limiter that all clients of `model` at `base_url` share in this process."""
     return RateLimiter()
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None
 
 
 def duration_s(text: str) -> float | None:

@@ -12,6 +12,7 @@ from openai import BadRequestError, OpenAI, OpenAIError, omit
 from services.errors import GenerationError
 from services.models import Chunk, TokenUsage
 from services.openai_client import (
+    Headers,
     Patience,
     PatientClient,
     UnusableAnswer,
@@ -26,7 +27,7 @@ from services.pairs.answer_forms import (
     is_about_the_form,
     questions_in,
 )
-from services.pairs.pricing import thinks
+from services.pairs.pricing import CHARACTERS_PER_TOKEN, INSTRUCTION_TOKENS, thinks
 from services.pairs.question_writers import NO_TOKENS, WrittenQuestions
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class OpenAIQuestionWriter:
         self.form: AnswerForm | None = None
         self._deciding = threading.Lock()
         self._model = model
-        self._calls = PatientClient(client, patience or Patience())
+        self._calls = PatientClient(client, model, patience or Patience())
 
     def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
         if self.form is None:
@@ -119,7 +120,12 @@ class OpenAIQuestionWriter:
 
     def _write_in(self, form: AnswerForm, chunk: Chunk, count: int) -> WrittenQuestions:
         try:
-            answer = self._calls.call(lambda client: self._ask(client, form, chunk, count))
+            answer = self._calls.call(
+                lambda client: self._ask(client, form, chunk, count),
+                tokens=INSTRUCTION_TOKENS
+                + len(chunk.text) // CHARACTERS_PER_TOKEN
+                + _LONGEST_ANSWER_TOKENS,
+            )
         except BadRequestError as error:
             problem = _PROBLEMS_OF_ONE_CHUNK.get(error.code or "")
             if problem is None and self.form is None and is_about_the_form(error):
@@ -144,7 +150,7 @@ class OpenAIQuestionWriter:
 
     def _ask(
         self, client: OpenAI, form: AnswerForm, chunk: Chunk, count: int
-    ) -> LegacyAPIResponse[Any]:
+    ) -> tuple[LegacyAPIResponse[Any], Headers]:
         answer = ask(
             client,
             form,
@@ -155,9 +161,8 @@ class OpenAIQuestionWriter:
             # Such questions need little thought, and thoughts are paid for like answers.
             reasoning_effort="low" if thinks(self._model) else omit,
         )
-        self._calls.limiter.learn(answer.headers)
         _refuse_what_is_no_completion(answer)
-        return answer
+        return answer, answer.headers
 
     def _generation_error(self, error: OpenAIError) -> GenerationError:
         happened, next_step = explain(error, client=self._calls.client, model=self._model)

@@ -10,7 +10,14 @@ import numpy as np
 import openai
 
 from services.errors import AppError, ConfigurationError, EmbedderUnavailable, NotAllowed
-from services.openai_client import Patience, PatientClient, UnusableAnswer, explain, is_transient
+from services.openai_client import (
+    Headers,
+    Patience,
+    PatientClient,
+    UnusableAnswer,
+    explain,
+    is_transient,
+)
 from services.retrieval.embeddings import normalised
 
 # OpenAI's limits for one embeddings request and one input (API reference, "Create embeddings").
@@ -34,7 +41,7 @@ class OpenAIEmbedder:
         self, client: openai.OpenAI, model: str, patience: Patience = PATIENCE_AT_THE_SCREEN
     ) -> None:
         self.name = model
-        self._patient = PatientClient(client, patience)
+        self._patient = PatientClient(client, model, patience)
 
     @cached_property
     def width(self) -> int:
@@ -51,14 +58,14 @@ class OpenAIEmbedder:
         return normalised(np.concatenate([np.zeros((0, self.width), np.float32), *answers]))
 
     def _request(self, texts: list[str]) -> np.ndarray:
-        def request(client: openai.OpenAI) -> np.ndarray:
+        def request(client: openai.OpenAI) -> tuple[np.ndarray, Headers]:
             answer = client.embeddings.with_raw_response.create(
                 model=self.name, input=texts, encoding_format="float"
             )
-            return _vectors_in(answer.http_response.content, len(texts))
+            return _vectors_in(answer.http_response.content, len(texts)), answer.headers
 
         try:
-            return self._patient.call(request)
+            return self._patient.call(request, tokens=sum(map(_tokens_at_most, texts)))
         except openai.OpenAIError as error:
             raise _for_people(error, self._patient.client, self.name) from error
 
@@ -89,7 +96,7 @@ def batches_within_limits(texts: Sequence[str]) -> Iterator[list[str]]:
     batch: list[str] = []
     batch_tokens = 0
     for text in texts:
-        tokens = len(text.encode()) // BYTES_PER_TOKEN + 1
+        tokens = _tokens_at_most(text)
         if tokens > MAX_TOKENS_PER_INPUT:
             raise NotAllowed(
                 "A text is too long for the embedding model: at most about "
@@ -105,6 +112,10 @@ def batches_within_limits(texts: Sequence[str]) -> Iterator[list[str]]:
         batch_tokens += tokens
     if batch:
         yield batch
+
+
+def _tokens_at_most(text: str) -> int:
+    return len(text.encode()) // BYTES_PER_TOKEN + 1
 
 
 def _for_people(error: openai.OpenAIError, client: openai.OpenAI, model: str) -> AppError:

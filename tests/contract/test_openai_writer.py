@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from openai import RateLimitError
 
 from services.config import Settings
 from services.errors import ConfigurationError, GenerationError
@@ -14,6 +16,7 @@ from services.openai_client import Patience, make_openai_client
 from services.pairs.openai_writer import OpenAIQuestionWriter
 from services.pairs.question_writers import make_question_writer
 from tests.fakes.openai_server import (
+    Allowance,
     FakeOpenAI,
     content_filtered,
     cut_off,
@@ -290,3 +293,30 @@ def test_a_cap_without_a_price_is_refused_because_it_would_not_hold(fake):
     settings = settings_for(fake, question_model="llama3.1", run_cost_cap_usd=1.0)
     with pytest.raises(ConfigurationError, match="price of llama"):
         make_question_writer(settings)
+
+
+@pytest.mark.parametrize(
+    "allowance",
+    [
+        {"requests": Allowance(per_minute=1_200, level=12)},
+        {"tokens": Allowance(per_minute=6_000_000, level=60_000)},
+    ],
+    ids=["requests", "tokens"],
+)
+def test_threads_keep_within_the_limits_that_the_headers_tell(allowance):
+    with FakeOpenAI(**allowance) as fake:
+        writer = writer_for(fake)
+        with ThreadPoolExecutor(8) as threads:
+            written = list(threads.map(lambda _: writer.write(CHUNK, 1), range(40)))
+
+    assert all(answer.questions for answer in written)
+    assert {call.status for call in fake.calls()} == {200}  # none was refused
+    assert len(fake.calls()) == 40
+
+
+def test_whoever_does_not_heed_the_headers_is_refused():
+    with FakeOpenAI(requests=Allowance(per_minute=1_200, level=12)) as fake:
+        client = make_openai_client(settings_for(fake)).with_options(max_retries=0)
+        with ThreadPoolExecutor(8) as threads:
+            calls = [threads.submit(client.models.list) for _ in range(40)]
+        assert any(isinstance(call.exception(), RateLimitError) for call in calls)

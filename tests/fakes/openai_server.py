@@ -12,8 +12,9 @@ import itertools
 import json
 import re
 import threading
+import time
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -72,12 +73,35 @@ def error(
     )
 
 
+@dataclass
+class Allowance:
+    """What a minute allows: a bucket that fills up steadily, with `level` in it at first."""
+
+    per_minute: int
+    level: float
+    as_of: float = field(default_factory=time.monotonic)
+
+    def refill(self) -> None:
+        now = time.monotonic()
+        filled = self.level + (now - self.as_of) * self.per_minute / 60
+        self.level, self.as_of = min(self.per_minute, filled), now
+
+    def headers(self, kind: str) -> dict[str, str]:
+        reset_ms = 60_000 * (self.per_minute - self.level) / self.per_minute
+        return {
+            f"x-ratelimit-limit-{kind}": str(self.per_minute),
+            f"x-ratelimit-remaining-{kind}": str(int(self.level)),
+            f"x-ratelimit-reset-{kind}": f"{reset_ms:.0f}ms",
+        }
+
+
 class FakeOpenAI(WireServer):
     """Chat completions with structured output, embeddings and models.
 
     `widths` maps each embedding model to its width. `obeys_schemas=False` is a server that
     refuses `json_schema`, `obeys_json=False` one that refuses any `response_format`, and
-    `ignores_forms=True` one that takes every form and writes a list with a greeting.
+    `ignores_forms=True` one that takes every form and writes a list with a greeting. `requests`
+    and `tokens` are what a minute allows; a call beyond them is refused with 429.
     """
 
     key = "sk-fake-0123456789"
@@ -91,12 +115,19 @@ class FakeOpenAI(WireServer):
         obeys_schemas: bool = True,
         obeys_json: bool = True,
         ignores_forms: bool = False,
+        requests: Allowance | None = None,
+        tokens: Allowance | None = None,
     ) -> None:
         super().__init__(latency_s=latency_s, port=port)
         self.widths = dict(widths)
         self.obeys_schemas = obeys_schemas
         self.obeys_json = obeys_json
         self.ignores_forms = ignores_forms
+        self.allowances = {
+            "requests": requests or Allowance(10_000, 10_000),
+            "tokens": tokens or Allowance(200_000_000, 200_000_000),
+        }
+        self._charging = threading.Lock()
         self._numbers = itertools.count(1)
 
     @property
@@ -122,21 +153,33 @@ class FakeOpenAI(WireServer):
             body = request.json() if request.method == "POST" else {}
         except ValueError:
             return error(400, "We could not parse the JSON body of your request.")
+        refusal = self._charge({"requests": 1, "tokens": charge_for(body)})
+        headers = self._headers()
         try:
-            return replace(route(body), headers=self._allowance())
-        except Refused as refusal:
-            return refusal.reply
+            return refusal or replace(route(body), headers=headers)
+        except Refused as refused:
+            return replace(refused.reply, headers=headers)
 
-    def _allowance(self) -> dict[str, str]:
-        return {
-            "x-request-id": f"req_{next(self._numbers)}",
-            "x-ratelimit-limit-requests": "10000",
-            "x-ratelimit-remaining-requests": "9999",
-            "x-ratelimit-reset-requests": "6ms",
-            "x-ratelimit-limit-tokens": "2000000",
-            "x-ratelimit-remaining-tokens": "1999000",
-            "x-ratelimit-reset-tokens": "30ms",
-        }
+    def _charge(self, costs: dict[str, int]) -> Reply | None:
+        """Take it from the allowances; when one does not hold it, refuse and take nothing."""
+        with self._charging:
+            for kind, cost in costs.items():
+                allowance = self.allowances[kind]
+                allowance.refill()
+                if allowance.level < cost:
+                    missing_s = 60 * (cost - allowance.level) / allowance.per_minute
+                    reply = error(429, f"Rate limit reached for {kind}", code="rate_limit_exceeded")
+                    return replace(reply, headers={"retry-after-ms": f"{1000 * missing_s:.0f}"})
+            for kind, cost in costs.items():
+                self.allowances[kind].level -= cost
+        return None
+
+    def _headers(self) -> dict[str, str]:
+        with self._charging:
+            headers = {"x-request-id": f"req_{next(self._numbers)}"}
+            for kind, allowance in self.allowances.items():
+                headers |= allowance.headers(kind)
+        return headers
 
     def _models(self, body: Any) -> Reply:
         names = sorted(CHAT_MODELS | set(self.widths))
@@ -288,6 +331,15 @@ def _check_node(node: dict[str, Any]) -> None:
         _check_node(node["items"])
     for child in [*node.get("anyOf", []), *node.get("$defs", {}).values()]:
         _check_node(child)
+
+
+def charge_for(body: dict[str, Any]) -> int:
+    """Tokens that a call takes from the allowance: what it asks for at most, not what it used."""
+    if "messages" in body:
+        prompt = sum(tokens_of(str(message.get("content"))) for message in body["messages"])
+        return max(prompt, body.get("max_completion_tokens") or body.get("max_tokens") or 0)
+    given = body.get("input", "")
+    return sum(map(tokens_of, map(str, [given] if isinstance(given, str) else given)))
 
 
 def tokens_of(text: str) -> int:
