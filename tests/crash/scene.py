@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from services.accounts.auth import Accounts, SignedInUser
 from services.accounts.database import Database, SupabaseEndpoint
 from services.config import Settings
 from services.deep_memory.model_store import ModelStore
+from services.errors import DatabaseUnavailable
 from services.local_supabase.migrations import connect
 from services.local_supabase.stack import LocalSupabase
 from services.models import Chunk, Document, TrainingRun
@@ -112,7 +113,14 @@ class Person:
 
     @property
     def run(self) -> TrainingRun:
-        return RunStore(self.user.database).get(self.run_id)
+        """Looked at again while the database is away, as a screen does."""
+
+        def look() -> TrainingRun | None:
+            with suppress(DatabaseUnavailable):
+                return RunStore(self.user.database).get(self.run_id)
+            return None
+
+        return eventually(look, "the database answers")
 
     def processed(self, chunks: int) -> bool:
         return self.run.processed_chunks == chunks
