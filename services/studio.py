@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -18,10 +19,17 @@ from services.config import Settings, load_settings
 from services.deep_memory.cloud_training import train_in_cloud
 from services.deep_memory.deep_memory_service import DeepMemory
 from services.deep_memory.model_store import ModelStore, SearchIndexes
-from services.deep_memory.training import train_deep_memory
-from services.errors import ConfigurationError
+from services.deep_memory.question_set_store import QuestionSetStore
+from services.deep_memory.question_sets import (
+    measure_question_set,
+    read_question_set,
+    sample_set,
+)
+from services.deep_memory.training import SAMPLE_TEST_SET, train_deep_memory
+from services.errors import ConfigurationError, NotAllowed
 from services.knowledge.ingestion import Ingestion, Ingestions
 from services.knowledge.knowledge_base import File, IngestReport, KnowledgeBase, OnProgress
+from services.knowledge.sample import sample_questions
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.models import TrainingRun
 from services.pairs.checking import (
@@ -187,6 +195,7 @@ class Workspace:
             studio.settings, user.identity, user.database, self.store, studio.jobs
         )
         self._embedder = studio.embedder
+        self._question_sets = QuestionSetStore(user.database)
         self._checking_embedder = RememberingEmbedder(studio.embedder)
         self._settings = studio.settings
         self._trains_in_cloud = studio.settings.trains_in_cloud
@@ -245,6 +254,52 @@ class Workspace:
         """
         chunks = {chunk.id: chunk for chunk in self.store.snapshot().chunks}
         return self.deep_memory.pairs.add(run_id, read_pairs(file_name, data), chunks)
+
+    def test_sets(self) -> dict[str, int]:
+        """The number of questions in each test set by name: the sample's first, if it is loaded."""
+        documents = {chunk.document for chunk in self.store.snapshot().chunks}
+        answered = sum(question.document in documents for question in sample_questions())
+        first = {SAMPLE_TEST_SET: answered} if answered else {}
+        return first | {n: c for n, c in self._question_sets.names() if n != SAMPLE_TEST_SET}
+
+    def is_own_test_set(self, name: str) -> bool:
+        """Whether the person brought it."""
+        return name != SAMPLE_TEST_SET
+
+    def add_test_set(self, name: str, file_name: str, data: bytes) -> int:
+        """Keep the test questions of a file; returns how many there are.
+
+        Raises:
+            DocumentRejected: the file is wrong; nothing was changed.
+            NotAllowed: the name is empty or the sample's.
+        """
+        if not self.is_own_test_set(name.strip()):
+            raise NotAllowed("That is the name of the sample's questions.")
+        questions = read_question_set(file_name, data)
+        self._question_sets.save(name, questions)
+        return len(questions)
+
+    def remove_test_set(self, name: str) -> int:
+        return self._question_sets.remove(name)
+
+    def measure(self, run: TrainingRun, test_set: str) -> dict[str, Any]:
+        """The figures of a completed run's model on a test set, as `compared` keeps them.
+
+        Raises:
+            NotAllowed: the knowledge base answers none of its questions.
+            TrainingError: the model can not be read.
+        """
+        own = self.is_own_test_set(test_set)
+        questions = self._question_sets.load(test_set) if own else sample_set()
+        snapshot = self.store.snapshot()
+        return measure_question_set(
+            test_set,
+            questions,
+            snapshot,
+            self._indexes.of(snapshot),
+            self._embedder,
+            self.models.load(run),
+        )
 
     def search(self, query: str, k: int) -> Comparison:
         """The same query without and with the active Deep Memory model."""

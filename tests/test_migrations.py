@@ -214,6 +214,7 @@ def test_every_table_has_row_level_security_and_its_owner_or_nobody_gets_in(owne
         "deep_memory_settings",
         "deep_memory_run_chunks",
         "deep_memory_run_events",
+        "deep_memory_test_sets",
     }
     of_the_app = {"app_sessions", "deep_memory_watch"}
     assert {row[0] for row in rows} == of_the_owner | of_the_app

@@ -26,7 +26,8 @@ def pair_exchange(space: Workspace, run: TrainingRun) -> None:
     """Downloads, and in review the import, folded away."""
     takes_more = run.status is RunStatus.GENERATED
     title = "Export and import pairs" if takes_more else "Export pairs"
-    with st.expander(title, icon=":material/swap_vert:"):
+    # Its state is kept, so that it does not fold when something above it comes or goes.
+    with st.expander(title, icon=":material/swap_vert:", key="pair_exchange", on_change="rerun"):
         _downloads(space, run)
         if takes_more:
             _import(space, run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash, page_of, plain
+from pages.ui.pair_exchange import pair_exchange
 from pages.ui.pair_quality import (
     bulk_actions,
     check_summary,
@@ -31,14 +32,16 @@ def pair_review(space: Workspace, run: TrainingRun) -> None:
     problem_chunks(space, run)
     to_drop: set[str] = st.session_state.setdefault(_TO_DROP, set())
     _actions(space, run, to_drop)
-    check = pair_check(space, run)
-    check_summary(check)
+    with st.container(key="pair_check_result"):  # a place of its own: what is below stays put
+        check = pair_check(space, run)
+        check_summary(check)
     pairs = _choose(space, run, check)
     texts = {chunk.id: chunk for chunk in space.store.snapshot().chunks}
     for pair in pairs:
         chunk = texts.get(pair.chunk_id)
         badges = flag_badges(check, pair)
         _pair(space, pair, chunk.document if chunk else "", chunk.text if chunk else "", badges)
+    pair_exchange(space, run)
     run_details(space, run)
 
 

@@ -1,12 +1,13 @@
-"""Doubtful pairs are shown in review, filtered, dropped and kept together."""
+"""Doubtful pairs are shown in review and dropped or kept together; pairs go out and come in."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.embedded import temporary_data_dir
 from tests.running_app import RunningApp, run_app
@@ -15,15 +16,26 @@ LEAK = "What does this passage say about access?"
 
 
 @pytest.fixture(scope="module")
-def app() -> Iterator[RunningApp]:
+def app(browser: Browser) -> Iterator[RunningApp]:
+    """With the demo analyst's run in review."""
     with temporary_data_dir() as data_dir, run_app(data_dir) as running:
+        page = browser.new_page()
+        page.set_default_timeout(30_000)
+        page.goto(running.url)
+        page.get_by_role("button", name="Continue as demo analyst").click()
+        page.get_by_role("link", name="Go to the knowledge base").click()
+        page.get_by_role("button", name="Load the sample knowledge base").click()
+        page.get_by_role("link", name="Next: train Deep Memory on them").click()
+        page.get_by_role("button", name="Generate Training Data").click()
+        expect(page.get_by_role("button", name="Start Training")).to_be_visible(timeout=90_000)
+        page.close()
         yield running
 
 
 def test_flagged_pairs_are_filtered_and_dropped_or_kept_together(
     app: RunningApp, page: Page
 ) -> None:
-    _reach_review(app, page)
+    _open_review(app, page)
     field = page.get_by_label("Question", exact=True).first
     field.fill(LEAK)
     field.press("Control+Enter")
@@ -44,15 +56,39 @@ def test_flagged_pairs_are_filtered_and_dropped_or_kept_together(
     expect(page.get_by_text("Checked: no pair is flagged.")).to_be_visible()
 
 
-def _reach_review(app: RunningApp, page: Page) -> None:
+def test_a_dropped_pair_comes_back_from_the_file_and_a_wrong_file_changes_nothing(
+    app: RunningApp, page: Page, tmp_path: Path
+) -> None:
+    _open_review(app, page)
+    page.get_by_text("Export and import pairs").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="BEIR", exact=True).click()
+    pairs = tmp_path / "pairs.zip"
+    download.value.save_as(pairs)
+    page.get_by_text("Keep", exact=True).first.click()
+    page.get_by_role("button", name="Drop 1 marked pair").click()
+    expect(page.get_by_text("Dropped 1 pair.")).to_be_visible()
+
+    _import(page, pairs)
+    expect(page.get_by_text(re.compile(r"Imported 1 pair\. \d+ were left out"))).to_be_visible()
+
+    pairs.with_suffix(".jsonl").write_text("Who?")
+    _import(page, pairs.with_suffix(".jsonl"))
+    expect(page.get_by_text("Line 1 of the file is not JSON.")).to_be_visible()
+
+
+def _open_review(app: RunningApp, page: Page) -> None:
     page.goto(app.url)
     page.get_by_role("button", name="Continue as demo analyst").click()
-    expect(page.get_by_text("The knowledge base is empty.")).to_be_visible()
-    page.get_by_role("link", name="Go to the knowledge base").click()
-    page.get_by_role("button", name="Load the sample knowledge base").click()
-    page.get_by_role("link", name="Next: train Deep Memory on them").click()
-    page.get_by_role("button", name="Generate Training Data").click()
-    expect(page.get_by_role("button", name="Start Training")).to_be_visible(timeout=90_000)
+    expect(page.get_by_role("button", name="Start Training")).to_be_visible()
+
+
+def _import(page: Page, file: Path) -> None:
+    page.locator(".st-key-workflow").locator("input[type=file]").set_input_files(file)
+    # The first: what an earlier run of the script drew stays for a moment below what is new.
+    button = page.get_by_role("button", name="Import", exact=True).first
+    expect(button).to_be_enabled()
+    button.click()
 
 
 def _show(page: Page, kind: str) -> None:

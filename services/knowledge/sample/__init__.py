@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from importlib import resources
 
+from services.knowledge.answers import chunks_that_hold
 from services.models import Chunk
 
 _FOLDER = resources.files(__name__)
@@ -46,23 +46,5 @@ def relevant_chunks(question: SampleQuestion, chunks: Iterable[Chunk]) -> set[st
     the answer, they are the chunks that hold at least half of it in one piece. White space does not
     count. The set is empty when the document is not among the chunks.
     """
-    answer = _one_spaced(question.answer)
-    texts = {
-        chunk.id: _one_spaced(chunk.text) for chunk in chunks if chunk.document == question.document
-    }
-    whole = {chunk_id for chunk_id, text in texts.items() if answer in text}
-    return whole or {
-        chunk_id
-        for chunk_id, text in texts.items()
-        if 2 * _longest_shared_run(answer, text) >= len(answer)
-    }
-
-
-def _one_spaced(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _longest_shared_run(answer: str, text: str) -> int:
-    """Return the length in characters of the longest piece of `answer` found in `text`."""
-    # autojunk would drop every character that is common in a long text, which is all of them.
-    return SequenceMatcher(None, answer, text, autojunk=False).find_longest_match().size
+    own = (chunk for chunk in chunks if chunk.document == question.document)
+    return chunks_that_hold(question.answer, own)

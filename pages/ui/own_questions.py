@@ -1,0 +1,96 @@
+"""Measure any trained model on test questions: the sample's own, and those a person brings."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import streamlit as st
+
+from pages.ui.components import attempt, count_text, flash
+from pages.ui.figures import figures_of, moves_of, verdict
+from services.models import TrainingRun
+from services.studio import Workspace
+
+_MEASURED = "measured"  # (what it is of, the figures)
+_UPLOADS = "question_uploads"
+
+
+def own_questions(space: Workspace, run: TrainingRun) -> None:
+    """Folded away; nothing where DeepLake Cloud holds the model, whose searches cost calls."""
+    if run.metrics.get("trainer") == "cloud":
+        return
+    # Its state is kept, so that it does not fold when something above it comes or goes.
+    folded = st.expander(
+        "Measure on your own test questions",
+        icon=":material/quiz:",
+        key="own_questions",
+        on_change="rerun",
+    )
+    if folded.open:
+        with folded:
+            if sets := space.test_sets():
+                _measure(space, run, sets)
+            _upload(space)
+
+
+def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
+    columns = st.columns([4, 1, 1], vertical_alignment="bottom")
+    name = columns[0].selectbox("Measure on", list(sets), key="test_set")
+
+    def measure() -> None:
+        figures = attempt(lambda: space.measure(run, name))
+        if figures is not None:
+            st.session_state[_MEASURED] = ((run.id, name, space.store.snapshot().version), figures)
+
+    def remove() -> None:
+        if attempt(lambda: space.remove_test_set(name)) is not None:
+            flash(f"Removed the test set {name}.")
+
+    columns[1].button("Measure", key="measure", type="primary", on_click=measure, width="stretch")
+    columns[2].button(
+        "Remove",
+        key="remove_test_set",
+        on_click=remove,
+        disabled=not space.is_own_test_set(name),
+        width="stretch",
+    )
+    of, figures = st.session_state.get(_MEASURED, (None, None))
+    if of != (run.id, name, space.store.snapshot().version):
+        st.caption(f"{count_text(sets[name], 'question')}, not measured with this model yet.")
+        return
+    verdict(figures, f"“{name}”")
+    if figures["by_document"]:
+        st.caption("Measured by documents: one is found where its best chunk is.")
+    if figures["not_found"]:
+        st.caption(
+            f":material/info: {count_text(figures['not_found'], 'question')} left out: the "
+            "knowledge base has not what answers them."
+        )
+    figures_of(figures)
+    moves_of(figures)
+
+
+def _upload(space: Workspace) -> None:
+    uploads = st.session_state.setdefault(_UPLOADS, 0)
+    file = st.file_uploader(
+        "Bring test questions: csv, or BEIR as zip",
+        type=["csv", "zip"],
+        key=f"question_file_{uploads}",
+        help="CSV needs the column question, and chunk_id, document (its name) or answer (words "
+        "that stand in the text). BEIR needs queries.jsonl and qrels/test.tsv, with ids of chunks "
+        "or documents.",
+    )
+    if file is None:
+        return
+    name = st.text_input(
+        "Name of the test set", value=PurePath(file.name).stem, key=f"test_set_name_{uploads}"
+    )
+
+    def add() -> None:
+        count = attempt(lambda: space.add_test_set(name, file.name, file.getvalue()))
+        if count is not None:
+            st.session_state[_UPLOADS] = uploads + 1
+            st.session_state["test_set"] = name.strip()
+            flash(f"Added {count_text(count, 'test question')}.")
+
+    st.button("Add test questions", key="add_test_set", icon=":material/upload:", on_click=add)

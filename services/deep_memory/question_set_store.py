@@ -1,0 +1,66 @@
+"""The test sets of a user, each kept whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from services.accounts.database import Database
+from services.deep_memory.question_sets import Expected, OwnQuestion
+from services.errors import NotAllowed, NotFound
+from services.pairs.store import storable
+
+_SETS = "deep_memory_test_sets"
+
+
+class QuestionSetStore:
+    """Test sets as the given identity sees them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def names(self) -> list[tuple[str, int]]:
+        """Name and number of questions of each set, in order of name."""
+        rows = self._database.execute(
+            lambda c: c.table(_SETS).select("name, question_count").order("name")
+        ).data
+        return [(row["name"], row["question_count"]) for row in rows]
+
+    def save(self, name: str, questions: Sequence[OwnQuestion]) -> None:
+        """Keep a set; one of the same name is replaced.
+
+        Raises:
+            NotAllowed: the name is empty.
+        """
+        if not name.strip():
+            raise NotAllowed("A test set needs a name.")
+        kept = [
+            {
+                "question": storable(question.question),
+                "expected": [
+                    {field: storable(text) for field, text in asdict(expected).items()}
+                    for expected in question.expected
+                ],
+            }
+            for question in questions
+        ]
+        row = {"name": storable(name.strip()), "questions": kept}
+        self._database.execute(
+            lambda c: c.table(_SETS).upsert(row, on_conflict="user_id,name", returning="minimal")
+        )
+
+    def load(self, name: str) -> list[OwnQuestion]:
+        """Raises NotFound."""
+        rows = self._database.execute(
+            lambda c: c.table(_SETS).select("questions").eq("name", name)
+        ).data
+        if not rows:
+            raise NotFound("There is no such test set.")
+        return [
+            OwnQuestion(kept["question"], tuple(Expected(**found) for found in kept["expected"]))
+            for kept in rows[0]["questions"]
+        ]
+
+    def remove(self, name: str) -> int:
+        """Forget a set; returns how many there were, 0 or 1."""
+        return len(self._database.execute(lambda c: c.table(_SETS).delete().eq("name", name)).data)

@@ -1,0 +1,202 @@
+"""Test questions that a person brings: read from a file, found in the knowledge base, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from services.deep_memory.evaluation import evaluate_blocks
+from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
+from services.deep_memory.training import Questions, compared
+from services.errors import DocumentRejected, NotAllowed
+from services.knowledge.answers import chunks_that_hold, one_spaced
+from services.knowledge.sample import sample_questions
+from services.models import Chunk
+from services.pairs.beir import read_beir
+from services.pairs.exchange import read_csv
+from services.retrieval.content import Snapshot
+from services.retrieval.embeddings import Embedder
+
+MOST_QUESTIONS = 5000
+_SPLITS = ("test", "dev", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What answers a question: a chunk or a document, words that stand in it, or only the words."""
+
+    source: str = ""  # a chunk's id, a document's id, or its name with or without the ending
+    answer: str = ""  # verbatim, but for white space
+
+
+@dataclass(frozen=True, slots=True)
+class OwnQuestion:
+    question: str
+    expected: tuple[Expected, ...]  # any of these answers it
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAnswers:
+    """The questions whose answers are in the knowledge base.
+
+    `relevant` holds rows of the snapshot; where `by_document`, places in the list of documents.
+    """
+
+    texts: list[str]
+    relevant: list[set[int]]
+    by_document: bool
+    not_found: int
+
+
+def read_question_set(file_name: str, data: bytes) -> list[OwnQuestion]:
+    """Read BEIR as zip, or CSV: `question`, and `chunk_id`, `document`, `answer` or several.
+
+    Rows with the same question are one question with several answers.
+
+    Raises:
+        DocumentRejected: the file or one of its lines is wrong. All of it is refused.
+    """
+    match file_name.lower().rpartition(".")[2]:
+        case "zip":
+            found = [
+                (judged.question, Expected(judged.corpus_id))
+                for judged in read_beir(data, _SPLITS)
+                if judged.score > 0
+            ]
+        case "csv":
+            found = [_expected(row, number) for number, row in read_csv(data, ["question"])]
+        case _:
+            raise DocumentRejected("Test questions come in as .csv or BEIR's .zip.")
+    expected: dict[str, list[Expected]] = {}
+    for question, answer in found:
+        expected.setdefault(question, []).append(answer)
+    if not expected:
+        raise DocumentRejected("The file holds no question with an answer.")
+    if len(expected) > MOST_QUESTIONS:
+        raise DocumentRejected(f"The file holds more than {MOST_QUESTIONS:,} questions.")
+    return [OwnQuestion(question, tuple(answers)) for question, answers in expected.items()]
+
+
+def _expected(row: Mapping[str, str], number: int) -> tuple[str, Expected]:
+    source = row.get("chunk_id") or row.get("document") or ""
+    question, expected = row.get("question", ""), Expected(source, row.get("answer", "").strip())
+    if not question.strip():
+        raise DocumentRejected(f"Row {number} has no question.")
+    if expected == Expected():
+        raise DocumentRejected(f"Row {number} has no chunk_id, document or answer.")
+    return question, expected
+
+
+def sample_set() -> list[OwnQuestion]:
+    """The sample's hand-written questions."""
+    return [
+        OwnQuestion(sample.question, (Expected(sample.document, sample.answer),))
+        for sample in sample_questions()
+    ]
+
+
+def find_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundAnswers:
+    """Say which rows of the snapshot answer the questions, and leave out those without an answer.
+
+    When one of them names a document only, all are measured by documents: then a document is found
+    where its best chunk is.
+    """
+    place = _Places(snapshot)
+    by_document = any(
+        not expected.answer and expected.source in place.of_document
+        for question in questions
+        for expected in question.expected
+    )
+    texts, relevant = [], []
+    for question in questions:
+        rows = set().union(*(place.rows(expected) for expected in question.expected))
+        if rows:
+            texts.append(question.question)
+            relevant.append({place.document_of[row] for row in rows} if by_document else rows)
+    return FoundAnswers(texts, relevant, by_document, len(questions) - len(texts))
+
+
+class _Places:
+    """Where in the snapshot things are."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._chunks = snapshot.chunks
+        self._row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
+        self._texts: list[str] = []
+        self.document_of = (_document_starts(snapshot.chunks, numbered=True)).tolist()
+        self.of_document: dict[str, set[int]] = {}
+        for row, chunk in enumerate(snapshot.chunks):
+            for name in {chunk.document_id, chunk.document, PurePath(chunk.document).stem}:
+                self.of_document.setdefault(name, set()).add(row)
+
+    def rows(self, expected: Expected) -> set[int]:
+        if not expected.source:
+            return self._rows_anywhere(one_spaced(expected.answer))
+        own = self.of_document.get(expected.source)
+        if own is None:
+            own = {self._row_of[expected.source]} if expected.source in self._row_of else set()
+        if not expected.answer:
+            return own
+        held = chunks_that_hold(expected.answer, (self._chunks[row] for row in own))
+        return {self._row_of[chunk_id] for chunk_id in held}
+
+    def _rows_anywhere(self, answer: str) -> set[int]:
+        if not self._texts:
+            self._texts = [one_spaced(chunk.text) for chunk in self._chunks]
+        return {row for row, text in enumerate(self._texts) if answer in text}
+
+
+def _document_starts(chunks: Iterable[Chunk], *, numbered: bool = False) -> np.ndarray:
+    """The first row of each document; or for each row the number of its document."""
+    ids = [chunk.document_id for chunk in chunks]
+    is_first = np.array([row == 0 or ids[row] != ids[row - 1] for row in range(len(ids))], bool)
+    return np.cumsum(is_first) - 1 if numbered else np.flatnonzero(is_first)
+
+
+def measure_question_set(
+    name: str,
+    questions: Sequence[OwnQuestion],
+    snapshot: Snapshot,
+    index: SearchIndex,
+    embedder: Embedder,
+    model: DeepMemoryModel,
+) -> dict[str, Any]:
+    """Measure search without and with `model` on the questions; `index` is that of `snapshot`.
+
+    Raises:
+        NotAllowed: the knowledge base answers none of them.
+        AppError: the embedder does not answer, or the model is of another embedder.
+    """
+    found = find_answers(questions, snapshot)
+    if not found.texts:
+        raise NotAllowed(
+            "The knowledge base has none of the chunks, documents and answers of this test set.",
+            next_step="Add its documents, or bring questions about those that are there.",
+        )
+    vectors = embedder.embed(found.texts)
+    starts = _document_starts(snapshot.chunks)
+
+    def pooled(scores: np.ndarray) -> np.ndarray:
+        return np.maximum.reduceat(scores, starts, axis=1) if found.by_document else scores
+
+    def without(start: int, stop: int) -> np.ndarray:
+        return pooled(vectors[start:stop] @ snapshot.embeddings.T)
+
+    def with_model(start: int, stop: int) -> np.ndarray:
+        return pooled(model.scores(vectors[start:stop], found.texts[start:stop], index))
+
+    before, after = (
+        evaluate_blocks(score, len(snapshot.chunks), found.relevant)
+        for score in (without, with_model)
+    )
+    return {
+        "name": name,
+        "questions": len(found.texts),
+        "not_found": found.not_found,
+        "by_document": found.by_document,
+        **compared(Questions(found.texts, vectors, found.relevant), before, after),
+    }

@@ -1,0 +1,51 @@
+"""Test sets come back as they were brought, are replaced as a whole, and are one's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.accounts.auth import SignedInUser
+from services.deep_memory.question_set_store import QuestionSetStore
+from services.deep_memory.question_sets import Expected, OwnQuestion
+from services.errors import NotAllowed, NotFound
+
+QUESTIONS = [
+    OwnQuestion('Wer zahlt\n"die Miete"? 👩‍🔬', (Expected("a.md"), Expected(answer="Ann"))),
+    OwnQuestion("Why?", (Expected("a.md", "since then"),)),
+]
+
+
+@pytest.fixture
+def sets(user: SignedInUser) -> QuestionSetStore:
+    return QuestionSetStore(user.database)
+
+
+def test_a_set_comes_back_as_it_was_brought_and_the_newest_of_a_name_counts(sets):
+    sets.save("mine", QUESTIONS)
+    sets.save("  a, b & c ", QUESTIONS[:1])
+    assert sets.load("mine") == QUESTIONS
+    sets.save("mine", QUESTIONS[1:])
+    assert sets.names() == [("a, b & c", 1), ("mine", 1)]
+    assert sets.load("mine") == QUESTIONS[1:]
+    assert (sets.remove("mine"), sets.remove("mine")) == (1, 0)
+    with pytest.raises(NotFound):
+        sets.load("mine")
+
+
+def test_a_set_needs_a_name(sets):
+    with pytest.raises(NotAllowed):
+        sets.save("  ", QUESTIONS)
+
+
+def test_nobody_sees_changes_or_takes_the_place_of_anothers_set(sets, new_user, user):
+    sets.save("mine", QUESTIONS)
+    other = new_user()
+    others = QuestionSetStore(other.database)
+    assert others.names() == []
+    assert others.remove("mine") == 0
+    others.save("mine", QUESTIONS[:1])
+    foreign = {"name": "new", "questions": [], "user_id": user.identity.user_id}
+    with pytest.raises(NotAllowed):
+        other.database.execute(lambda c: c.table("deep_memory_test_sets").insert(foreign))
+    assert sets.load("mine") == QUESTIONS
+    assert sets.names() == [("mine", 2)]

@@ -1,0 +1,155 @@
+"""Own test questions are read, found in the knowledge base and measured as the sample's are."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from services.deep_memory.evaluation import Verdict
+from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
+from services.deep_memory.query_map import QueryMap
+from services.deep_memory.question_sets import (
+    MOST_QUESTIONS,
+    Expected,
+    OwnQuestion,
+    find_answers,
+    measure_question_set,
+    read_question_set,
+    sample_set,
+)
+from services.errors import DocumentRejected, NotAllowed
+from services.knowledge.sample import relevant_chunks, sample_questions
+from services.models import Chunk
+from services.retrieval.content import Snapshot
+from services.retrieval.embeddings import WordLlamaEmbedder
+
+TEXTS = [
+    "Rent is due on the\nfirst day of the month.",
+    "Late rent costs a fee of ten per cent.",
+    "The probe measures the water level every hour.",
+    "Batteries of a probe last for two years.",
+]
+
+
+@pytest.fixture(scope="module")
+def snapshot() -> Snapshot:
+    """Two documents of two chunks each."""
+    names = ["rent.md", "rent.md", "probe.md", "probe.md"]
+    chunks = tuple(
+        Chunk(f"c{row}", f"id-{name}", name, row % 2, text)
+        for row, (name, text) in enumerate(zip(names, TEXTS, strict=True))
+    )
+    return Snapshot(chunks, WordLlamaEmbedder().embed(TEXTS), "v1")
+
+
+def own(*expected: Expected, question: str = "Who?") -> OwnQuestion:
+    return OwnQuestion(question, expected)
+
+
+@pytest.mark.parametrize(
+    ("expected", "rows"),
+    [
+        (Expected("c1"), {1}),
+        (Expected(answer="due on the first  day"), {0}),
+        (Expected("rent.md", "a fee of ten per cent"), {1}),
+        (Expected("probe", "last for two years"), {3}),
+        (Expected("probe.md", "due on the first day"), set()),
+        (Expected(answer="nowhere at all"), set()),
+        (Expected("c9"), set()),
+    ],
+)
+def test_an_answer_is_a_chunk_or_words_of_a_document_or_words_alone(snapshot, expected, rows):
+    found = find_answers([own(expected)], snapshot)
+    assert found.relevant == ([rows] if rows else [])
+    assert (found.by_document, found.not_found) == (False, int(not rows))
+
+
+@pytest.mark.parametrize("name", ["probe.md", "probe", "id-probe.md"])
+def test_a_set_that_names_documents_is_measured_by_documents(snapshot, name):
+    found = find_answers([own(Expected(name)), own(Expected("c0"), Expected("c2"))], snapshot)
+    assert found.by_document
+    assert found.relevant == [{1}, {0, 1}]
+
+
+def test_the_samples_questions_are_found_as_training_finds_them():
+    documents = {question.document for question in sample_questions()}
+    chunks = tuple(
+        Chunk(f"{name}-{row}", name, name, row, question.answer)
+        for name in sorted(documents)
+        for row, question in enumerate(q for q in sample_questions() if q.document == name)
+    )
+    found = find_answers(sample_set(), Snapshot(chunks, np.zeros((len(chunks), 1)), "v"))
+    expected = [relevant_chunks(question, chunks) for question in sample_questions()]
+    assert [{chunks[row].id for row in rows} for rows in found.relevant] == expected
+
+
+def test_one_question_in_several_rows_has_several_answers():
+    data = b"question,document,answer\nWho?,a.md,\nWho?,,Ann did\nWhy?,b.md,since then\n"
+    assert read_question_set("mine.csv", data) == [
+        OwnQuestion("Who?", (Expected("a.md"), Expected(answer="Ann did"))),
+        OwnQuestion("Why?", (Expected("b.md", "since then"),)),
+    ]
+
+
+def test_beir_gives_its_test_split_before_its_training_split():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("x/queries.jsonl", '{"_id": "q1", "text": "Who?"}\n')
+        file.writestr("x/qrels/train.tsv", "query-id\tcorpus-id\tscore\nq1\told\t1\n")
+        file.writestr("x/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\tc1\t2\nq1\tc2\t0\n")
+    expected = [OwnQuestion("Who?", (Expected("c1"),))]
+    assert read_question_set("x.zip", packed.getvalue()) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("a.txt", b"", r"\.csv"),
+        ("a.csv", b"text,answer\n", "no column question"),
+        ("a.csv", b"question,answer\n", "no question with an answer"),
+        ("a.csv", b"question,answer\nWho?,\n", "Row 1 has no chunk_id"),
+        ("a.csv", b"question,answer\n ,Ann\n", "Row 1 has no question"),
+        (
+            "a.csv",
+            b"question,answer\n" + b"".join(b"q%d,a\n" % n for n in range(MOST_QUESTIONS + 1)),
+            "more than 5,000",
+        ),
+    ],
+)
+def test_a_wrong_file_is_refused_in_words(name, data, says):
+    with pytest.raises(DocumentRejected, match=says):
+        read_question_set(name, data)
+
+
+def measure(questions, snapshot, query_map: np.ndarray) -> dict:
+    index = SearchIndex.of(
+        snapshot.embeddings, TEXTS, [chunk.document_id for chunk in snapshot.chunks]
+    )
+    model = DeepMemoryModel(QueryMap(query_map.astype(np.float32)), 0.0)
+    return measure_question_set("mine", questions, snapshot, index, WordLlamaEmbedder(), model)
+
+
+@pytest.mark.parametrize("source", ["c2", "probe.md"])
+def test_figures_are_those_of_before_and_after_with_verdict_and_moves(snapshot, source):
+    questions = [own(Expected(source), question="How is the water level measured by a probe?")]
+    questions.append(own(Expected("gone")))
+    figures = measure(questions, snapshot, -np.eye(256))  # the map that turns search round
+    assert (figures["name"], figures["questions"], figures["not_found"]) == ("mine", 1, 1)
+    assert figures["by_document"] == (source == "probe.md")
+    assert figures["before"]["recall@1"] == 1
+    assert figures["after"]["recall@1"] == 0
+    assert figures["is_worse"] and figures["loss_count"] == 1
+    assert figures["losses"][0]["before"] == 1
+
+
+def test_a_map_that_changes_nothing_is_not_proven(snapshot):
+    questions = [own(Expected("probe.md"), question="How long do batteries last?")]
+    assert measure(questions, snapshot, np.eye(256))["verdict"] == Verdict.NOT_PROVEN
+
+
+def test_a_set_about_other_documents_is_refused_in_words(snapshot):
+    with pytest.raises(NotAllowed, match="has none"):
+        measure([own(Expected("gone"))], snapshot, np.eye(256))
