@@ -19,7 +19,8 @@ from services.config import Settings
 from services.knowledge.knowledge_base import File
 from services.models import TrainingRun
 from services.runs.states import RunStatus
-from services.studio import Studio, Workspace
+from services.studio import Studio
+from services.workspace import Workspace
 from tests.embedded import temporary_data_dir
 from tests.fakes import activeloop_server, openai_server, wire
 from tests.fakes.activeloop_server import FakeActiveloop
@@ -72,7 +73,7 @@ class Outcome:
 def main() -> None:
     with running_studio() as (studio, openai, cloud):
         user = studio.accounts.sign_in_or_up("faults@example.com", "a long password")
-        workspace = studio.workspace(user)
+        workspace = Workspace(studio, user)
         workspace.knowledge.add_files([document(number) for number in range(DOCUMENTS)])
         outcomes = [
             generation_with(workspace, openai, name, fault, times)

@@ -6,7 +6,8 @@ import streamlit as st
 
 from services.accounts.auth import SignedInUser
 from services.http.session_cookie import COOKIE, TICKET_HEADER
-from services.studio import Studio, Workspace, current_studio
+from services.studio import Studio, current_studio
+from services.workspace import Workspace
 
 _WORKSPACE = "_workspace"
 _COOKIE_TO_KEEP = "_cookie_to_keep"
@@ -29,7 +30,7 @@ def workspace() -> Workspace | None:
         user = studio().accounts.restore(cookie)
         if user is None:
             return None
-        st.session_state[_WORKSPACE] = studio().workspace(user)
+        st.session_state[_WORKSPACE] = Workspace(studio(), user)
     return st.session_state[_WORKSPACE]
 
 
@@ -41,7 +42,7 @@ def require_workspace() -> Workspace:
 
 
 def sign_in(user: SignedInUser) -> None:
-    st.session_state[_WORKSPACE] = studio().workspace(user)
+    st.session_state[_WORKSPACE] = Workspace(studio(), user)
     st.session_state[_COOKIE_TO_KEEP] = user.cookie
     st.session_state.pop(_SIGNED_OUT, None)
 

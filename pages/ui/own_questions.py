@@ -9,7 +9,7 @@ import streamlit as st
 from pages.ui.components import attempt, count_text, flash
 from pages.ui.figures import figures_of, moves_of, verdict
 from services.models import TrainingRun
-from services.studio import Workspace
+from services.workspace import Workspace
 
 _MEASURED = "measured"  # (what it is of, the figures)
 _UPLOADS = "question_uploads"

@@ -12,7 +12,7 @@ from services.models import TrainingRun
 from services.pairs import exchange
 from services.pairs.store import AddedPairs
 from services.runs.states import RunStatus
-from services.studio import Workspace
+from services.workspace import Workspace
 
 _FORMS = {
     "JSONL": (exchange.to_jsonl, "jsonl", "application/jsonl"),

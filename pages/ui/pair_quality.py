@@ -12,7 +12,7 @@ from services.errors import AppError
 from services.models import TrainingPair, TrainingRun
 from services.pairs.checking import PairCheck
 from services.pairs.quality import Flag
-from services.studio import Workspace
+from services.workspace import Workspace
 
 _LABELS = {
     Flag.DUPLICATE: "Duplicate",

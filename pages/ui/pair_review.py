@@ -18,7 +18,7 @@ from pages.ui.problem_chunks import problem_chunks
 from pages.ui.run_details import run_details
 from services.models import TrainingPair, TrainingRun
 from services.pairs.checking import PairCheck
-from services.studio import Workspace
+from services.workspace import Workspace
 
 _ROWS = 10
 _TO_DROP = "pairs_to_drop"

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash, plain
 from services.models import TrainingRun
-from services.studio import Workspace
+from services.workspace import Workspace
 
 _MOST_NAMED = 100
 _PREVIEW = 120  # characters

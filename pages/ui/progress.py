@@ -12,7 +12,7 @@ from pages.ui.run_details import usage_text
 from services.errors import DatabaseUnavailable
 from services.models import TrainingRun
 from services.runs.states import RunStatus
-from services.studio import Workspace
+from services.workspace import Workspace
 
 _POLL = "2s"
 _SAMPLES = "progress_samples"

@@ -12,7 +12,7 @@ from pages.ui.own_questions import own_questions
 from pages.ui.pair_exchange import pair_exchange
 from pages.ui.run_details import run_details
 from services.models import TrainingRun
-from services.studio import Workspace
+from services.workspace import Workspace
 
 
 def results(space: Workspace, run: TrainingRun) -> None:

@@ -9,7 +9,7 @@ from pages.ui.components import money, when_text
 from services.models import TrainingRun
 from services.pairs.pricing import cost_usd
 from services.pairs.training_generator import usage_so_far
-from services.studio import Workspace
+from services.workspace import Workspace
 
 _LABELS = {
     "question_model": "Questions by",

@@ -22,7 +22,7 @@ from pages.ui.selection import EXPANDED_RUN, SELECTED_RUN, select_run, toggle_ru
 from services.errors import NotFound
 from services.models import TrainingRun
 from services.runs.states import RunStatus
-from services.studio import Workspace
+from services.workspace import Workspace
 
 _ROWS = 20
 _WIDTHS = [3, 3, 2, 2, 2, 3]

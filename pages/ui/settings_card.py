@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.ui.components import ago_text, attempt
 from services.deep_memory.deep_memory_service import DeepMemorySettings
-from services.studio import Workspace
+from services.workspace import Workspace
 
 _SWITCH = "deep_memory_enabled"
 

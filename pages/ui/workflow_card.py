@@ -15,7 +15,7 @@ from services.errors import NotFound
 from services.models import TrainingRun
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
-from services.studio import Workspace
+from services.workspace import Workspace
 
 _STEPS = ("Generate", "Review", "Train", "Results")
 _STEP_OF = {

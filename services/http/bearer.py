@@ -15,7 +15,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from services.accounts.auth import Identity
 from services.errors import NotFound, NotSignedIn
-from services.studio import Studio, Workspace, current_studio
+from services.studio import Studio, current_studio
+from services.workspace import Workspace
 
 # A token that was signed out elsewhere works this much longer, at most.
 TRUSTED_S = 30.0
@@ -45,7 +46,7 @@ class BearerWorkspaces:
         return self._open(access_token, self._identify(access_token))
 
     def _open_workspace(self, access_token: str, identity: Identity) -> Workspace:
-        return self._studio.workspace(self._studio.accounts.bearer(access_token, identity))
+        return Workspace(self._studio, self._studio.accounts.bearer(access_token, identity))
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,8 @@ import pytest
 from services.config import Settings
 from services.models import TrainingRun
 from services.runs.states import RunStatus
-from services.studio import Studio, Workspace
+from services.studio import Studio
+from services.workspace import Workspace
 from tests.fakes.activeloop_server import FakeActiveloop
 from tests.fakes.openai_server import FakeOpenAI
 
@@ -53,7 +54,7 @@ def studio(supabase_stack, openai, cloud, tmp_path_factory) -> Iterator[Studio]:
 def workspace(studio) -> Iterator[Workspace]:
     """A person with the sample in the cloud, and the questions generated."""
     user = studio.accounts.sign_in_or_up(f"{uuid4()}@example.com", "a long password")
-    workspace = studio.workspace(user)
+    workspace = Workspace(studio, user)
     workspace.knowledge.load_sample()
     workspace.deep_memory.generate(2)
     run = wait_for(workspace, lambda run: not run.status.is_active)
