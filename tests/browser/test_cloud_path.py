@@ -123,6 +123,6 @@ def _switch_on_and_search(scene: Scene, page: Page) -> None:
     expect(page.get_by_text("Search uses Deep Memory now.")).to_be_visible()
     page.get_by_role("link", name="Search", exact=True).click()
     page.get_by_label("Question", exact=True).fill("how long is the cargo3 kept")
-    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Search", exact=True).click()
     expect(page.get_by_text(re.compile(r"\d+ up|same rank")).first).to_be_visible()
     assert scene.cloud.calls("/api/query/", "deepmemory_distance")

@@ -54,7 +54,7 @@ def test_a_first_visitor_makes_search_better(app: RunningApp, page: Page) -> Non
     expect(page.get_by_text("Search uses Deep Memory now.")).to_be_visible()
     page.get_by_role("link", name="Search", exact=True).click()
     page.get_by_label("Question", exact=True).fill("how long do sensors keep data")
-    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Search", exact=True).click()
     expect(page.get_by_text(re.compile(r"\d+ up")).first).to_be_visible()
 
 
