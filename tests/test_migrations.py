@@ -23,7 +23,7 @@ OLD_RUNS = {  # status, DeepLake job -> status after the migrations
     ("failed", "job-3"): "training_failed",
 }
 PEOPLE_CALL = {"start_run", "start_training", "proceed_run", "stop_run", "remove_run"}
-PEOPLE_CALL |= {"retry_problem_chunks"}
+PEOPLE_CALL |= {"retry_problem_chunks", "waiting_batches", "waiting_progress"}
 PEOPLE_CALL |= {"deep_memory_state", "run_problems", "log_run_event", "add_pairs"}
 ANYONE_MAY_CALL = {"run_moves", "run_phase", "lease_end"}  # tell constants, touch no row
 
@@ -215,6 +215,8 @@ def test_every_table_has_row_level_security_and_its_owner_or_nobody_gets_in(owne
         "deep_memory_run_chunks",
         "deep_memory_run_events",
         "deep_memory_test_sets",
+        "deep_memory_generation_batches",
+        "deep_memory_waiting_chunks",
     }
     of_the_app = {"app_sessions", "deep_memory_watch"}
     assert {row[0] for row in rows} == of_the_owner | of_the_app

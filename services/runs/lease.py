@@ -110,6 +110,40 @@ class RunLease:
         self._require(bool(rows))
         return run_from_row(rows[0])
 
+    def waiting_batches(self) -> list[dict[str, Any]]:
+        """The batches whose answers are still to come, oldest first, with their chunks' ids."""
+        return self.patiently(
+            lambda: self._service.rpc("waiting_batches", p_run=self.run_id),
+        )
+
+    def intend_batch(self, batch_id: str, chunk_ids: list[str]) -> None:
+        """Say that these chunks are about to be submitted together."""
+        self._require(self._call("intend_batch", p_batch=batch_id, p_chunk_ids=chunk_ids))
+
+    def record_batch(self, batch_id: str, openai_id: str) -> None:
+        self._require(self._call("record_batch", p_batch=batch_id, p_openai_id=openai_id))
+
+    def note_batch(self, batch_id: str, answered: int) -> None:
+        self._require(self._call("note_batch", p_batch=batch_id, p_answered=answered))
+
+    def save_waited_pairs(
+        self,
+        answered: list[str],
+        chunks: list[dict[str, Any]],
+        pairs: list[dict[str, Any]],
+        usage: dict[str, Any],
+    ) -> TrainingRun:
+        """As `save_pairs`, and the `answered` chunks wait no longer: one write."""
+        rows = self._call(
+            "save_waited_pairs", p_answered=answered, p_chunks=chunks, p_pairs=pairs, p_usage=usage
+        )
+        self._require(bool(rows))
+        return run_from_row(rows[0])
+
+    def forget_batch(self, batch_id: str, how: str) -> None:
+        """What came back is stored; chunks that still wait in it are free to be asked again."""
+        self._require(self._call("forget_batch", p_batch=batch_id, p_how=how))
+
     def finish_generation(self) -> None:
         self._require(self._call("finish_generation"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 
@@ -16,6 +17,11 @@ from tests.runs import METRICS, Script, finished, keep_watch, let_lease_run_out
 WRITES: dict[str, Callable[[RunLease], object]] = {
     "begin generation": lambda lease: lease.begin_generation(["c1"]),
     "save pairs": lambda lease: lease.save_pairs(*finished(["late"]), {}),
+    "intend batch": lambda lease: lease.intend_batch(str(uuid4()), ["c3"]),
+    "record batch": lambda lease: lease.record_batch(str(uuid4()), "late-batch"),
+    "note batch": lambda lease: lease.note_batch(str(uuid4()), 9),
+    "save waited pairs": lambda lease: lease.save_waited_pairs([], *finished(["late"]), {}),
+    "forget batch": lambda lease: lease.forget_batch(str(uuid4()), "late"),
     "finish generation": lambda lease: lease.finish_generation(),
     "record training job": lambda lease: lease.record_training_job("late-job"),
     "note training": lambda lease: lease.note_training("late", 0.9),

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.fakes.wire import Answer, Fault, Reply, Request, WireServer
+from tests.fakes.openai_batch_queue import BatchQueue
+from tests.fakes.wire import Answer, Call, Fault, Reply, Request, WireServer
 
 CHAT_MODELS = {"gpt-4o-mini", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5-mini", "gpt-5-nano"}
 EMBEDDING_WIDTHS = {
@@ -96,12 +97,13 @@ class Allowance:
 
 
 class FakeOpenAI(WireServer):
-    """Chat completions with structured output, embeddings and models.
+    """Chat completions with structured output, embeddings, models, files and batches.
 
     `widths` maps each embedding model to its width. `obeys_schemas=False` is a server that
     refuses `json_schema`, `obeys_json=False` one that refuses any `response_format`, and
     `ignores_forms=True` one that takes every form and writes a list with a greeting. `requests`
-    and `tokens` are what a minute allows; a call beyond them is refused with 429.
+    and `tokens` are what a minute allows; a call beyond them is refused with 429. A server with
+    `has_batches=False` has no files and no Batch API, as most that speak like OpenAI.
     """
 
     key = "sk-fake-0123456789"
@@ -117,6 +119,7 @@ class FakeOpenAI(WireServer):
         ignores_forms: bool = False,
         requests: Allowance | None = None,
         tokens: Allowance | None = None,
+        has_batches: bool = True,
     ) -> None:
         super().__init__(latency_s=latency_s, port=port)
         self.widths = dict(widths)
@@ -127,6 +130,7 @@ class FakeOpenAI(WireServer):
             "requests": requests or Allowance(10_000, 10_000),
             "tokens": tokens or Allowance(200_000_000, 200_000_000),
         }
+        self.queue = BatchQueue(self._answer_in_batch, tokens_of) if has_batches else None
         self._charging = threading.Lock()
         self._numbers = itertools.count(1)
 
@@ -141,6 +145,8 @@ class FakeOpenAI(WireServer):
     def answer(self, request: Request) -> Reply:
         if request.headers.get("authorization") != f"Bearer {self.key}":
             return error(401, "Incorrect API key provided.", code="invalid_api_key")
+        if self.queue and (reply := self.queue.reply_to(request)):
+            return replace(reply, headers={**reply.headers, **self._headers()})
         routes = {
             ("POST", "/v1/chat/completions"): self._chat,
             ("POST", "/v1/embeddings"): self._embed,
@@ -159,6 +165,22 @@ class FakeOpenAI(WireServer):
             return refusal or replace(route(body), headers=headers)
         except Refused as refused:
             return replace(refused.reply, headers=headers)
+
+    def _answer_in_batch(self, body: dict[str, Any]) -> Reply | None:
+        """The reply to one request of a batch, logged as a call; None: it came to nothing."""
+        request = Request("BATCH", "/v1/chat/completions", {}, {}, json.dumps(body))
+        fault = self._next_fault(request)
+        reply = fault(request, self._chat_alone) if fault else self._chat_alone(request)
+        status = None if reply.cut is not None else reply.status
+        with self._lock:
+            self.log.append(Call(time.monotonic(), request.method, request.path, status, request))
+        return reply if status else None
+
+    def _chat_alone(self, request: Request) -> Reply:
+        try:
+            return self._chat(request.json())
+        except Refused as refused:
+            return refused.reply
 
     def _charge(self, costs: dict[str, int]) -> Reply | None:
         """Take it from the allowances; when one does not hold it, refuse and take nothing."""
