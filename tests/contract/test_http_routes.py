@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import uuid
 from collections.abc import Iterator
 
 import httpx
@@ -22,7 +21,7 @@ from tests.embedded import temporary_data_dir
 from tests.running_app import RunningApp, run_app
 
 SAMPLE = PROJECT_ROOT / "services" / "knowledge" / "sample" / "documents"
-NOWHERE = str(uuid.uuid4())
+NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
 def add_documents(caller: Caller, *names: str) -> list[dict]:
