@@ -25,4 +25,4 @@ if not space.deep_memory.is_available:
 settings = space.deep_memory.settings()
 settings_card(space, settings)
 workflow_card(space, settings)
-run_history(space)
+run_history(space, enabled=settings.enabled)

@@ -1,15 +1,21 @@
-"""One query, two lists side by side: without and with Deep Memory."""
+"""One query, two lists side by side: by plain cosine, and by the trained model."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from pages.ui import context
-from pages.ui.components import empty_state, plain, show_error
-from services.errors import NotAllowed
-from services.models import SearchHit
+from pages.ui.components import attempt, empty_state, flash, show_error
+from pages.ui.hits import hit_list
+from services.errors import NotAllowed, TrainingError
 
-_PREVIEW = 240  # characters
+HYBRID, MAP_ALONE = "Hybrid", "Deep Memory"
+_WHAT = {
+    HYBRID: "The trained query map, and the exact words of the question, weighed as on the pairs.",
+    MAP_ALONE: "The trained query map alone, without the exact words.",
+}
+_CLOUD = "The model that DeepLake Cloud has trained."
+_PLAIN = "The embeddings as they are: nothing trained, no words."
 
 space = context.require_workspace()
 
@@ -33,48 +39,79 @@ if not query.strip():
     st.stop()
 
 settings = space.deep_memory.settings()
+active = space.deep_memory.active_run()
+problem = space.unusable_models([active]).get(active.id) if active else None
 
 
-def _moved_text(moved: int | None) -> str:
-    if moved is None:
-        return ":green-badge[:material/fiber_new: new]"
-    if moved > 0:
-        return f":green-badge[:material/arrow_upward: {moved} up]"
-    if moved < 0:
-        return f":orange-badge[:material/arrow_downward: {-moved} down]"
-    return ":gray-badge[same rank]"
+def _use(*, deep_memory: bool, said: str) -> None:
+    if attempt(lambda: space.deep_memory.set_enabled(deep_memory)) is not None:
+        flash(said)
 
 
-def _hit(hit: SearchHit, moved: str = "") -> None:
-    with st.container(border=True):
-        st.markdown(f"**{hit.rank}.** {plain(hit.document)} · {hit.score:.3f} {moved}")
-        st.caption(plain(hit.text[:_PREVIEW]) + ("…" if len(hit.text) > _PREVIEW else ""))
-        if len(hit.text) > _PREVIEW:
-            with st.expander("Whole chunk"):
-                st.text(hit.text)
+def _in_use(is_used: bool, *, deep_memory: bool, name: str) -> None:
+    """Say that search uses this list, or offer it in one click."""
+    if is_used:
+        st.caption(":material/check: What search uses now")
+        return
+    st.button(
+        f"Use {name} in search",
+        key=f"use_{'deep_memory' if deep_memory else 'cosine'}",
+        type="tertiary",
+        icon=":material/swap_horiz:",
+        on_click=_use,
+        kwargs={"deep_memory": deep_memory, "said": f"Search uses {name} now."},
+    )
 
 
+without, with_ = st.columns(2)
+ranking = HYBRID
+with with_:
+    if active and not problem and space.ranks_words:
+        ranking = st.segmented_control(
+            "Compare plain cosine with",
+            [HYBRID, MAP_ALONE],
+            default=HYBRID,
+            required=True,
+            key="ranking",
+            persist_state="session",
+            help="\n\n".join(
+                f"**{name}** {what}" for name, what in {**_WHAT, "Plain cosine": _PLAIN}.items()
+            ),
+        )
 try:
-    comparison = space.search(query, int(k))
+    usable = None if problem else active
+    comparison = space.search(query, int(k), usable, with_words=ranking == HYBRID)
 except NotAllowed as error:
     show_error(error)
     st.stop()
+except TrainingError as error:
+    problem = str(error)
+    comparison = space.search(query, int(k), None)
 
-without, with_ = st.columns(2)
 with without:
-    st.subheader("Without Deep Memory", anchor=False)
-    if not settings.enabled:
-        st.caption(":material/check: What search uses now")
-    for hit in comparison.without:
-        _hit(hit)
+    st.subheader("Plain cosine", anchor=False)
+    st.caption(_PLAIN)
+    _in_use(not settings.enabled or bool(problem), deep_memory=False, name="plain cosine")
+    hit_list(comparison.without)
 with with_:
-    st.subheader("With Deep Memory", anchor=False)
-    if settings.enabled:
-        st.caption(":material/check: What search uses now")
-    if not settings.can_enable:
+    if not active:
+        st.subheader("Deep Memory", anchor=False)
         st.info("No trained model yet: generate, review and train first.", icon=":material/info:")
         st.page_link("deep_memory.py", label="Go to Deep Memory")
-    elif not settings.enabled:
-        st.caption("Switched off on the Deep Memory page; shown to compare.")
-    for hit in comparison.with_:
-        _hit(hit, _moved_text(comparison.moved[hit.chunk_id]))
+    elif problem:
+        st.subheader("Deep Memory", anchor=False)
+        st.warning(
+            f"{problem} Search works without it. Use another model, or train again.",
+            icon=":material/warning:",
+        )
+        st.page_link("deep_memory.py", label="Go to Deep Memory")
+    else:
+        in_cloud = not space.ranks_words
+        st.subheader(MAP_ALONE if in_cloud else ranking, anchor=False)
+        st.caption(_CLOUD if in_cloud else _WHAT[ranking])
+        if ranking == HYBRID:
+            name = "Deep Memory" if in_cloud else "hybrid"
+            _in_use(settings.enabled, deep_memory=True, name=name)
+        else:
+            st.caption("Shown to compare: search uses hybrid or plain cosine.")
+        hit_list(comparison.with_, comparison.moved)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from services.accounts.auth import BearerUser, SignedInUser
-from services.deep_memory.deep_memory_service import DeepMemory
+from services.deep_memory.deep_memory_service import REPLACED_IN_CLOUD, DeepMemory
 from services.deep_memory.question_set_store import QuestionSetStore
 from services.deep_memory.question_sets import (
     measure_question_set,
@@ -53,7 +53,9 @@ class Workspace:
         self._question_sets = QuestionSetStore(user.database)
         self._checking_embedder = RememberingEmbedder(studio.embedder)
         self._settings = studio.settings
-        self._trains_in_cloud = studio.settings.trains_in_cloud
+        self._searches_in_cloud = studio.settings.trains_in_cloud and isinstance(
+            self.store, CloudVectorStore
+        )
         self._ingestions = studio.ingestions
         self._indexes = studio.indexes
 
@@ -156,19 +158,65 @@ class Workspace:
             self.models.load(run),
         )
 
-    def search(self, query: str, k: int) -> Comparison:
-        """The same query without and with the active Deep Memory model."""
-        active = self.deep_memory.active_run()
-        if self._trains_in_cloud and isinstance(self.store, CloudVectorStore):
-            is_trained = active is not None and active.metrics.get("trainer") == "cloud"
-            comparison = compare_in_cloud(
-                query, self._embedder, self.store, is_trained=is_trained, k=k
+    @property
+    def ranks_words(self) -> bool:
+        """Whether a model here ranks by words too. DeepLake Cloud's does not."""
+        return not self._searches_in_cloud
+
+    def unusable_models(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
+        """By id, those of completed `runs` whose models search can not use now, and why."""
+        in_cloud = self.deep_memory.model_in_cloud() if self._searches_in_cloud else None
+        why = {run.id: self._why_unusable(run, in_cloud) for run in runs}
+        return {run_id: reason for run_id, reason in why.items() if reason}
+
+    def _why_unusable(self, run: TrainingRun, in_cloud: str | None) -> str:
+        of_the_cloud = run.metrics.get("trainer") == "cloud"
+        if of_the_cloud != self._searches_in_cloud:
+            return (
+                "Its model is in DeepLake Cloud, and search is not."
+                if of_the_cloud
+                else "Its model is not in DeepLake Cloud, where search is now."
             )
-            return replace(comparison, run_id=active.id if active and is_trained else None)
-        snapshot = self.store.snapshot()
-        scoring: Scoring | None = None
-        if active is not None:
-            model, index = self.models.load(active), self._indexes.of(snapshot)
-            scoring = partial(model.scores, index=index)
-        comparison = compare(query, self._embedder, snapshot, scoring, k)
-        return replace(comparison, run_id=active.id if active is not None else None)
+        if of_the_cloud:
+            return "" if run.id == in_cloud else REPLACED_IN_CLOUD
+        trained_for = run.metrics.get("embedder", self._embedder.name)
+        if trained_for != self._embedder.name:
+            return f"Its model is for embeddings by {trained_for}, not by {self._embedder.name}."
+        return "" if self.models.has(run) else "The file of its model is gone."
+
+    def use_model(self, run: TrainingRun) -> TrainingRun:
+        """Make search use the model of a completed run, and switch Deep Memory on.
+
+        Raises:
+            NotAllowed: search can not use it.
+        """
+        if reason := self.unusable_models([run]).get(run.id):
+            raise NotAllowed(reason, next_step="Use another model, or train again.")
+        return self.deep_memory.use_model(run.id)
+
+    def search(
+        self, query: str, k: int, run: TrainingRun | None, *, with_words: bool = True
+    ) -> Comparison:
+        """The same query by plain cosine, and with the model of `run` unless that is None.
+
+        Without words only the trained map ranks; see `ranks_words`.
+
+        Raises:
+            NotAllowed: the query is empty, or search can not use this model.
+            TrainingError: the model can not be read.
+        """
+        if run is not None and (reason := self.unusable_models([run]).get(run.id)):
+            raise NotAllowed(reason, next_step="Use another model, or train again.")
+        if self._searches_in_cloud:
+            comparison = compare_in_cloud(
+                query, self._embedder, self.store, is_trained=run is not None, k=k
+            )
+        else:
+            snapshot = self.store.snapshot()
+            scoring: Scoring | None = None
+            if run is not None:
+                model = self.models.load(run)
+                model = model if with_words else model.without_words()
+                scoring = partial(model.scores, index=self._indexes.of(snapshot))
+            comparison = compare(query, self._embedder, snapshot, scoring, k)
+        return replace(comparison, run_id=run.id if run is not None else None)

@@ -129,9 +129,11 @@ def small_screens() -> None:
         @media (max-width: 640px) {
           [class*="st-key-wide_only"] { display: none; }
           [class*="st-key-run_row"] [data-testid="stColumn"],
+          [class*="st-key-model_row"] [data-testid="stColumn"],
           .st-key-figures [data-testid="stColumn"]
             { min-width: calc(50% - 1rem); flex: 1 1 calc(50% - 1rem); }
-          .st-key-figures [data-testid="stColumn"]:first-child { flex-basis: 100%; }
+          .st-key-figures [data-testid="stColumn"]:first-child,
+          [class*="st-key-model_row"] [data-testid="stColumn"]:first-child { flex-basis: 100%; }
           [class*="st-key-run_row"] [data-testid="stColumn"]::before
             { font-size: 0.8rem; opacity: 0.6; }
           [class*="st-key-run_row"] [data-testid="stColumn"]:nth-child(3)::before
@@ -142,7 +144,15 @@ def small_screens() -> None:
             { content: "Pairs"; }
           [class*="st-key-run_row"] [data-testid="stColumn"]:nth-child(6)::before
             { content: "Recall@10"; }
+          [class*="st-key-model_row"] [data-testid="stColumn"]::before
+            { font-size: 0.8rem; opacity: 0.6; }
+          [class*="st-key-model_row"] [data-testid="stColumn"]:nth-child(2)::before
+            { content: "Recall@10"; }
+          [class*="st-key-model_row"] [data-testid="stColumn"]:nth-child(3)::before
+            { content: "MRR@10"; }
         }
+        [class*="st-key-move"] button { text-align: left; }
+        [class*="st-key-move"] button > div { justify-content: flex-start; }
         [class*="st-key-run_row"] { position: relative; }
         [class*="st-key-run_row"] [class*="st-key-toggle"],
         [class*="st-key-run_row"] [class*="st-key-toggle"] button { position: static; }

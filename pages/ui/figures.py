@@ -5,6 +5,7 @@ Each takes what `services.deep_memory.training.compared` keeps of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import altair as alt
@@ -21,6 +22,17 @@ _NAMES = {
     "recall@10": "Recall@10",
     "mrr@10": "MRR@10",
     "ndcg@10": "nDCG@10",
+}
+_WON, _SAME, _LOST = "Won", "Same rank", "Lost"
+_CAME, _UP_FAR, _UP = "Into the first 10", "Up 4 or more", "Up 1 to 3"
+_NEVER = "Beyond 10, both times"
+_DOWN, _DOWN_FAR, _WENT = "Down 1 to 3", "Down 4 or more", "Out of the first 10"
+_NEAR = 3  # ranks
+_GREEN, _GRAY, _ORANGE = "#2e9e5b", "#9aa5b1", "#e07b39"
+_CHANGES = {  # from best to worst, with colors
+    **dict.fromkeys((_CAME, _UP_FAR, _UP), _GREEN),
+    **dict.fromkeys((_SAME, _NEVER), _GRAY),
+    **dict.fromkeys((_DOWN, _DOWN_FAR, _WENT), _ORANGE),
 }
 
 
@@ -84,20 +96,96 @@ def figures_of(figures: dict[str, Any]) -> None:
     )
 
 
-def moves_of(figures: dict[str, Any]) -> None:
-    """Wins and losses question by question, the largest first."""
-    losses, wins = st.columns(2)
-    for column, title, moves, count in (
-        (losses, "Lost", figures["losses"], figures["loss_count"]),
-        (wins, "Won", figures["wins"], figures["win_count"]),
+def moves_of(figures: dict[str, Any], key: str, show: Callable[[dict[str, Any]], None]) -> None:
+    """How questions moved, as a chart, then wins and losses one by one, the largest first.
+
+    `show` opens one of them; `key` tells several of these on a page apart.
+    """
+    st.markdown("**Wins and losses**")
+    _changes(figures)
+    for title, moves, count in (
+        ("Lost", figures["losses"], figures["loss_count"]),
+        ("Won", figures["wins"], figures["win_count"]),
     ):
-        with column, st.expander(f"{title}: {count_text(count, 'question')}"):
-            for move in moves:
-                ranks = f"{_rank_text(move['before'])} → {_rank_text(move['after'])}"
-                st.markdown(f"{plain(move['question'])} :gray[{ranks}]")
-            if count > len(moves):
-                st.caption(f"and {count - len(moves):,} more")
+        folded = st.expander(
+            f"{title}: {count_text(count, 'question')}",
+            key=f"{title}_{key}".lower(),
+            on_change="rerun",
+        )
+        if folded.open:
+            with folded:
+                _questions(moves, count, f"{title}_{key}".lower(), show)
 
 
-def _rank_text(rank: int | None) -> str:
+def _questions(
+    moves: Sequence[dict[str, Any]],
+    count: int,
+    key: str,
+    show: Callable[[dict[str, Any]], None],
+) -> None:
+    if moves:
+        st.caption("A click on a question shows both lists.")
+    for number, move in enumerate(moves):
+        ranks = f"{rank_text(move['before'])} → {rank_text(move['after'])}"
+        if st.button(
+            f"{plain(move['question'])} :gray[{ranks}]",
+            key=f"move_{key}_{number}",
+            type="tertiary",
+            icon=":material/compare_arrows:",
+        ):
+            show(move)
+    if count > len(moves):
+        st.caption(f"and {count - len(moves):,} more")
+
+
+def _changes(figures: dict[str, Any]) -> None:
+    """How many questions went up or down, and by how much."""
+    if "ranks" in figures:
+        counts = dict.fromkeys(_CHANGES, 0)
+        for before, after, questions in figures["ranks"]:
+            counts[_change(before, after)] += questions
+        st.caption("Where the first chunk that answers went, by number of questions.")
+    else:  # measured before ranks were kept
+        won, lost = figures["win_count"], figures["loss_count"]
+        counts = {_WON: won, _SAME: figures["questions"] - won - lost, _LOST: lost}
+    colors = _CHANGES | {_WON: _GREEN, _LOST: _ORANGE}
+    rows = pd.DataFrame(
+        {
+            "Change": list(counts),
+            "Questions": list(counts.values()),
+            "color": [colors[change] for change in counts],
+        }
+    )
+    bars = alt.Chart(rows).encode(
+        y=alt.Y("Change:N", sort=list(counts), title=None, axis=alt.Axis(labelLimit=170)),
+        x=alt.X(
+            "Questions:Q",
+            title=None,
+            scale=alt.Scale(domainMax=max(1, 1.15 * max(counts.values()))),
+            axis=alt.Axis(tickMinStep=1, tickCount=5, format="d"),
+        ),
+        tooltip=["Change", "Questions"],
+    )
+    st.altair_chart(
+        (
+            bars.mark_bar().encode(color=alt.Color("color:N", scale=None))
+            + bars.mark_text(align="left", dx=4).encode(text="Questions:Q")
+        ).properties(height=40 + 26 * len(counts))
+    )
+
+
+def _change(before: int | None, after: int | None) -> str:
+    """Which of `_CHANGES` it is, from the ranks of the first chunk that answers."""
+    if before == after:
+        return _SAME if before else _NEVER
+    if before is None:
+        return _CAME
+    if after is None:
+        return _WENT
+    if after < before:
+        return _UP_FAR if before - after > _NEAR else _UP
+    return _DOWN_FAR if after - before > _NEAR else _DOWN
+
+
+def rank_text(rank: int | None) -> str:
     return "beyond 10" if rank is None else f"rank {rank}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import PurePath
 
 import streamlit as st
 
+from pages.ui.both_lists import both_lists
 from pages.ui.components import attempt, count_text, flash
 from pages.ui.figures import figures_of, moves_of, verdict
 from services.models import TrainingRun
@@ -67,7 +69,7 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
             "knowledge base has not what answers them."
         )
     figures_of(figures)
-    moves_of(figures)
+    moves_of(figures, f"{run.id}_own", partial(both_lists, space, run))
 
 
 def _upload(space: Workspace) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
+from pages.ui.both_lists import both_lists
 from pages.ui.components import attempt, flash, percent
 from pages.ui.figures import figures_of, moves_of, verdict
+from pages.ui.models import HELD_OUT, switch_to
 from pages.ui.own_questions import own_questions
 from pages.ui.pair_exchange import pair_exchange
 from pages.ui.run_details import run_details
@@ -22,12 +25,12 @@ def results(space: Workspace, run: TrainingRun) -> None:
         run_details(space, run)
         return
     _verdict(metrics)
-    held_out = {**metrics, "name": "Held-out questions", "questions": metrics["held_out_questions"]}
+    held_out = {**metrics, "name": HELD_OUT, "questions": metrics["held_out_questions"]}
     sets = [held_out, *metrics.get("test_sets", [])]
-    for tab, figures in zip(st.tabs([s["name"] for s in sets]), sets, strict=True):
+    for number, tab in enumerate(st.tabs([s["name"] for s in sets])):
         with tab:
-            figures_of(figures)
-            moves_of(figures)
+            figures_of(sets[number])
+            moves_of(sets[number], f"{run.id}_{number}", partial(both_lists, space, run))
     own_questions(space, run)
     _model_in_use(space, run)
     pair_exchange(space, run)
@@ -71,17 +74,23 @@ def _model_in_use(space: Workspace, run: TrainingRun) -> None:
     settings = space.deep_memory.settings()
     active = space.deep_memory.active_run()
     in_use = active is not None and active.id == run.id
-
-    def use() -> None:
-        attempt(lambda: space.deep_memory.use_model(run.id))
+    unusable = space.unusable_models([run]).get(run.id)
 
     def switch_on() -> None:
         if attempt(lambda: space.deep_memory.set_enabled(True)) is not None:
             flash("Search uses Deep Memory now.")
 
     with st.container(horizontal=True, vertical_alignment="center"):
-        if not in_use:
-            st.button("Use this model", key="use_model", icon=":material/swap_horiz:", on_click=use)
+        if unusable:
+            st.markdown(f":material/block: Search can not use this model. {unusable}")
+        elif not in_use:
+            st.button(
+                "Use this model",
+                key="use_model",
+                icon=":material/swap_horiz:",
+                on_click=switch_to,
+                args=(space, run),
+            )
         elif not settings.enabled:
             st.button(
                 "Switch Deep Memory on",

@@ -17,6 +17,7 @@ from pages.ui.components import (
     status_badge,
     when_text,
 )
+from pages.ui.models import compare_models, in_use_badge
 from pages.ui.run_details import run_details
 from pages.ui.selection import EXPANDED_RUN, SELECTED_RUN, select_run, toggle_run
 from services.errors import NotFound
@@ -30,7 +31,8 @@ _HEADINGS = ("Started", "Status", "Duration", "Progress", "Pairs", "Recall@10")
 _REFRESHED = "refreshed_runs"
 
 
-def run_history(space: Workspace) -> None:
+def run_history(space: Workspace, *, enabled: bool) -> None:
+    """The runs, newest first; `enabled` says whether search uses Deep Memory."""
     with st.container(border=True, key="history"):
         st.subheader("Training history", anchor=False)
         status = st.selectbox(
@@ -50,11 +52,14 @@ def run_history(space: Workspace) -> None:
         if not runs:
             _nothing(filtered=status is not None)
             return
+        active = space.deep_memory.active_run()
+        active_id = active.id if active else None
+        compare_models(space, runs, active_id, enabled=enabled)
         with st.container(key="wide_only_history"):
             for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=True):
                 column.caption(heading)
         for run in runs:
-            _row(space, run)
+            _row(space, run, is_chosen=run.id == active_id, enabled=enabled)
 
 
 def _nothing(*, filtered: bool) -> None:
@@ -67,7 +72,7 @@ def _nothing(*, filtered: bool) -> None:
 
 
 @st.fragment
-def _row(space: Workspace, run: TrainingRun) -> None:
+def _row(space: Workspace, run: TrainingRun, *, is_chosen: bool, enabled: bool) -> None:
     """One run. A fragment, so that Refresh reads and draws this row alone."""
     run = _refreshed(space, run)
     expandable = run.status.is_active or run.status.is_failed
@@ -88,6 +93,8 @@ def _row(space: Workspace, run: TrainingRun) -> None:
                 st.rerun()
             with status:
                 status_badge(run.status)
+                if is_chosen:
+                    in_use_badge(enabled=enabled)
             duration.markdown(_duration(run))
             progress.markdown(progress_text(run))
             pairs.markdown(f"{run.pair_count:,} pairs")

@@ -22,6 +22,9 @@ from services.runs.worker import JobRunner
 
 _SETTINGS = "deep_memory_settings"
 MOST_QUESTIONS_PER_CHUNK = 10
+REPLACED_IN_CLOUD = (
+    "DeepLake Cloud keeps the latest model only: a later training has replaced this one."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +103,22 @@ class DeepMemory:
         self._save_settings(enabled=enabled)
         return self.settings()
 
-    def use_model(self, run_id: str) -> None:
-        """Make search use the model of a completed run: its first one, or an older one again."""
+    def use_model(self, run_id: str) -> TrainingRun:
+        """Make search use the model of a completed run: the newest, or an older one again.
+
+        Raises:
+            NotAllowed: the run is not completed, or DeepLake Cloud keeps its model no more.
+        """
+        rows = self._database.rpc("use_model", p_run=run_id)
+        if rows:
+            return run_from_row(rows[0])
         if self.runs.get(run_id).status is not RunStatus.COMPLETED:
             raise NotAllowed("Only a completed run has a model to use.")
-        self._save_settings(active_run_id=run_id)
+        raise NotAllowed(REPLACED_IN_CLOUD)
+
+    def model_in_cloud(self) -> str | None:
+        """The run whose model DeepLake Cloud holds: the last one that was trained there."""
+        return self._database.rpc("model_in_cloud")
 
     def active_run(self) -> TrainingRun | None:
         """The run whose model search uses when Deep Memory is on."""

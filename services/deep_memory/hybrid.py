@@ -72,6 +72,10 @@ class DeepMemoryModel:
         scores += self.lexical_weight * index.lexical.scores(texts)
         return scores
 
+    def without_words(self) -> DeepMemoryModel:
+        """The trained map alone, as if it had been learned that words say nothing."""
+        return replace(self, lexical_weight=0.0)
+
     def save(self, path: Path) -> None:
         """Write map, weight and settings as one file; see `QueryMap.save`."""
         settings = {**self.query_map.settings, "lexical_weight": self.lexical_weight}

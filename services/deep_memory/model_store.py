@@ -43,6 +43,10 @@ class ModelStore:
                 self._loaded = (path, DeepMemoryModel.load(path))
             return self._loaded[1]
 
+    def has(self, run: TrainingRun) -> bool:
+        """Whether the model's file is there."""
+        return self._path(run).is_file()
+
     def remove(self, run_id: str) -> None:
         """Forget the models of a removed run; safe when there is none."""
         for path in self._folder.glob(f"{_checked(run_id)}.*.npz"):

@@ -179,6 +179,11 @@ def measure_question_set(
         )
     vectors = embedder.embed(found.texts)
     starts = _document_starts(snapshot.chunks)
+    sources = (
+        [snapshot.chunks[row].document for row in starts]
+        if found.by_document
+        else [chunk.id for chunk in snapshot.chunks]
+    )
 
     def pooled(scores: np.ndarray) -> np.ndarray:
         return np.maximum.reduceat(scores, starts, axis=1) if found.by_document else scores
@@ -198,5 +203,5 @@ def measure_question_set(
         "questions": len(found.texts),
         "not_found": found.not_found,
         "by_document": found.by_document,
-        **compared(Questions(found.texts, vectors, found.relevant), before, after),
+        **compared(Questions(found.texts, vectors, found.relevant, sources), before, after),
     }

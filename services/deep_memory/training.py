@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,17 +39,22 @@ SAMPLE_TEST_SET = "Hand-written questions of the sample"
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Questions with the rows of the snapshot that answer them. `vectors` is (n, width)."""
+    """Questions with the rows of the snapshot that answer them. `vectors` is (n, width).
+
+    `sources[row]` is the id of the chunk, or the name of the document, that a row stands for.
+    """
 
     texts: list[str]
     vectors: np.ndarray
     relevant: list[set[int]]
+    sources: Sequence[str]
 
     def only(self, rows: np.ndarray) -> Questions:
         return Questions(
             [self.texts[row] for row in rows],
             self.vectors[rows],
             [self.relevant[row] for row in rows],
+            self.sources,
         )
 
 
@@ -134,6 +140,7 @@ def embed_questions(
         [pair.question_text for pair, _ in present],
         np.concatenate(vectors),
         [{row} for _, row in present],
+        [chunk.id for chunk in snapshot.chunks],
     )
 
 
@@ -192,7 +199,9 @@ def sample_test_questions(snapshot: Snapshot, embedder: Embedder) -> Questions |
     if not answered:
         return None
     texts = [text for text, _ in answered]
-    return Questions(texts, embedder.embed(texts), [rows for _, rows in answered])
+    relevant = [rows for _, rows in answered]
+    sources = [chunk.id for chunk in snapshot.chunks]
+    return Questions(texts, embedder.embed(texts), relevant, sources)
 
 
 def _measure_test_sets(
@@ -218,17 +227,20 @@ def compared(questions: Questions, before: Evaluation, after: Evaluation) -> dic
 
     "is_worse": recall@10 fell, or nDCG@10 did where that is equal. Such a model never switches
     itself on, even where the verdict is "not proven".
+    "ranks": [rank before, rank after, how many questions], None for a rank beyond the first ten.
     """
     result = compare(before, after)
     key = ("recall@10", "ndcg@10")
     means = before.as_metrics(), after.as_metrics()
+    ranks = [(_rank(was), _rank(is_)) for was, is_ in zip(before.mrr, after.mrr, strict=True)]
 
     def moved(rows: Sequence[int]) -> list[dict[str, Any]]:
         return [
             {
                 "question": questions.texts[row],
-                "before": _rank(before.mrr[row]),
-                "after": _rank(after.mrr[row]),
+                "before": ranks[row][0],
+                "after": ranks[row][1],
+                "relevant": sorted(questions.sources[found] for found in questions.relevant[row]),
             }
             for row in rows[:_SHOWN_MOVES]
         ]
@@ -243,6 +255,7 @@ def compared(questions: Questions, before: Evaluation, after: Evaluation) -> dic
         "loss_count": len(result.losses),
         "wins": moved(result.wins),
         "losses": moved(result.losses),
+        "ranks": [[*pair, count] for pair, count in Counter(ranks).most_common()],
     }
 
 

@@ -35,7 +35,8 @@ class Hit(BaseModel):
 
 
 class Hits(BaseModel):
-    """`deep_memory` says whether it ranked these: not before a training has completed."""
+    """`deep_memory` says whether it ranked these: not before a training has completed, and not when
+    its model is gone."""
 
     hits: list[Hit]
     deep_memory: bool
@@ -48,8 +49,11 @@ def search(body: SearchRequest, space: Space) -> Hits:
     wanted = body.deep_memory
     if wanted is None:
         wanted = space.deep_memory.settings().enabled
-    comparison = space.search(body.query, body.k)
-    used = wanted and comparison.run_id is not None
+    active = space.deep_memory.active_run() if wanted else None
+    if active is not None and space.unusable_models([active]):
+        active = None  # search answers without it, and says so
+    comparison = space.search(body.query, body.k, active)
+    used = comparison.run_id is not None
     return Hits(
         hits=[
             Hit(

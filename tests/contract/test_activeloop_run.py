@@ -96,7 +96,7 @@ def test_a_run_is_trained_in_the_cloud_stopped_proceeded_and_found_better(worksp
     assert run.metrics["after"]["recall@10"] > run.metrics["before"]["recall@10"]
 
     memory.set_enabled(True)
-    comparison = workspace.search("What is the notice period?", 5)
+    comparison = workspace.search("What is the notice period?", 5, memory.active_run())
     assert len(comparison.without) == len(comparison.with_) == 5
     assert comparison.run_id == run.id
     assert "deepmemory_distance" in cloud.calls("/api/query/")[-1].request.text

@@ -1,0 +1,51 @@
+"""One question of a measurement, with both lists to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages.ui.components import plain, show_error
+from pages.ui.figures import rank_text
+from pages.ui.hits import answers, hit_list
+from services.errors import AppError
+from services.models import SearchHit, TrainingRun
+from services.workspace import Workspace
+
+_DEPTH = 10  # as the measures look
+
+
+@st.dialog("Both lists of one question", width="large")
+def both_lists(space: Workspace, run: TrainingRun, move: dict[str, Any]) -> None:
+    """Search a won or lost question again with the model of `run`; `move` is from `compared`."""
+    st.markdown(f"**{plain(move['question'])}**")
+    st.caption(
+        f"Measured: {rank_text(move['before'])} without, {rank_text(move['after'])} with this "
+        "model. Searched again now, in the knowledge base as it is now."
+    )
+    try:
+        comparison = space.search(move["question"], _DEPTH, run)
+    except AppError as error:
+        show_error(error)
+        return
+    relevant = move.get("relevant", ())
+    if not relevant:
+        st.caption(":material/info: This older measurement did not keep which chunk answers.")
+    without, with_ = st.columns(2)
+    with without:
+        st.subheader("Plain cosine", anchor=False)
+        _where(comparison.without, relevant)
+        hit_list(comparison.without, relevant=relevant)
+    with with_:
+        st.subheader("With this model", anchor=False)
+        _where(comparison.with_, relevant)
+        hit_list(comparison.with_, comparison.moved, relevant)
+
+
+def _where(hits: Sequence[SearchHit], relevant: Collection[str]) -> None:
+    if relevant:
+        rank = next((hit.rank for hit in hits if answers(hit, relevant)), None)
+        found = f"at rank {rank}" if rank else f"not among the first {_DEPTH}"
+        st.caption(f":material/task_alt: The answer is {found}.")

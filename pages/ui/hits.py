@@ -1,0 +1,50 @@
+"""Ranked lists of chunks, without and with a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import streamlit as st
+
+from pages.ui.components import plain
+from services.models import SearchHit
+
+_PREVIEW = 240  # characters
+
+
+def hit_list(
+    hits: Sequence[SearchHit],
+    moved: Mapping[str, int | None] | None = None,
+    relevant: Collection[str] = (),
+) -> None:
+    """One card a hit, best first.
+
+    `moved` says by chunk id how far each went up, None for a new one; `relevant` holds the ids of
+    chunks, or the names of documents, that answer: they are marked.
+    """
+    for hit in hits:
+        badges = [_moved_text(moved[hit.chunk_id])] if moved else []
+        if answers(hit, relevant):
+            badges.append(":blue-badge[:material/task_alt: answers it]")
+        with st.container(border=True):
+            st.markdown(
+                f"**{hit.rank}.** {plain(hit.document)} · {hit.score:.3f} {' '.join(badges)}"
+            )
+            st.caption(plain(hit.text[:_PREVIEW]) + ("…" if len(hit.text) > _PREVIEW else ""))
+            if len(hit.text) > _PREVIEW:
+                with st.expander("Whole chunk"):
+                    st.text(hit.text)
+
+
+def answers(hit: SearchHit, relevant: Collection[str]) -> bool:
+    return hit.chunk_id in relevant or hit.document in relevant
+
+
+def _moved_text(moved: int | None) -> str:
+    if moved is None:
+        return ":green-badge[:material/fiber_new: new]"
+    if moved > 0:
+        return f":green-badge[:material/arrow_upward: {moved} up]"
+    if moved < 0:
+        return f":orange-badge[:material/arrow_downward: {-moved} down]"
+    return ":gray-badge[same rank]"

@@ -1,0 +1,151 @@
+"""Trained models beside each other: which one search uses, how good each is, and one click between.
+
+A model is called by the moment its run started, as its row in the history is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from pages.ui.components import attempt, count_text, flash, percent, when_text
+from services.models import TrainingRun
+from services.workspace import Workspace
+
+HELD_OUT = "Held-out questions"
+_WIDTHS = [4, 3, 3, 2, 3]
+_HEADINGS = ("Model", "Recall@10", "MRR@10", "Verdict", "")
+
+
+def switch_to(space: Workspace, run: TrainingRun) -> None:
+    """Make search use this model, and say so; for a click."""
+    if attempt(lambda: space.use_model(run)) is not None:
+        flash(f"Search uses the model of {when_text(run.started_at)} now.")
+
+
+def in_use_badge(*, enabled: bool) -> None:
+    """For the model that is chosen; Deep Memory as a whole may be switched off."""
+    if enabled:
+        st.badge("In use", icon=":material/check:", color="blue")
+    else:
+        st.badge("Chosen, switched off", icon=":material/toggle_off:", color="gray")
+
+
+def compare_models(
+    space: Workspace, runs: Sequence[TrainingRun], active_id: str | None, *, enabled: bool
+) -> None:
+    """Folded away: a chart and a table of the models of `runs`, and a button to use each."""
+    measured = [run for run in runs if _figures(run, HELD_OUT)]
+    if len(measured) < 2:
+        return
+    folded = st.expander(
+        f"Compare {count_text(len(measured), 'model')}",
+        icon=":material/compare:",
+        key="compare_models",
+        on_change="rerun",
+    )
+    if not folded.open:
+        return
+    with folded:
+        test_set = _test_set(measured)
+        shown = [run for run in measured if _figures(run, test_set)]
+        _chart(shown, test_set)
+        with st.container(key="wide_only_models"):
+            for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=True):
+                column.caption(heading)
+        unusable = space.unusable_models(shown)
+        for run in shown:
+            with st.container(key=f"model_row_{run.id}"):
+                *cells, action = st.columns(_WIDTHS, vertical_alignment="center")
+                for cell, text in zip(cells, _cells(run, test_set), strict=True):
+                    cell.markdown(text)
+                with action:
+                    if run.id == active_id:
+                        in_use_badge(enabled=enabled)
+                    if run.id in unusable:
+                        st.caption(f":material/block: {unusable[run.id]}")
+                    elif run.id != active_id or not enabled:
+                        st.button(
+                            "Use",
+                            key=f"use_{run.id}",
+                            icon=":material/swap_horiz:",
+                            help="Search uses this model from this click on.",
+                            on_click=switch_to,
+                            args=(space, run),
+                        )
+
+
+def _test_set(runs: Sequence[TrainingRun]) -> str:
+    """Which questions the models are compared on, by the person's choice."""
+    names = Counter(kept["name"] for run in runs for kept in run.metrics.get("test_sets", []))
+    options = [*(name for name, count in names.items() if count > 1), HELD_OUT]
+    chosen = options[0]
+    if len(options) > 1:
+        chosen = st.selectbox("Compared on", options, key="compared_on")
+    st.caption(
+        "Each model's own held-out questions. They are not the same for all: compare the gains."
+        if chosen == HELD_OUT
+        else "The same questions for every model, each measured when it was trained."
+    )
+    return chosen
+
+
+def _figures(run: TrainingRun, test_set: str) -> dict[str, Any] | None:
+    """What was measured of a run on a test set, None when nothing was."""
+    sets = [{**run.metrics, "name": HELD_OUT}, *run.metrics.get("test_sets", [])]
+    found = next((kept for kept in sets if kept["name"] == test_set), {})
+    return found if "before" in found and "after" in found else None
+
+
+def _cells(run: TrainingRun, test_set: str) -> list[str]:
+    figures = _figures(run, test_set) or {}
+    worse = figures.get("is_worse", False)
+    change = {
+        key: f"{percent(figures['before'][key])} → {percent(figures['after'][key])}"
+        for key in ("recall@10", "mrr@10")
+        if key in figures["before"] and key in figures["after"]
+    }
+    return [
+        when_text(run.started_at),
+        change.get("recall@10", "—"),
+        change.get("mrr@10", "—"),
+        "worse" if worse else figures.get("verdict", "—"),
+    ]
+
+
+def _chart(runs: Sequence[TrainingRun], test_set: str) -> None:
+    """Recall@10 without and with each model, joined by a line; the newest on top."""
+    rows, order = [], []
+    for run in runs:
+        when = when_text(run.started_at)
+        earlier = sum(name.startswith(when) for name in order)
+        order.append(f"{when} ({earlier + 1})" if earlier else when)
+        figures = _figures(run, test_set) or {}
+        rows += [
+            {"Model": order[-1], "Search": label, "Recall@10": figures[key]["recall@10"]}
+            for key, label in (("before", "Plain cosine"), ("after", "With the model"))
+        ]
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        y=alt.Y("Model:N", sort=order, title=None, axis=alt.Axis(labelLimit=140)),
+        x=alt.X(
+            "Recall@10:Q",
+            scale=alt.Scale(zero=False, nice=True, padding=12),
+            axis=alt.Axis(format=".0%", tickCount=5),
+        ),
+    )
+    line = base.mark_line(color="#9aa5b1").encode(detail="Model:N")
+    points = base.mark_point(filled=True, size=90, opacity=1).encode(
+        color=alt.Color(
+            "Search:N",
+            sort=["Plain cosine", "With the model"],
+            scale=alt.Scale(range=["#9aa5b1", "#2f7ed8"]),
+            legend=alt.Legend(orient="top", title=None),
+        ),
+        tooltip=["Model", "Search", alt.Tooltip("Recall@10:Q", format=".1%")],
+    )
+    st.altair_chart((line + points).properties(height=90 + 28 * len(runs)))

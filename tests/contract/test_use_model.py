@@ -1,0 +1,155 @@
+"""Models are switched and rolled back under the database's guard, and search says what it can't."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from services.accounts.database import Database
+from services.config import Settings
+from services.deep_memory.hybrid import DeepMemoryModel
+from services.deep_memory.query_map import QueryMap
+from services.errors import NotAllowed
+from services.models import TrainingRun
+from services.runs.states import RunStatus
+from services.studio import Studio
+from services.workspace import Workspace
+from tests.runs import METRICS, Script
+
+S = RunStatus
+SETTINGS = "deep_memory_settings"
+IN_CLOUD = {**METRICS, "trainer": "cloud"}
+TEXTS = {
+    "dues.txt": "Ships pay harbour dues when they berth.",
+    "pilot.txt": "The pilot boards a vessel two miles from port.",
+    "soup.txt": "The canteen serves soup on Fridays.",
+}
+
+
+@pytest.fixture(scope="module")
+def studio(supabase_stack, tmp_path_factory) -> Iterator[Studio]:
+    studio = Studio(
+        Settings(
+            _env_file=None,
+            data_dir=tmp_path_factory.mktemp("data"),
+            supabase_url=supabase_stack.url,
+            supabase_publishable_key=supabase_stack.publishable_key,
+            supabase_secret_key=supabase_stack.secret_key,
+        )
+    )
+    yield studio
+    studio.stop()
+
+
+@pytest.fixture
+def workspace(studio, user) -> Workspace:
+    workspace = Workspace(studio, user)
+    workspace.knowledge.add_files([(name, text.encode()) for name, text in TEXTS.items()])
+    return workspace
+
+
+def completed(
+    user, service: Database, *, activate: bool = True, metrics: dict = METRICS
+) -> TrainingRun:
+    script = Script(user, service).to(S.TRAINING)
+    script.lease.finish_training(metrics, activate=activate)
+    return script.now
+
+
+def with_model(workspace: Workspace, service: Database, matrix: np.ndarray) -> TrainingRun:
+    """A completed run whose model maps by `matrix` and counts words for much."""
+    run = completed(workspace.user, service)
+    workspace.models.save(run, DeepMemoryModel(QueryMap(matrix.astype(np.float32)), 5.0))
+    return run
+
+
+def test_one_step_goes_back_to_an_older_model_and_switches_deep_memory_on(workspace, service):
+    older = with_model(workspace, service, np.eye(256))
+    newer = with_model(workspace, service, -np.eye(256))
+    assert workspace.deep_memory.active_run().id == newer.id
+    assert not workspace.deep_memory.settings().enabled
+
+    assert workspace.use_model(older).id == older.id
+
+    assert workspace.deep_memory.active_run().id == older.id
+    assert workspace.deep_memory.settings().enabled
+    assert workspace.deep_memory.settings().last_training_run_id == newer.id
+    assert workspace.deep_memory.runs.events(older.id)[-1].kind == "chosen"
+
+
+def test_each_models_own_list_is_there_with_words_and_without(workspace, service):
+    turned_round = with_model(workspace, service, -np.eye(256))
+    query = "Who pays harbour dues?"
+
+    plain = workspace.search(query, 3, None)
+    hybrid = workspace.search(query, 3, turned_round)
+    map_alone = workspace.search(query, 3, turned_round, with_words=False)
+
+    assert (plain.with_, plain.run_id) == ([], None)
+    assert hybrid.run_id == map_alone.run_id == turned_round.id
+    assert hybrid.with_[0].document == plain.without[0].document == "dues.txt"
+    order = [hit.document for hit in plain.without]
+    assert [hit.document for hit in map_alone.with_] == order[::-1]
+
+
+def test_a_model_whose_file_is_gone_is_named_and_not_switched_to(workspace, service):
+    kept = with_model(workspace, service, np.eye(256))
+    gone = completed(workspace.user, service)
+    workspace.use_model(kept)
+
+    assert workspace.unusable_models([kept, gone]) == {gone.id: "The file of its model is gone."}
+    with pytest.raises(NotAllowed, match="gone"):
+        workspace.use_model(gone)
+    with pytest.raises(NotAllowed, match="gone"):
+        workspace.search("dues", 3, gone)
+    assert workspace.deep_memory.active_run().id == kept.id
+
+
+def test_a_model_for_other_embeddings_or_of_the_cloud_is_not_switched_to(workspace, service):
+    run = with_model(workspace, service, np.eye(256))
+    of_others = replace(run, metrics={**METRICS, "embedder": "text-embedding-3-small"})
+    with pytest.raises(NotAllowed, match="embeddings by text-embedding-3-small"):
+        workspace.use_model(of_others)
+    with pytest.raises(NotAllowed, match="in DeepLake Cloud"):
+        workspace.use_model(replace(run, metrics=IN_CLOUD))
+
+
+@pytest.mark.parametrize("status", [s for s in RunStatus if s is not S.COMPLETED])
+def test_only_a_completed_run_is_switched_to_whichever_way_it_is_tried(workspace, service, status):
+    run = Script(workspace.user, service).to(status).run
+    with pytest.raises(NotAllowed):
+        workspace.deep_memory.use_model(run.id)
+    row = {"user_id": run.user_id, "active_run_id": run.id}
+    with pytest.raises(NotAllowed):  # through PostgREST itself, past all services
+        workspace.user.database.execute(
+            lambda c: c.table(SETTINGS).upsert(row, on_conflict="user_id")
+        )
+    assert workspace.deep_memory.active_run() is None
+
+
+def test_the_model_of_another_user_is_as_if_it_were_not_there(user, new_user, service):
+    hers = completed(user, service)
+    assert new_user().database.rpc("use_model", p_run=hers.id) == []
+    assert user.database.rpc("use_model", p_run=str(uuid4())) == []
+
+
+def test_a_later_training_in_the_cloud_replaces_the_model_before_even_when_it_is_worse(
+    workspace, service
+):
+    user, memory = workspace.user, workspace.deep_memory
+    first = completed(user, service, metrics=IN_CLOUD)
+    memory.use_model(first.id)
+    assert memory.model_in_cloud() == first.id
+    worse = completed(user, service, metrics=IN_CLOUD, activate=False)
+
+    # What answers in the cloud now is the worse one: search uses neither until someone says so.
+    assert memory.active_run() is None
+    assert not memory.settings().enabled
+    with pytest.raises(NotAllowed, match="latest model only"):
+        memory.use_model(first.id)
+    memory.use_model(worse.id)
+    assert memory.active_run().id == memory.model_in_cloud() == worse.id
