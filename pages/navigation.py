@@ -24,7 +24,8 @@ try:
     page = st.navigation(PAGES, position="sidebar" if signed_in else "hidden")
     if signed_in:
         context.keep_signed_in()
-        show_flash()
+        with st.container():  # a place of its own: the page below stays put when it comes or goes
+            show_flash()
         page.run()
     else:
         sign_in_page()

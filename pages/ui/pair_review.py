@@ -29,18 +29,22 @@ def pair_review(space: Workspace, run: TrainingRun) -> None:
         f"**{run.pair_count:,} pairs** from {run.processed_chunks:,} chunks are ready. "
         "Look through them, correct or drop what is wrong, then start training."
     )
-    problem_chunks(space, run)
+    # Each in a place of its own: what is below stays put when something comes or goes.
+    with st.container():
+        problem_chunks(space, run)
     to_drop: set[str] = st.session_state.setdefault(_TO_DROP, set())
     _actions(space, run, to_drop)
-    with st.container(key="pair_check_result"):  # a place of its own: what is below stays put
+    with st.container():
         check = pair_check(space, run)
         check_summary(check)
-    pairs = _choose(space, run, check)
+    with st.container():
+        pairs = _choose(space, run, check)
     texts = {chunk.id: chunk for chunk in space.store.snapshot().chunks}
-    for pair in pairs:
-        chunk = texts.get(pair.chunk_id)
-        badges = flag_badges(check, pair)
-        _pair(space, pair, chunk.document if chunk else "", chunk.text if chunk else "", badges)
+    with st.container():
+        for pair in pairs:
+            chunk = texts.get(pair.chunk_id)
+            badges = flag_badges(check, pair)
+            _pair(space, pair, chunk.document if chunk else "", chunk.text if chunk else "", badges)
     pair_exchange(space, run)
     run_details(space, run)
 

@@ -85,8 +85,7 @@ def _open_review(app: RunningApp, page: Page) -> None:
 
 def _import(page: Page, file: Path) -> None:
     page.locator(".st-key-workflow").locator("input[type=file]").set_input_files(file)
-    # The first: what an earlier run of the script drew stays for a moment below what is new.
-    button = page.get_by_role("button", name="Import", exact=True).first
+    button = page.get_by_role("button", name="Import", exact=True)
     expect(button).to_be_enabled()
     button.click()
 
