@@ -273,7 +273,9 @@ def run_fault(scene: Scene, name: str, rescue: Rescue, *, outage_s: float) -> Ou
         if broken.is_rescued:
             scene.survivor.proceed(person)
         person.watch.allow()
-        until(person, S.GENERATED if person.run.status is S.GENERATING else S.COMPLETED)
+        # Generation may have ended already; what was in training never goes back.
+        generates = person.run.status in (S.GENERATING, S.GENERATED)
+        until(person, S.GENERATED if generates else S.COMPLETED)
         broken.afterwards()
     scene.give_back(act.app)
     after = round(found_at - broken.at, 1) if broken.is_rescued else None
