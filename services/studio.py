@@ -21,6 +21,7 @@ from services.errors import ConfigurationError
 from services.knowledge.ingestion import Ingestions
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.models import TrainingRun
+from services.pairs.patient_mode import PatientMode, is_patient
 from services.pairs.question_writers import QuestionWriter, make_question_writer
 from services.pairs.store import PairStore
 from services.pairs.training_generator import generate_pairs, usage_so_far
@@ -40,13 +41,19 @@ _NOBODY = "nobody"  # whose store is empty
 class Studio:
     """Everything that all sessions share: settings, the way to Supabase, the worker threads."""
 
-    def __init__(self, settings: Settings, on_status: Callable[[str], None] = log.info) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_status: Callable[[str], None] = log.info,
+        patient_mode: PatientMode = PatientMode(),
+    ) -> None:
         """Start it: bring up the embedded Supabase when no other is set, and look for lost runs.
 
         Raises:
             AppError: in words what is missing.
         """
         self.settings = settings
+        self.patient_mode = patient_mode
         self.local_supabase: LocalSupabase | None = None
         if settings.is_embedded:
             self.local_supabase = start_local_supabase(settings.data_dir, on_status=on_status)
@@ -128,15 +135,30 @@ class Studio:
         )
 
     def _generate(self, lease: RunLease, run: TrainingRun) -> None:
+        settings = self.settings
+        chunks = self.store_of(run.user_id).snapshot().chunks
+        count = run.settings.get("questions_per_chunk", settings.questions_per_chunk)
+        usage = usage_so_far(run.usage)
+        if is_patient(run):
+            # Here, because importing openai takes a second that the offline default need not wait.
+            from services.pairs.patient_generator import generate_patiently
+
+            generate_patiently(
+                lease,
+                chunks,
+                settings,
+                questions_per_chunk=count,
+                mode=self.patient_mode,
+                usage=usage,
+            )
+            return
         generate_pairs(
             lease,
-            self.store_of(run.user_id).snapshot().chunks,
-            make_question_writer(self.settings),  # its own: it stops with the run
-            questions_per_chunk=run.settings.get(
-                "questions_per_chunk", self.settings.questions_per_chunk
-            ),
-            concurrency=self.settings.generation_concurrency,
-            usage=usage_so_far(run.usage),
+            chunks,
+            make_question_writer(settings),  # its own: it stops with the run
+            questions_per_chunk=count,
+            concurrency=settings.generation_concurrency,
+            usage=usage,
         )
 
     def _train(self, lease: RunLease, run: TrainingRun) -> None:

@@ -47,7 +47,12 @@ class Workspace:
         self.models = studio.models_of(user_id)
         self.knowledge = KnowledgeBase(self.store, studio.embedder)
         self.deep_memory = DeepMemory(
-            studio.settings, user.identity, user.database, self.store, studio.jobs
+            studio.settings,
+            user.identity,
+            user.database,
+            self.store,
+            studio.jobs,
+            studio.patient_mode,
         )
         self._embedder = studio.embedder
         self._question_sets = QuestionSetStore(user.database)

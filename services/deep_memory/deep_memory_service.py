@@ -10,8 +10,9 @@ from services.accounts.auth import Identity
 from services.accounts.database import Database
 from services.config import Settings
 from services.deep_memory.activeloop_trainer import cancel_job
-from services.errors import NotAllowed, NotFound, RunMoved
+from services.errors import GenerationError, NotAllowed, NotFound, RunMoved
 from services.models import TrainingPair, TrainingRun
+from services.pairs.patient_mode import PatientMode, batches_of, cancel_batches
 from services.pairs.pricing import Estimate, estimate_generation
 from services.pairs.store import PairStore
 from services.retrieval.cloud_store import CloudVectorStore
@@ -53,12 +54,14 @@ class DeepMemory:
         database: Database,
         store: VectorStore,
         jobs: JobRunner,
+        patient_mode: PatientMode = PatientMode(),
     ) -> None:
         self._settings = settings
         self._identity = identity
         self._database = database
         self._store = store
         self._jobs = jobs
+        self._patient_mode = patient_mode
         self.runs = RunStore(database)
         self.pairs = PairStore(database)
 
@@ -134,12 +137,20 @@ class DeepMemory:
             own_prices=self._settings.model_prices,
         )
 
-    def generate(self, questions_per_chunk: int | None = None) -> TrainingRun:
+    @property
+    def offers_patient_mode(self) -> bool:
+        """Whether a run over the knowledge base may be written at half the price, in a day."""
+        return self._patient_mode.is_offered(self._settings, self._store.count())
+
+    def generate(
+        self, questions_per_chunk: int | None = None, *, patient: bool = False
+    ) -> TrainingRun:
         """Start a run: questions for every chunk of the knowledge base.
 
         Raises:
             RunBlocked: an unfinished run is in the way.
-            NotAllowed: the knowledge base is empty, or the number is out of bounds.
+            NotAllowed: the knowledge base is empty, the number is out of bounds, or the patient
+                mode is not offered for it.
         """
         self._require_available()
         count = questions_per_chunk or self._settings.questions_per_chunk
@@ -148,6 +159,11 @@ class DeepMemory:
         chunks = self._store.count()
         if not chunks:
             raise NotAllowed("The knowledge base is empty.", next_step="Add documents to it first.")
+        if patient and not self.offers_patient_mode:
+            raise NotAllowed(
+                "The patient mode is for OpenAI's own models, and for knowledge bases of more than "
+                f"{self._patient_mode.more_chunks_than:,} chunks."
+            )
         run = self.runs.start(
             total_chunks=chunks,
             settings={
@@ -155,6 +171,7 @@ class DeepMemory:
                 "embedding_model": self._settings.embedding_model,
                 "trainer": self._settings.deep_memory_trainer,
                 "questions_per_chunk": count,
+                **({"patient": True} if patient else {}),
             },
         )
         self._jobs.launch(run)
@@ -220,17 +237,24 @@ class DeepMemory:
 
         Raises:
             TrainingError: the run was stopped, but its job in DeepLake Cloud may go on.
+            GenerationError: the run was stopped, but a batch at OpenAI may go on.
         """
         run = self.runs.stop(run_id, by=self._identity.email)
         self._jobs.stop_here(run)
         if run.deeplake_job_id and isinstance(self._store, CloudVectorStore):
             cancel_job(self._store, run.deeplake_job_id)
+        cancel_batches(self._settings, batches_of(run, self._database))
         return run
 
     def remove(self, run_id: str) -> str:
         """Delete a failed run with its pairs; returns a sentence that says how many."""
-        pairs = self.runs.remove(run_id)
-        return f"Training run and {pairs} associated pairs deleted"
+        batches = batches_of(self.runs.get(run_id), self._database)
+        message = f"Training run and {self.runs.remove(run_id)} associated pairs deleted"
+        try:
+            cancel_batches(self._settings, batches)
+        except GenerationError as error:  # the run is gone all the same
+            return f"{message}. {error}"
+        return message
 
     def _require_in_review(self, run_id: str, pair_id: str) -> None:
         self.pairs.get(run_id, pair_id)

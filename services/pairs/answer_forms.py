@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 if TYPE_CHECKING:
     from openai._legacy_response import LegacyAPIResponse  # what `with_raw_response` returns
+    from openai.types.chat.chat_completion import Choice
 
 
 class AnswerForm(StrEnum):
@@ -63,16 +64,30 @@ def ask(
     client: OpenAI, form: AnswerForm, instructions: str, request: str, **options: Any
 ) -> LegacyAPIResponse[Any]:
     """Ask for an answer in `form`; `options` go to the API as they are."""
-    messages: list[Any] = [
-        {"role": "system", "content": instructions + _HOW_TO_ANSWER[form]},
-        {"role": "user", "content": request},
-    ]
+    messages = _messages(form, instructions, request)
     completions = client.chat.completions.with_raw_response
     if form is AnswerForm.SCHEMA:
         return completions.parse(messages=messages, response_format=QuestionList, **options)
     if form is AnswerForm.JSON:
         options["response_format"] = {"type": "json_object"}
     return completions.create(messages=messages, **options)
+
+
+def request_body(instructions: str, request: str) -> dict[str, Any]:
+    """What `ask` sends in the strictest form, for a file of requests."""
+    schema = {**QuestionList.model_json_schema(), "additionalProperties": False}
+    form = {"name": QuestionList.__name__, "strict": True, "schema": schema}
+    return {
+        "messages": _messages(AnswerForm.SCHEMA, instructions, request),
+        "response_format": {"type": "json_schema", "json_schema": form},
+    }
+
+
+def _messages(form: AnswerForm, instructions: str, request: str) -> list[Any]:
+    return [
+        {"role": "system", "content": instructions + _HOW_TO_ANSWER[form]},
+        {"role": "user", "content": request},
+    ]
 
 
 def is_about_the_form(error: BadRequestError) -> bool:
@@ -96,6 +111,11 @@ def questions_in(answer: LegacyAPIResponse[Any], form: AnswerForm) -> list[str]:
         raise NoQuestions("refused") from error
     except ValidationError as error:
         raise WrongForm from error
+    return questions_of(choice, form)
+
+
+def questions_of(choice: Choice, form: AnswerForm) -> list[str]:
+    """As `questions_in`, of an answer that the library did not look into."""
     if choice.finish_reason == "length":
         raise NoQuestions("cut off")
     if choice.finish_reason == "content_filter" or getattr(choice.message, "refusal", None):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from openai import BadRequestError, OpenAI, OpenAIError, omit
+from openai import BadRequestError, OpenAI, OpenAIError
+from openai.types.chat import ChatCompletion
+from pydantic import ValidationError
 
 from services.errors import GenerationError
 from services.models import Chunk, TokenUsage
@@ -26,6 +29,8 @@ from services.pairs.answer_forms import (
     ask,
     is_about_the_form,
     questions_in,
+    questions_of,
+    request_body,
 )
 from services.pairs.pricing import CHARACTERS_PER_TOKEN, INSTRUCTION_TOKENS, thinks
 from services.pairs.question_writers import NO_TOKENS, WrittenQuestions
@@ -57,7 +62,7 @@ empty list."""
 # A guard against an answer that never ends, far above what the questions need: models that think
 # spend their thoughts from the same allowance.
 _LONGEST_ANSWER_TOKENS = 4_000
-_PROBLEMS_OF_ONE_CHUNK = {
+PROBLEMS_OF_ONE_CHUNK = {
     "context_length_exceeded": "too long for the model",
     "string_above_max_length": "too long for the model",
     "content_filter": "refused",
@@ -127,7 +132,7 @@ class OpenAIQuestionWriter:
                 + _LONGEST_ANSWER_TOKENS,
             )
         except BadRequestError as error:
-            problem = _PROBLEMS_OF_ONE_CHUNK.get(error.code or "")
+            problem = PROBLEMS_OF_ONE_CHUNK.get(error.code or "")
             if problem is None and self.form is None and is_about_the_form(error):
                 raise FormRefused(error) from error
             if problem is None:
@@ -136,10 +141,7 @@ class OpenAIQuestionWriter:
         except OpenAIError as error:
             raise self._generation_error(error) from error
         usage = _usage(answer.http_response.json())
-        try:
-            written = _as_asked(questions_in(answer, form), count, usage)
-        except NoQuestions as reason:
-            written = WrittenQuestions((), usage, reason.problem)
+        written = _written(lambda: questions_in(answer, form), count, usage)
         if written.problem:
             log.info("chunk_with_problem chunk=%s problem=%s", chunk.id, written.problem)
         return written
@@ -156,10 +158,7 @@ class OpenAIQuestionWriter:
             form,
             INSTRUCTIONS,
             _request_text(chunk, count),
-            model=self._model,
-            max_completion_tokens=_LONGEST_ANSWER_TOKENS,
-            # Such questions need little thought, and thoughts are paid for like answers.
-            reasoning_effort="low" if thinks(self._model) else omit,
+            **_options(self._model),
         )
         _refuse_what_is_no_completion(answer)
         return answer, answer.headers
@@ -169,6 +168,37 @@ class OpenAIQuestionWriter:
         return GenerationError(
             happened, next_step=f"{next_step} The questions written so far are kept."
         )
+
+
+def request_in_batch(chunk: Chunk, count: int, model: str) -> dict[str, Any]:
+    """The body of the request for one chunk, as the writer sends it to OpenAI's own models."""
+    return {**_options(model), **request_body(INSTRUCTIONS, _request_text(chunk, count))}
+
+
+def written_in_batch(body: dict[str, Any], count: int) -> WrittenQuestions:
+    """What the answer to such a request holds.
+
+    Raises:
+        UnusableAnswer: it is no completion.
+    """
+    try:
+        choice = ChatCompletion.model_validate(body).choices[0]
+    except (ValidationError, IndexError) as error:
+        raise UnusableAnswer("no completion") from error
+    return _written(lambda: questions_of(choice, AnswerForm.SCHEMA), count, _usage(body))
+
+
+def _options(model: str) -> dict[str, Any]:
+    # Such questions need little thought, and thoughts are paid for like answers.
+    effort = {"reasoning_effort": "low"} if thinks(model) else {}
+    return {"model": model, "max_completion_tokens": _LONGEST_ANSWER_TOKENS, **effort}
+
+
+def _written(read: Callable[[], list[str]], count: int, usage: TokenUsage) -> WrittenQuestions:
+    try:
+        return _as_asked(read(), count, usage)
+    except NoQuestions as reason:
+        return WrittenQuestions((), usage, reason.problem)
 
 
 def _request_text(chunk: Chunk, count: int) -> str:

@@ -18,6 +18,9 @@ class Price(NamedTuple):
     output: float
 
 
+# What OpenAI's Batch API charges of the list price (guide "Batch": 50% lower).
+PATIENT_SHARE = 0.5
+
 # OpenAI's list prices as of November 2025, without discounts. `MODEL_PRICES` overrides and adds.
 PRICES: dict[str, Price] = {
     "gpt-4o": Price(2.50, 10.00),
@@ -56,8 +59,13 @@ def estimate_generation(
     questions_per_chunk: int,
     model: str,
     own_prices: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    patient: bool = False,
 ) -> Estimate:
-    """Estimate a run over `chunks`; the offline writer takes no tokens and no money."""
+    """Estimate a run over `chunks`; the offline writer takes no tokens and no money.
+
+    `patient`: over the Batch API.
+    """
     questions = len(chunks) * questions_per_chunk
     if model == OFFLINE_WRITER:
         return Estimate(questions, 0, 0, 0.0)
@@ -66,9 +74,8 @@ def estimate_generation(
         characters // CHARACTERS_PER_TOKEN + len(chunks) * INSTRUCTION_TOKENS,
         questions * TOKENS_PER_QUESTION + (len(chunks) * THINKING_TOKENS if thinks(model) else 0),
     )
-    return Estimate(
-        questions, usage.input_tokens, usage.output_tokens, cost_usd(usage, model, own_prices)
-    )
+    cost = cost_usd(usage, model, own_prices, patient=patient)
+    return Estimate(questions, usage.input_tokens, usage.output_tokens, cost)
 
 
 def thinks(model: str) -> bool:
@@ -77,20 +84,25 @@ def thinks(model: str) -> bool:
 
 
 def cost_usd(
-    usage: TokenUsage, model: str, own_prices: Mapping[str, tuple[float, float]] | None = None
+    usage: TokenUsage,
+    model: str,
+    own_prices: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    patient: bool = False,
 ) -> float | None:
     """The price of `usage`, or None when the model's price is not known.
 
     `own_prices` (the setting MODEL_PRICES) maps a model to its prices per million input and output
     tokens, and wins over the table. A dated model ("gpt-4o-mini-2024-07-18") has the price of the
-    name that it begins with.
+    name that it begins with. `patient`: answered by the Batch API, also for `own_prices`.
     """
     if model == OFFLINE_WRITER:
         return 0.0
     price = _price_of(model, {**PRICES, **(own_prices or {})})
     if price is None:
         return None
-    return (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1_000_000
+    dollars = (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1_000_000
+    return dollars * PATIENT_SHARE if patient else dollars
 
 
 def _price_of(model: str, prices: Mapping[str, tuple[float, float]]) -> Price | None:

@@ -1,13 +1,13 @@
-"""A cap on what one attempt of a run may spend on questions."""
+"""A cap on what one attempt of a run may spend on questions, one by one or in batches."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from services.errors import ConfigurationError, GenerationError
 from services.models import Chunk, TokenUsage
-from services.pairs.pricing import cost_usd
+from services.pairs.pricing import cost_usd, estimate_generation
 from services.pairs.question_writers import QuestionWriter, WrittenQuestions
 
 
@@ -33,20 +33,12 @@ class CappedWriter:
         self._own_prices = own_prices
         self._spent = TokenUsage()
         self._lock = threading.Lock()
-        if self._spent_usd() is None:
-            raise ConfigurationError(
-                f"RUN_COST_CAP_USD is set, and the price of {model} is not known.",
-                next_step="Name its price in MODEL_PRICES, or remove the cap.",
-            )
+        _require_price(model, own_prices)
 
     def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
         with self._lock:
             if (self._spent_usd() or 0.0) >= self._cap_usd:
-                raise GenerationError(
-                    f"Stopped at the cap of ${self._cap_usd:,.2f} (RUN_COST_CAP_USD).",
-                    next_step="The questions written so far are kept. "
-                    "Proceed goes on, and may spend as much again.",
-                )
+                raise _stopped_at(self._cap_usd)
         written = self._writer.write(chunk, count)
         with self._lock:
             self._spent += written.usage
@@ -57,3 +49,71 @@ class CappedWriter:
 
     def _spent_usd(self) -> float | None:
         return cost_usd(self._spent, self._model, self._own_prices)
+
+
+class BatchBudget:
+    """What the batches of one attempt may cost: counted by estimate when they are submitted, and
+    by what they took when they came back. Without a cap everything fits.
+    """
+
+    def __init__(
+        self,
+        *,
+        cap_usd: float | None,
+        model: str,
+        own_prices: Mapping[str, tuple[float, float]],
+    ) -> None:
+        """Raises ConfigurationError as `CappedWriter` does."""
+        self._cap_usd = cap_usd
+        self._model = model
+        self._own_prices = own_prices
+        self._committed: dict[str, float] = {}  # US dollars by batch
+        if cap_usd is not None:
+            _require_price(model, own_prices)
+
+    def fitting(self, chunks: Sequence[Chunk], count: int) -> list[Chunk]:
+        """The first of `chunks` that may still be submitted."""
+        if self._cap_usd is None:
+            return list(chunks)
+        left = self._cap_usd - sum(self._committed.values())
+        fitting = []
+        for chunk in chunks:
+            left -= self._estimate([chunk], count)
+            if left < 0:
+                break
+            fitting.append(chunk)
+        return fitting
+
+    def commit(self, batch_id: str, chunks: Sequence[Chunk], count: int) -> None:
+        if self._cap_usd is not None:
+            self._committed[batch_id] = self._estimate(chunks, count)
+
+    def settle(self, batch_id: str, usage: TokenUsage) -> None:
+        """A batch of this attempt ended; one of an earlier attempt was counted there."""
+        if batch_id in self._committed:
+            cost = cost_usd(usage, self._model, self._own_prices, patient=True)
+            self._committed[batch_id] = cost or 0.0
+
+    def exhausted(self) -> GenerationError:
+        assert self._cap_usd is not None
+        return _stopped_at(self._cap_usd)
+
+    def _estimate(self, chunks: Sequence[Chunk], count: int) -> float:
+        estimate = estimate_generation(chunks, count, self._model, self._own_prices, patient=True)
+        return estimate.cost_usd or 0.0
+
+
+def _require_price(model: str, own_prices: Mapping[str, tuple[float, float]]) -> None:
+    if cost_usd(TokenUsage(), model, own_prices) is None:
+        raise ConfigurationError(
+            f"RUN_COST_CAP_USD is set, and the price of {model} is not known.",
+            next_step="Name its price in MODEL_PRICES, or remove the cap.",
+        )
+
+
+def _stopped_at(cap_usd: float) -> GenerationError:
+    return GenerationError(
+        f"Stopped at the cap of ${cap_usd:,.2f} (RUN_COST_CAP_USD).",
+        next_step="The questions written so far are kept. "
+        "Proceed goes on, and may spend as much again.",
+    )

@@ -23,7 +23,7 @@ _BATCH_S = 1.0
 
 
 @dataclass
-class _Batch:
+class Finished:
     """Finished chunks that are not stored yet."""
 
     chunks: list[dict[str, Any]] = field(default_factory=list)
@@ -69,13 +69,13 @@ def generate_pairs(
     done = lease.begin_generation([chunk.id for chunk in chunks])
     remaining = [chunk for chunk in chunks if chunk.id not in done]
     log.info("generation_begins run=%s chunks=%d of %d", lease.run_id, len(remaining), len(chunks))
-    batch = _Batch()
+    batch = Finished()
 
     def store() -> None:
         nonlocal batch
         if batch.chunks:
-            full, batch = batch, _Batch()
-            lease.save_pairs(full.chunks, full.pairs, _usage_row(usage))
+            full, batch = batch, Finished()
+            lease.save_pairs(full.chunks, full.pairs, usage_row(usage))
 
     try:
         for answer in _ask_all(lease, remaining, writer, questions_per_chunk, concurrency):
@@ -96,7 +96,7 @@ def usage_so_far(row: dict[str, Any]) -> TokenUsage:
     return TokenUsage(row.get("input_tokens", 0), row.get("output_tokens", 0))
 
 
-def _usage_row(usage: TokenUsage) -> dict[str, int]:
+def usage_row(usage: TokenUsage) -> dict[str, int]:
     return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
 
 

@@ -1,0 +1,288 @@
+"""Chunks -> question-chunk pairs over the Batch API: submitted in parts, remembered, collected.
+
+A part is written down before it is submitted, and a chunk waits in one part at most. So whatever
+happens in between, the next attempt finds each chunk stored, waiting, or free to be asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from services.config import Settings
+from services.errors import GenerationError
+from services.models import Chunk, TokenUsage
+from services.openai_client import make_openai_client
+from services.pairs.openai_batches import (
+    QUEUE_IS_FULL,
+    AnswersGone,
+    BatchState,
+    OpenAIBatches,
+)
+from services.pairs.patient_mode import PatientMode
+from services.pairs.pricing import CHARACTERS_PER_TOKEN, INSTRUCTION_TOKENS
+from services.pairs.question_writers import NO_TOKENS
+from services.pairs.spending import BatchBudget
+from services.pairs.training_generator import Finished, usage_row
+from services.runs.lease import RunLease, RunLost
+
+log = logging.getLogger(__name__)
+
+# What the lowest tier lets wait for the small models is 2,000,000 tokens of input. As each request
+# carries the instructions, a part has fewer than 5,000 of them, and stays far below 200 MB.
+PART_TOKENS = 1_800_000
+_SAVED_AT_ONCE = 200
+
+
+@dataclass
+class _Part:
+    id: str
+    waiting: set[str]  # the ids of its chunks
+    openai_id: str
+    status: str = "validating"
+    answered: int = 0
+    # Cancelled before this attempt began, by the stop that this attempt goes on after.
+    was_stopped: bool = False
+    has_answers: bool = False
+    usage: TokenUsage = field(default=NO_TOKENS)
+
+
+def generate_patiently(
+    lease: RunLease,
+    chunks: Sequence[Chunk],
+    settings: Settings,
+    *,
+    questions_per_chunk: int,
+    mode: PatientMode,
+    usage: TokenUsage = NO_TOKENS,
+    part_tokens: int = PART_TOKENS,
+) -> TokenUsage:
+    """Ask about every chunk that was not asked yet, wait, and finish the run's generation.
+
+    `usage` is what earlier attempts spent; the sum is returned and stored with each write.
+
+    Raises:
+        GenerationError: it can not go on; what came back is stored, and what was submitted is
+            collected by the next attempt.
+        RunLost: the run was stopped or handed on; nothing more is submitted.
+        ConfigurationError: there is a cap on spending, and the model's price is not known.
+    """
+    batches = OpenAIBatches(make_openai_client(settings), settings.question_model, lease.lost)
+    budget = BatchBudget(
+        cap_usd=settings.run_cost_cap_usd,
+        model=settings.question_model,
+        own_prices=settings.model_prices,
+    )
+    work = _Patience(lease, chunks, batches, questions_per_chunk, budget, usage, part_tokens)
+    work.recall()
+    pause_s = mode.first_pause_s
+    while work.submit_next() or work.parts:
+        pause_s = mode.first_pause_s if work.look() else min(2 * pause_s, mode.longest_pause_s)
+        if work.parts and lease.lost.wait(pause_s):
+            raise RunLost
+    lease.finish_generation()
+    return work.usage
+
+
+class _Patience:
+    """One attempt: what is to be asked, and what waits."""
+
+    def __init__(
+        self,
+        lease: RunLease,
+        chunks: Sequence[Chunk],
+        batches: OpenAIBatches,
+        count: int,
+        budget: BatchBudget,
+        usage: TokenUsage,
+        part_tokens: int,
+    ) -> None:
+        self.parts: dict[str, _Part] = {}
+        self.usage = usage
+        self._lease = lease
+        self._chunks = {chunk.id: chunk for chunk in chunks}
+        self._to_ask: deque[Chunk] = deque()
+        self._batches = batches
+        self._count = count
+        self._budget = budget
+        self._part_tokens = part_tokens
+        self._queue_is_full = False
+        self._is_at_cap = False
+
+    def recall(self) -> None:
+        """Take up what earlier attempts submitted, and see what is left to ask."""
+        done = self._lease.begin_generation(list(self._chunks))
+        for row in self._lease.waiting_batches():
+            part_id, intended_at = row["id"], datetime.fromisoformat(row["created_at"])
+            openai_id = row["openai_id"] or self._batches.find(part_id, intended_at)
+            if openai_id is None:
+                self._lease.forget_batch(part_id, "never submitted")
+                continue
+            if not row["openai_id"]:
+                self._lease.record_batch(part_id, openai_id)
+            part = _Part(part_id, set(row["chunk_ids"]), openai_id, "adopted", row["answered"])
+            part.was_stopped = "cancel" in self._batches.state(openai_id).status
+            self.parts[part_id] = part
+        waiting = set().union(*(part.waiting for part in self.parts.values()))
+        self._to_ask.extend(
+            chunk for id_, chunk in self._chunks.items() if id_ not in done and id_ not in waiting
+        )
+        log.info(
+            "patient_generation_begins run=%s to_ask=%d waiting=%d",
+            self._lease.run_id,
+            len(self._to_ask),
+            len(waiting),
+        )
+
+    def submit_next(self) -> bool:
+        """Submit one part, if there is one to submit now; True when it did."""
+        # One at a time: whether the account's queue took it shows when it is validated.
+        validating = any(part.status == "validating" for part in self.parts.values())
+        must_wait = validating or self._is_at_cap or self._queue_is_full
+        if not self._to_ask or (self.parts and must_wait):
+            return False
+        wanted = self._next_part()
+        part = [] if self._is_at_cap else self._budget.fitting(wanted, self._count)
+        # What the cap cuts is the last part: a little more of it might fit when the others turn out
+        # cheaper than estimated, but not be worth another day.
+        self._is_at_cap |= len(part) < len(wanted)
+        if not part:
+            if self.parts:
+                return False
+            raise self._budget.exhausted()
+        self._lease.check()
+        self._submit(part)
+        for _ in part:
+            self._to_ask.popleft()
+        return True
+
+    def look(self) -> bool:
+        """Ask how each part is doing, and collect those that ended; True when one moved on."""
+        moved = False
+        for part in list(self.parts.values()):
+            self._lease.check()
+            state = self._batches.state(part.openai_id)
+            if state.has_ended:
+                self._end(part, state)
+                moved = True
+                continue
+            if state.answered != part.answered:
+                self._lease.note_batch(part.id, state.answered)
+            moved |= (state.status, state.answered) != (part.status, part.answered)
+            part.status, part.answered = state.status, state.answered
+        return moved
+
+    def _next_part(self) -> list[Chunk]:
+        part, tokens = [], 0
+        for chunk in self._to_ask:
+            tokens += len(chunk.text) // CHARACTERS_PER_TOKEN + INSTRUCTION_TOKENS
+            if part and tokens > self._part_tokens:
+                break
+            part.append(chunk)
+        return part
+
+    def _submit(self, chunks: Sequence[Chunk]) -> None:
+        part_id = str(uuid.uuid4())
+        file_id = self._batches.upload(chunks, self._count)
+        # After the upload, which may take long: so it says at the last moment that the run is held.
+        self._lease.intend_batch(part_id, [chunk.id for chunk in chunks])
+        openai_id = self._batches.create(
+            file_id,
+            self._lease.run_id,
+            part_id,
+            datetime.now(UTC),
+            confirm=lambda: self._lease.patiently(self._lease.look),
+        )
+        self._budget.commit(part_id, chunks, self._count)
+        try:
+            self._lease.record_batch(part_id, openai_id)
+        except RunLost:
+            self._batches.cancel(openai_id)  # who stopped the run could not know of it
+            raise
+        self.parts[part_id] = _Part(part_id, {chunk.id for chunk in chunks}, openai_id)
+        log.info("batch_submitted run=%s batch=%s", self._lease.run_id, openai_id)
+
+    def _end(self, part: _Part, state: BatchState) -> None:
+        """Store what came back, free what did not, and stop where going on makes no sense."""
+        try:
+            failures = self._collect(part, state)
+        except AnswersGone:
+            self._forget(part, "its answers are gone")
+            raise GenerationError(
+                f"The answers of {state.id} are no longer at {self._batches.server}, "
+                "which keeps them for 30 days.",
+                next_step="Proceed asks about their chunks again.",
+            ) from None
+        self._forget(part, state.status)
+        if state.status == "failed":
+            self._refused(state, len(part.waiting))
+        elif final := [code for (code, is_final) in failures if is_final]:
+            raise self._batches.refusal(sorted(set(final)))
+        elif part.was_stopped or not part.waiting:
+            return
+        elif state.status == "cancelled":
+            raise GenerationError(
+                f"{state.id} was cancelled at {self._batches.server}. What it answered is kept.",
+                next_step="Proceed submits the rest again.",
+            )
+        elif not part.has_answers:
+            reasons = ", ".join(sorted({code for code, _ in failures})) or "no reason given"
+            raise GenerationError(
+                f"{state.id} came back without a single answer ({reasons}).",
+                next_step="Proceed submits its chunks again.",
+            )
+
+    def _refused(self, state: BatchState, chunk_count: int) -> None:
+        """Make way for a queue that is full; anything else ends the attempt."""
+        if QUEUE_IS_FULL not in state.errors:
+            raise self._batches.refusal(state.errors)
+        self._queue_is_full = True
+        if not self.parts:
+            if chunk_count == 1:
+                raise self._batches.refusal(state.errors)
+            self._part_tokens = max(1, self._part_tokens // 2)
+
+    def _collect(self, part: _Part, state: BatchState) -> Counter[tuple[str, bool]]:
+        """Store the answers of a part; returns how many chunks failed, by code and finality."""
+        failures: Counter[tuple[str, bool]] = Counter()
+        finished, ids = Finished(), list[str]()
+
+        def save() -> None:
+            nonlocal finished, ids
+            self._lease.save_waited_pairs(
+                ids, finished.chunks, finished.pairs, usage_row(self.usage)
+            )
+            finished, ids = Finished(), []
+
+        for answer in self._batches.answers(state, self._count):
+            part.has_answers |= answer.written is not None
+            if answer.chunk_id not in part.waiting:
+                continue  # stored before a restart
+            if answer.written is None:
+                failures[answer.failure, answer.is_final] += 1
+                continue
+            ids.append(answer.chunk_id)
+            part.waiting.discard(answer.chunk_id)
+            self.usage += answer.written.usage
+            part.usage += answer.written.usage
+            if chunk := self._chunks.get(answer.chunk_id):  # else its document is gone
+                finished.add(chunk, answer.written)
+            if len(ids) == _SAVED_AT_ONCE:
+                save()
+        if ids:
+            save()
+        self._budget.settle(part.id, part.usage)
+        return failures
+
+    def _forget(self, part: _Part, how: str) -> None:
+        self._lease.forget_batch(part.id, how)
+        del self.parts[part.id]
+        self._queue_is_full = False
+        self._to_ask.extendleft(self._known(part.waiting))
+
+    def _known(self, chunk_ids: Iterable[str]) -> list[Chunk]:
+        return [self._chunks[id_] for id_ in sorted(chunk_ids) if id_ in self._chunks]

@@ -1,0 +1,86 @@
+"""The patient mode: questions over OpenAI's Batch API, at half the price, within 24 hours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from services.accounts.database import Database
+from services.config import Settings
+from services.models import TrainingRun
+
+
+@dataclass(frozen=True, slots=True)
+class PatientMode:
+    """When the mode is offered, and how often a batch is looked at."""
+
+    more_chunks_than: int = 10_000
+    host: str = "api.openai.com"  # servers that merely speak like OpenAI have no such price
+    first_pause_s: float = 5.0  # between two looks; it doubles while nothing changes
+    longest_pause_s: float = 60.0
+
+    def is_offered(self, settings: Settings, chunk_count: int) -> bool:
+        """Whether a run over so many chunks may be written in this mode."""
+        if settings.uses_offline_writer or chunk_count <= self.more_chunks_than:
+            return False
+        return settings.openai_base_url is None or (
+            urlsplit(settings.openai_base_url).netloc == self.host
+        )
+
+
+class RememberedBatch(NamedTuple):
+    """A part of a run that waits at OpenAI. Without `openai_id` it was perhaps submitted."""
+
+    part_id: str
+    openai_id: str | None
+    intended_at: datetime
+
+
+class Waiting(NamedTuple):
+    """How many chunks wait for an answer, and how many answers OpenAI has ready."""
+
+    chunks: int
+    answered: int
+
+
+def is_patient(run: TrainingRun) -> bool:
+    """Whether the run is written in this mode, for as long as it lives."""
+    return bool(run.settings.get("patient"))
+
+
+def batches_of(run: TrainingRun, database: Database) -> list[RememberedBatch]:
+    """What waits at OpenAI for a run."""
+    if not is_patient(run):
+        return []
+    rows = database.execute(
+        lambda c: (
+            c.table("deep_memory_generation_batches")
+            .select("id, openai_id, created_at")
+            .eq("training_run_id", run.id)
+        )
+    ).data
+    return [
+        RememberedBatch(row["id"], row["openai_id"], datetime.fromisoformat(row["created_at"]))
+        for row in rows
+    ]
+
+
+def waiting(run: TrainingRun, database: Database) -> Waiting:
+    [row] = database.rpc("waiting_progress", p_run=run.id)
+    return Waiting(row["chunks"], row["answered"])
+
+
+def cancel_batches(settings: Settings, batches: Sequence[RememberedBatch]) -> None:
+    """Cancel what a person gives up, so that it costs nothing more. Bounded to some seconds.
+
+    Raises:
+        GenerationError: one of them may go on.
+    """
+    if batches:
+        # Here, because importing openai takes a second that other runs need not wait for.
+        from services.pairs.openai_batches import cancel_at_openai
+
+        cancel_at_openai(settings, batches)
