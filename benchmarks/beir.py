@@ -31,7 +31,7 @@ def read_beir(folder: Path) -> DataSet:
     """Read the folder; judgements of 0, or of passages that the corpus lacks, do not count.
 
     Raises:
-        SystemExit: a file is missing or malformed; the message names it.
+        SystemExit: a file is missing, and the message names it, or something in one is malformed.
     """
     try:
         corpus = list(_json_lines(folder / "corpus.jsonl"))
@@ -42,7 +42,8 @@ def read_beir(folder: Path) -> DataSet:
             for split in ("train", "test")
         )
     except (OSError, KeyError, ValueError) as error:
-        raise SystemExit(f"{folder} is not a data set in BEIR layout: {error!r}") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise SystemExit(f"{folder} is not a data set in BEIR layout. {reason}") from error
     return DataSet(
         name=folder.resolve().name,
         passages=[f"{row.get('title') or ''} {row['text']}".strip() for row in corpus],
