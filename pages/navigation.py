@@ -23,8 +23,8 @@ try:
     signed_in = context.workspace() is not None
     page = st.navigation(PAGES, position="sidebar" if signed_in else "hidden")
     if signed_in:
-        context.keep_signed_in()
         with st.container():  # a place of its own: the page below stays put when it comes or goes
+            context.keep_signed_in()
             show_flash()
         page.run()
     else:
