@@ -31,7 +31,7 @@ from services.deep_memory.local_trainer import train_query_map
 from services.models import Chunk
 from services.pairs.offline_writer import OfflineQuestionWriter
 from services.retrieval.embeddings import WordLlamaEmbedder
-from services.retrieval.search import best_rows
+from services.retrieval.nearest import best_rows
 
 METHODS = ("cosine", "bm25", "dense", "hybrid")
 TRAINED_METHODS = ("dense", "hybrid")

@@ -20,7 +20,6 @@ from statistics import median
 import numpy as np
 
 from services.deep_memory.hybrid import SearchIndex, train_hybrid
-from services.retrieval.search import best_rows
 
 _WIDTH, _CHUNKS_PER_DOCUMENT, _WORDS, _VOCABULARY = 256, 10, 60, 50_000
 _SEARCHES = 50
@@ -45,7 +44,7 @@ def measure(size: int, seed: int = 0) -> dict[str, float]:
     times = []
     for row in range(_SEARCHES):
         start = time.perf_counter()
-        best_rows(model.scores(queries[row : row + 1], questions[row : row + 1], index)[0], 10)
+        model.search(queries[row], questions[row], 10, index)
         times.append(time.perf_counter() - start)
     return {
         "chunks": size,

@@ -18,6 +18,7 @@ from pages.ui.components import (
 from services.knowledge.ingestion import Ingestion
 from services.knowledge.knowledge_base import IngestProgress, IngestReport
 from services.models import Document
+from services.retrieval.nearest import MOST_CHUNKS
 
 _ROWS = 20
 _UPLOADS = "uploads_shown"
@@ -50,6 +51,10 @@ def _ingestion() -> None:
             st.rerun()
         share, text = _progress(ingestion.progress)
         st.progress(share, text=text)
+        progress = ingestion.progress
+        _say_where_it_belongs(
+            knowledge.chunk_count() + progress.chunks_total - progress.chunks_done
+        )
         st.caption("You can go on to another page meanwhile.")
 
     panel()
@@ -62,6 +67,15 @@ def _progress(progress: IngestProgress) -> tuple[float, str]:
         return 0.3 + 0.7 * share, text
     share = progress.files_read / max(1, progress.files_total)
     return 0.3 * share, f"Reading: {progress.files_read:,} of {progress.files_total:,} files"
+
+
+def _say_where_it_belongs(chunk_count: int) -> None:
+    if space.belongs_on_cloud(chunk_count):
+        st.caption(
+            f":material/cloud: More than {MOST_CHUNKS:,} chunks belong on DeepLake Cloud: search "
+            "and training on this machine were measured up to there. Set `DEEPLAKE_PATH` and "
+            "`ACTIVELOOP_TOKEN`, and add the documents there."
+        )
 
 
 def _tell(ingestion: Ingestion) -> None:
@@ -172,6 +186,8 @@ if documents:
     chunks = sum(document.chunk_count for document in documents)
     heading = f"{count_text(len(documents), 'document')}, {count_text(chunks, 'chunk')}"
     st.subheader(heading, anchor=False)
+    if not is_busy:
+        _say_where_it_belongs(chunks)
     _table(documents)
     st.page_link(
         "deep_memory.py", label="Next: train Deep Memory on them", icon=":material/neurology:"

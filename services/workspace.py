@@ -33,7 +33,8 @@ from services.pairs.checking import (
 from services.pairs.exchange import read_pairs
 from services.pairs.store import AddedPairs
 from services.retrieval.cloud_store import CloudVectorStore
-from services.retrieval.search import Comparison, Scoring, compare, compare_in_cloud
+from services.retrieval.nearest import MOST_CHUNKS
+from services.retrieval.search import Comparison, Ranking, compare, compare_in_cloud
 from services.studio import Studio
 
 
@@ -163,6 +164,10 @@ class Workspace:
             self.models.load(run),
         )
 
+    def belongs_on_cloud(self, chunk_count: int) -> bool:
+        """Whether so many chunks are more than this machine is meant to search and train on."""
+        return chunk_count > MOST_CHUNKS and not self._searches_in_cloud
+
     @property
     def ranks_words(self) -> bool:
         """Whether a model here ranks by words too. DeepLake Cloud's does not."""
@@ -217,11 +222,19 @@ class Workspace:
                 query, self._embedder, self.store, is_trained=run is not None, k=k
             )
         else:
-            snapshot = self.store.snapshot()
-            scoring: Scoring | None = None
-            if run is not None:
-                model = self.models.load(run)
-                model = model if with_words else model.without_words()
-                scoring = partial(model.scores, index=self._indexes.of(snapshot))
-            comparison = compare(query, self._embedder, snapshot, scoring, k)
-        return replace(comparison, run_id=run.id if run is not None else None)
+            comparison = self._compare(query, k, run, with_words)
+        used = run is not None and not comparison.is_indexing
+        return replace(comparison, run_id=run.id if used else None)
+
+    def _compare(self, query: str, k: int, run: TrainingRun | None, with_words: bool) -> Comparison:
+        """Both lists on this machine; the plain one alone while the index for models is made."""
+        snapshot = self.store.snapshot()
+        model = None if run is None else self.models.load(run)
+        index = None if model is None else self._indexes.soon(snapshot)
+        ranking: Ranking | None = None
+        if model is not None and index is not None:
+            model = model if with_words else model.without_words()
+            ranking = partial(model.search, index=index)
+        plain = self._indexes.plain(snapshot)
+        comparison = compare(query, self._embedder, snapshot, plain, ranking, k)
+        return replace(comparison, is_indexing=model is not None and index is None)

@@ -9,6 +9,10 @@ import streamlit as st
 from pages.ui.components import plain
 from services.models import SearchHit
 
+INDEXING = (
+    "Deep Memory is indexing the words of this knowledge base, once after each change: seconds for "
+    "10,000 chunks, minutes for 1,000,000. Search without it works meanwhile; search again soon."
+)
 _PREVIEW = 240  # characters
 
 

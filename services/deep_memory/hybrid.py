@@ -33,6 +33,7 @@ from services.deep_memory.local_trainer import (
 )
 from services.deep_memory.query_map import QueryMap
 from services.errors import TrainingError
+from services.retrieval.nearest import VectorIndex
 
 _CONTEXT_REACH = 2.0  # chunks: the distance at which a neighbour counts 1/e
 _CONTEXT_WINDOW = 8  # chunks on either side; beyond, a neighbour would count under 2%
@@ -44,15 +45,20 @@ _WEIGHED_QUESTIONS = 1000
 class SearchIndex:
     """What a model searches, made once for each version of a store."""
 
-    vectors: np.ndarray  # (m, width) float32 normalised: the chunks in their context
+    nearest: VectorIndex  # the chunks in their context
     lexical: LexicalIndex
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """(m, width) float32 normalised: the chunks in their context."""
+        return self.nearest.vectors
 
     @classmethod
     def of(
         cls, embeddings: np.ndarray, texts: Sequence[str], documents: Sequence[Any]
     ) -> SearchIndex:
         """Index chunks; row i of each argument is chunk i, in the order of its document."""
-        return cls(in_context(embeddings, documents), LexicalIndex(texts))
+        return cls(VectorIndex(in_context(embeddings, documents)), LexicalIndex(texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,22 @@ class DeepMemoryModel:
         scores = self.query_map.apply(queries) @ index.vectors.T
         scores += self.lexical_weight * index.lexical.scores(texts)
         return scores
+
+    def search(
+        self, query: np.ndarray, text: str, k: int, index: SearchIndex
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and scores of the `k` best chunks; `query` (width,) embeds `text`.
+
+        They are the highest of `scores`, but for what the codes of a large store lose.
+
+        Raises:
+            TrainingError: the embedding has another width than those it was trained on.
+        """
+        mapped = self.query_map.apply(query[None])[0]
+        words = None
+        if self.lexical_weight:
+            words = self.lexical_weight * index.lexical.scores([text])[0]
+        return index.nearest.top(mapped, k, words)
 
     def without_words(self) -> DeepMemoryModel:
         """The trained map alone, as if it had been learned that words say nothing."""

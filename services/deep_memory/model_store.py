@@ -6,17 +6,25 @@ model of the attempt that completed the run.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
+
+from cachetools import LRUCache
 
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
 from services.errors import NotFound
 from services.models import TrainingRun
 from services.retrieval.content import Snapshot
+from services.retrieval.nearest import VectorIndex
 
-_INDEXES_KEPT = 8
+_CHUNKS_KEPT = 1_500_000
+_PATIENCE_S = 3.0
+
+log = logging.getLogger(__name__)
 
 
 class ModelStore:
@@ -56,27 +64,78 @@ class ModelStore:
         return self._folder / f"{_checked(run.id)}.{run.attempt}.npz"
 
 
+@dataclass(frozen=True, eq=False)
+class _Version:
+    """What search needs of one version of a store."""
+
+    snapshot: Snapshot
+    plain: VectorIndex
+    trained: Future[SearchIndex]
+
+
 class SearchIndexes:
-    """What models search, made once for each version of a store; the last few are kept."""
+    """What search needs of each version of a store, made once; the latest are kept.
+
+    An index for models takes seconds at 10,000 chunks and minutes at 1,000,000: its words are
+    counted in Python. So it is made in a thread, and who can not wait goes without it.
+    """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, SearchIndex] = OrderedDict()
+        # By chunks, because an index of them all takes 2 GB.
+        self._kept: LRUCache[str, _Version] = LRUCache(
+            _CHUNKS_KEPT, lambda version: min(1 + len(version.snapshot.chunks), _CHUNKS_KEPT)
+        )
         self._lock = threading.Lock()
 
+    def plain(self, snapshot: Snapshot) -> VectorIndex:
+        """What search by cosine looks through; at once."""
+        return self._version(snapshot).plain
+
     def of(self, snapshot: Snapshot) -> SearchIndex:
+        """What models search, when it is made."""
+        return self._building(snapshot).result()
+
+    def soon(self, snapshot: Snapshot) -> SearchIndex | None:
+        """What models search if it is there within three seconds; else it is being made."""
+        try:
+            return self._building(snapshot).result(timeout=_PATIENCE_S)
+        except TimeoutError:
+            return None
+
+    def _version(self, snapshot: Snapshot) -> _Version:
         with self._lock:
-            index = self._kept.get(snapshot.version)
-            if index is None:
-                index = SearchIndex.of(
-                    snapshot.embeddings,
-                    [chunk.text for chunk in snapshot.chunks],
-                    [chunk.document_id for chunk in snapshot.chunks],
-                )
-                self._kept[snapshot.version] = index
-            self._kept.move_to_end(snapshot.version)
-            if len(self._kept) > _INDEXES_KEPT:
-                self._kept.popitem(last=False)
-            return index
+            version = self._kept.get(snapshot.version)
+            if version is None:
+                version = _Version(snapshot, VectorIndex(snapshot.embeddings), Future())
+                self._kept[snapshot.version] = version
+            return version
+
+    def _building(self, snapshot: Snapshot) -> Future[SearchIndex]:
+        version = self._version(snapshot)
+        with self._lock:
+            if not version.trained.running() and not version.trained.done():
+                version.trained.set_running_or_notify_cancel()
+                # Daemon: an app that is told to stop need not wait for an index.
+                threading.Thread(
+                    target=self._build, args=(version,), name="index", daemon=True
+                ).start()
+        return version.trained
+
+    def _build(self, version: _Version) -> None:
+        snapshot = version.snapshot
+        try:
+            index = SearchIndex.of(
+                snapshot.embeddings,
+                [chunk.text for chunk in snapshot.chunks],
+                [chunk.document_id for chunk in snapshot.chunks],
+            )
+        except Exception as error:
+            log.exception("search_index_failed version=%s", snapshot.version)
+            with self._lock:
+                self._kept.pop(snapshot.version, None)  # the next search tries again
+            version.trained.set_exception(error)
+        else:
+            version.trained.set_result(index)
 
 
 def _checked(run_id: str) -> UUID:

@@ -1,4 +1,4 @@
-"""Exact search over a snapshot in memory, without and with Deep Memory."""
+"""Search over a snapshot in memory, or in DeepLake Cloud, without and with Deep Memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from services.errors import NotAllowed
 from services.models import SearchHit
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import Embedder
+from services.retrieval.nearest import VectorIndex
 
-# What training yields, on one query: its vector (1, width) and its text -> scores (1, chunks).
-Scoring = Callable[[np.ndarray, Sequence[str]], np.ndarray]
+# What training yields, on one query: its vector (width,), its text and k -> the `k` best rows of
+# the snapshot and their scores, best first.
+Ranking = Callable[[np.ndarray, str, int], tuple[np.ndarray, np.ndarray]]
 
 
 class SearchingStore(Protocol):
@@ -35,40 +37,18 @@ class Comparison:
     with_: list[SearchHit]
     moved: dict[str, int | None]
     run_id: str | None = None  # the run whose model ranked the list with Deep Memory
-
-
-def best_rows(scores: np.ndarray, k: int) -> np.ndarray:
-    """Return the indices of the `k` highest of `scores` (chunks,), best first.
-
-    Equal scores keep the order of the rows, so that the same search gives the same list.
-    """
-    if k < len(scores):
-        # Everything that scores at least as the k-th, or ties at the edge would go by chance.
-        threshold = np.partition(scores, -k)[-k]
-        candidates = np.flatnonzero(scores >= threshold)
-    else:
-        candidates = np.arange(len(scores))
-    return candidates[np.argsort(-scores[candidates], kind="stable")][:k]
-
-
-def rank(scores: np.ndarray, snapshot: Snapshot, k: int) -> list[SearchHit]:
-    """Return the `k` chunks (fewer when there are fewer) that score highest, best first."""
-    return [
-        SearchHit(
-            chunk_id=snapshot.chunks[row].id,
-            document=snapshot.chunks[row].document,
-            text=snapshot.chunks[row].text,
-            score=float(scores[row]),
-            rank=position,
-        )
-        for position, row in enumerate(best_rows(scores, k), start=1)
-    ]
+    is_indexing: bool = False  # a model is to rank, when what it searches is made
 
 
 def compare(
-    query: str, embedder: Embedder, snapshot: Snapshot, trained: Scoring | None, k: int = 10
+    query: str,
+    embedder: Embedder,
+    snapshot: Snapshot,
+    plain: VectorIndex,
+    trained: Ranking | None,
+    k: int = 10,
 ) -> Comparison:
-    """Search once without Deep Memory (by cosine) and once with it.
+    """Search once without Deep Memory (by cosine, in `plain`) and once with it.
 
     Without a trained model the list with Deep Memory is empty: there is nothing to show yet.
 
@@ -76,10 +56,18 @@ def compare(
         NotAllowed: the query is empty, or the embedder knows none of its words.
         EmbedderUnavailable: the query can not be embedded just now.
     """
-    vectors = _embedded(query, embedder)
-    without = rank(snapshot.embeddings @ vectors[0], snapshot, k)
-    with_ = [] if trained is None else rank(trained(vectors, [query.strip()])[0], snapshot, k)
+    vector = _embedded(query, embedder)
+    without = _hits(*plain.top(vector, k), snapshot)
+    with_ = [] if trained is None else _hits(*trained(vector, query.strip(), k), snapshot)
     return Comparison(without, with_, ranks_moved(without, with_))
+
+
+def _hits(rows: np.ndarray, scores: np.ndarray, snapshot: Snapshot) -> list[SearchHit]:
+    chunks = [snapshot.chunks[row] for row in rows]
+    return [
+        SearchHit(chunk.id, chunk.document, chunk.text, float(score), rank)
+        for rank, (chunk, score) in enumerate(zip(chunks, scores, strict=True), start=1)
+    ]
 
 
 def compare_in_cloud(
@@ -90,14 +78,14 @@ def compare_in_cloud(
     Raises:
         StoreUnavailable: the service does not answer.
     """
-    vector = _embedded(query, embedder)[0]
+    vector = _embedded(query, embedder)
     without = store.search(vector, k, deep_memory=False)
     with_ = store.search(vector, k, deep_memory=True) if is_trained else []
     return Comparison(without, with_, ranks_moved(without, with_))
 
 
 def _embedded(query: str, embedder: Embedder) -> np.ndarray:
-    """The query's vector, as (1, width)."""
+    """The query's vector, (width,)."""
     if not query.strip():
         raise NotAllowed("The search is empty.", next_step="Type a question or a few words.")
     vectors = embedder.embed([query.strip()])
@@ -106,7 +94,7 @@ def _embedded(query: str, embedder: Embedder) -> np.ndarray:
             "The embedding model knows no word of this search.",
             next_step="Try it in other words.",
         )
-    return vectors
+    return vectors[0]
 
 
 def ranks_moved(before: Sequence[SearchHit], after: Sequence[SearchHit]) -> dict[str, int | None]:

@@ -10,6 +10,7 @@ from services.knowledge import knowledge_base
 from services.knowledge.knowledge_base import IngestProgress, KnowledgeBase
 from services.knowledge.sample import sample_documents
 from services.retrieval.embeddings import WordLlamaEmbedder
+from services.retrieval.nearest import VectorIndex
 from services.retrieval.search import compare
 from services.retrieval.vector_store import LocalVectorStore
 
@@ -53,7 +54,9 @@ def test_added_files_are_listed_counted_and_found(base, store):
     assert [document.name for document in report.added] == ["port.txt", "soup.md"]
     assert base.documents() == report.added
     assert base.chunk_count() == sum(document.chunk_count for document in report.added) > 2
-    hit = compare("soup on friday", WordLlamaEmbedder(), store.snapshot(), None).without[0]
+    snapshot = store.snapshot()
+    plain = VectorIndex(snapshot.embeddings)
+    hit = compare("soup on friday", WordLlamaEmbedder(), snapshot, plain, None).without[0]
     assert (hit.document, hit.text) == ("soup.md", "Soup is on Fridays.")
 
 

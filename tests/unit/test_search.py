@@ -11,7 +11,9 @@ from services.errors import NotAllowed
 from services.models import Chunk
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import WordLlamaEmbedder
-from services.retrieval.search import best_rows, compare, rank
+from services.retrieval.nearest import VectorIndex, best_rows
+from services.retrieval.search import Comparison, Ranking
+from services.retrieval.search import compare as compare_in
 
 TEXTS = (
     "Ships pay harbour dues when they berth.",
@@ -21,9 +23,17 @@ TEXTS = (
 )
 
 
-def favouring(row: int):
-    """A trained scoring that ranks one chunk first, whatever the query."""
-    return lambda vectors, texts: np.eye(len(TEXTS), dtype=np.float32)[[row]]
+def favouring(row: int) -> Ranking:
+    """A trained ranking that has one chunk first, whatever the query."""
+    others = [other for other in range(len(TEXTS)) if other != row]
+    scores = np.linspace(1, 0, len(TEXTS), dtype=np.float32)
+    return lambda vector, text, k: (np.array([row, *others])[:k], scores[:k])
+
+
+def compare(
+    query: str, embedder: WordLlamaEmbedder, snapshot: Snapshot, trained: Ranking | None, k: int = 9
+) -> Comparison:
+    return compare_in(query, embedder, snapshot, VectorIndex(snapshot.embeddings), trained, k)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +57,10 @@ def test_the_best_rows_are_those_of_a_full_sort_and_ties_keep_their_order(scores
 
 
 def test_a_hit_tells_its_chunk_its_score_and_its_rank(embedder, snapshot):
-    hits = rank(snapshot.embeddings @ embedder.embed([TEXTS[1]])[0], snapshot, 2)
+    hits = compare(TEXTS[1], embedder, snapshot, None, k=2).without
 
-    assert (hits[0].rank, hits[0].chunk_id) == (1, "c1")
+    assert [hit.rank for hit in hits] == [1, 2]
+    assert hits[0].chunk_id == "c1"
     assert hits[0].score == pytest.approx(1.0, abs=1e-5)
     assert (hits[0].document, hits[0].text) == ("port.txt", TEXTS[1])
     assert hits[0].score > hits[1].score

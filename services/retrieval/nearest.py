@@ -1,0 +1,112 @@
+"""The rows nearest to a query: every vector is scored, or where that is too slow, every code is.
+
+Above 200,000 vectors a scan reads 200 MB and more for one query. From there on faiss holds a code
+of half a byte for each two dimensions (product quantisation, Jegou et al., 2011, laid out so that a
+scan stays in registers: Quicker ADC, Andre et al., 2018). The codes choose some hundred candidates,
+and those are scored by their vectors. All codes are read, so nothing is lost for lying in another
+cell or behind another link; `python -m benchmarks.search` measures what is lost all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+EXACT_UP_TO = 200_000  # vectors; a scan of these takes 20 ms at 256 dimensions
+MOST_CHUNKS = 1_000_000  # in a knowledge base on this machine; larger ones belong on DeepLake Cloud
+_CANDIDATES, _CANDIDATES_PER_HIT = 400, 20
+_TRAINED_ON = 8_192  # vectors that the codes are fitted to; faiss uses 4,096 of them
+_FEW = 0.05  # the share of the rows up to which picking them out beats scoring all
+
+log = logging.getLogger(__name__)
+
+
+class VectorIndex:
+    """Vectors, searched at once. Codes are made in a thread; until they are, the scan serves."""
+
+    def __init__(self, vectors: np.ndarray, *, exact_up_to: int = EXACT_UP_TO) -> None:
+        """Index `vectors` (m, width), float32 and normalised. They are not copied."""
+        self.vectors = vectors
+        self._codes: Any = None
+        self._encoding = threading.Thread(target=self._encode, name="encode-vectors", daemon=True)
+        # An odd width can not be cut in pairs; no embedder has one.
+        self.is_exact = len(vectors) <= exact_up_to or vectors.shape[1] % 2 == 1
+        if not self.is_exact:
+            self._encoding.start()
+
+    def wait(self) -> None:
+        """Return when the codes are made, where there are to be any."""
+        if not self.is_exact:
+            self._encoding.join()
+
+    def top(
+        self, query: np.ndarray, k: int, bonus: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and scores of the `k` highest of `vectors @ query + bonus`, best first.
+
+        `query` is (width,), `bonus` (m,) not negative. Fewer come back where there are fewer, and
+        equal scores keep the order of the rows.
+        """
+        found = None if self._codes is None else self._by_codes(query, k, bonus)
+        if found is not None:
+            return found
+        # A row times a matrix: BLAS takes two thirds of the time of a matrix times a vector.
+        scores = (query[None] @ self.vectors.T)[0]
+        if bonus is not None:
+            scores += bonus
+        rows = best_rows(scores, k)
+        return rows, scores[rows]
+
+    def _by_codes(
+        self, query: np.ndarray, k: int, bonus: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """`top` of the candidates; None where too many rows could be among the best.
+
+        With a bonus these are also all rows that it could lift over the k-th best, if they are no
+        nearer than the middle candidate (the threshold algorithm, Fagin et al., 2003).
+        """
+        wanted = max(_CANDIDATES, _CANDIDATES_PER_HIT * k)
+        if wanted > _FEW * len(self.vectors):
+            return None
+        rows = np.sort(self._codes.search(query[None], wanted)[1][0])
+        scores = self.vectors[rows] @ query
+        if bonus is not None:
+            to_beat = np.partition(scores + bonus[rows], -k)[-k] - np.median(scores)
+            lifted = np.flatnonzero(bonus > to_beat)
+            if len(lifted) > _FEW * len(self.vectors):
+                return None
+            rows = np.union1d(rows, lifted)
+            scores = self.vectors[rows] @ query + bonus[rows]
+        best = best_rows(scores, k)
+        return rows[best], scores[best]
+
+    def _encode(self) -> None:
+        # Here, because importing faiss takes 0.3 s that few knowledge bases need.
+        import faiss
+
+        faiss.omp_set_num_threads(1)  # of this thread: pages go on meanwhile
+        began = time.monotonic()
+        count, width = self.vectors.shape
+        codes = faiss.index_factory(width, f"PQ{width // 2}x4fs", faiss.METRIC_INNER_PRODUCT)
+        codes.train(np.ascontiguousarray(self.vectors[:: max(1, count // _TRAINED_ON)]))
+        codes.add(self.vectors)
+        self._codes = codes
+        log.info("vectors_encoded count=%d seconds=%.1f", count, time.monotonic() - began)
+
+
+def best_rows(scores: np.ndarray, k: int) -> np.ndarray:
+    """Return the indices of the `k` highest of `scores` (chunks,), best first.
+
+    Equal scores keep the order of the rows, so that the same search gives the same list.
+    """
+    if k < len(scores):
+        # Everything that scores at least as the k-th, or ties at the edge would go by chance.
+        threshold = np.partition(scores, -k)[-k]
+        candidates = np.flatnonzero(scores >= threshold)
+    else:
+        candidates = np.arange(len(scores))
+    return candidates[np.argsort(-scores[candidates], kind="stable")][:k]

@@ -1,0 +1,192 @@
+"""Search by vectors, and by codes where there are many."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from services.deep_memory import hybrid, model_store
+from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
+from services.deep_memory.lexical import LexicalIndex
+from services.deep_memory.model_store import SearchIndexes
+from services.deep_memory.query_map import QueryMap
+from services.models import Chunk
+from services.retrieval.content import Snapshot
+from services.retrieval.nearest import EXACT_UP_TO, VectorIndex, best_rows
+
+WIDTH, COUNT = 32, 8_000
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    """Around 400 topics, as the chunks of documents are."""
+    rng = np.random.default_rng(0)
+    topics = rng.standard_normal((400, WIDTH))
+    return unit(np.repeat(topics, COUNT // 400, axis=0) + rng.standard_normal((COUNT, WIDTH)))
+
+
+@pytest.fixture(scope="module")
+def queries(vectors: np.ndarray) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return unit(vectors[::400] + 0.15 * rng.standard_normal((20, WIDTH)))
+
+
+@pytest.fixture(scope="module")
+def coded(vectors: np.ndarray) -> VectorIndex:
+    index = VectorIndex(vectors, exact_up_to=0)
+    index.wait()
+    return index
+
+
+@pytest.fixture
+def words() -> np.ndarray:
+    """Few rows have a bonus, as few texts have a question's words."""
+    rng = np.random.default_rng(2)
+    bonus = np.zeros(COUNT, np.float32)
+    bonus[rng.choice(COUNT, 300, replace=False)] = rng.random(300) * 2
+    return bonus
+
+
+def test_codes_find_what_a_scan_finds(vectors, queries, coded):
+    for query in queries:
+        rows, scores = coded.top(query, 10)
+
+        expected, exact = VectorIndex(vectors).top(query, 10)
+        assert rows.tolist() == expected.tolist()
+        assert scores == pytest.approx(exact, abs=1e-6)
+
+
+def test_codes_find_what_only_the_words_lift_into_the_list(vectors, queries, coded, words):
+    lifted = 0
+    for query in queries:
+        rows, scores = coded.top(query, 10, words)
+
+        everything = vectors @ query + words
+        assert rows.tolist() == best_rows(everything, 10).tolist()
+        assert scores == pytest.approx(everything[rows], abs=1e-6)
+        lifted += len(set(rows) - set(best_rows(vectors @ query, 400)))
+    assert lifted > 0
+
+
+def test_a_bonus_for_every_row_is_ranked_exactly(vectors, queries, coded):
+    bonus = np.linspace(0, 3, COUNT, dtype=np.float32)
+
+    rows, _ = coded.top(queries[0], 10, bonus)
+
+    assert rows.tolist() == best_rows(vectors @ queries[0] + bonus, 10).tolist()
+
+
+def test_equal_vectors_keep_the_order_of_the_rows(vectors, queries):
+    twice = np.concatenate([vectors, vectors])
+    coded = VectorIndex(twice, exact_up_to=0)
+    coded.wait()
+
+    rows, _ = coded.top(queries[0], 10)
+
+    first = best_rows(vectors @ queries[0], 5)
+    assert rows.tolist() == [row for low in first for row in (low, low + COUNT)]
+
+
+@pytest.mark.parametrize("k", [COUNT, COUNT + 5])
+def test_more_hits_than_there_are_rows_give_all_rows(queries, coded, k):
+    rows, scores = coded.top(queries[0], k)
+
+    assert sorted(rows.tolist()) == list(range(COUNT))
+    assert (np.diff(scores) <= 0).all()
+
+
+def test_nothing_is_found_among_nothing():
+    rows, scores = VectorIndex(np.zeros((0, WIDTH), np.float32)).top(np.ones(WIDTH, np.float32), 5)
+
+    assert (len(rows), len(scores)) == (0, 0)
+
+
+def test_search_is_exact_where_that_is_fast_enough_or_codes_can_not_be_made(vectors):
+    assert len(vectors) < EXACT_UP_TO
+    assert VectorIndex(vectors).is_exact
+    assert VectorIndex(vectors[:, :31], exact_up_to=0).is_exact
+
+
+def test_a_scan_serves_until_the_codes_are_made(vectors, queries, monkeypatch):
+    monkeypatch.setattr(VectorIndex, "_encode", lambda self: None)
+    waiting = VectorIndex(vectors, exact_up_to=0)
+
+    rows, _ = waiting.top(queries[0], 10)
+
+    assert rows.tolist() == best_rows(vectors @ queries[0], 10).tolist()
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.05])
+def test_a_model_finds_the_best_of_its_scores(vectors, weight):
+    chunks = vectors[:200]
+    texts = [f"Part {row} has the code c{row % 7}x." for row in range(199)] + [""]
+    index = SearchIndex.of(chunks, texts, [row // 10 for row in range(200)])
+    model = DeepMemoryModel(QueryMap(np.eye(WIDTH, dtype=np.float32)), weight)
+    for text in ("What is c3x?", ""):
+        rows, scores = model.search(chunks[7], text, 10, index)
+
+        everything = model.scores(chunks[[7]], [text], index)[0]
+        assert rows.tolist() == best_rows(everything, 10).tolist()
+        assert scores.tolist() == everything[rows].tolist()
+
+
+def snapshot(version: str, texts: tuple[str, ...] = ("berth", "soup")) -> Snapshot:
+    chunks = tuple(Chunk(f"c{n}", "d", "d.txt", n, text) for n, text in enumerate(texts))
+    return Snapshot(chunks, np.eye(len(texts), WIDTH, dtype=np.float32), version)
+
+
+def test_an_index_is_made_once_for_a_version_and_again_when_the_store_changes():
+    indexes = SearchIndexes()
+    first = indexes.of(snapshot("v1"))
+
+    assert indexes.soon(snapshot("v1")) is first
+    assert indexes.plain(snapshot("v1")) is indexes.plain(snapshot("v1"))
+    changed = indexes.of(snapshot("v2", ("berth", "soup", "pilot")))
+    assert len(changed.vectors) == 3
+    assert indexes.plain(snapshot("v2")) is not indexes.plain(snapshot("v1"))
+
+
+def test_a_search_does_not_wait_for_a_long_indexing(monkeypatch):
+    may_end = threading.Event()
+
+    def slow(texts):
+        may_end.wait()
+        return LexicalIndex(texts)
+
+    monkeypatch.setattr(model_store, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(hybrid, "LexicalIndex", slow)
+    indexes = SearchIndexes()
+
+    assert indexes.soon(snapshot("v1")) is None
+    may_end.set()
+    assert isinstance(indexes.of(snapshot("v1")), SearchIndex)
+    assert indexes.soon(snapshot("v1")) is indexes.of(snapshot("v1"))
+
+
+def test_an_indexing_that_failed_is_tried_again(monkeypatch):
+    def out_of_memory(texts):
+        raise MemoryError
+
+    indexes = SearchIndexes()
+    with monkeypatch.context() as broken:
+        broken.setattr(hybrid, "LexicalIndex", out_of_memory)
+        with pytest.raises(MemoryError):
+            indexes.of(snapshot("v1"))
+
+    assert isinstance(indexes.of(snapshot("v1")), SearchIndex)
+
+
+def test_the_largest_knowledge_base_alone_is_kept_however_large(monkeypatch):
+    monkeypatch.setattr(model_store, "_CHUNKS_KEPT", 3)
+    indexes = SearchIndexes()
+    first = indexes.of(snapshot("v1"))
+    large = indexes.of(snapshot("v2", ("a", "b", "c", "d", "e")))
+
+    assert indexes.of(snapshot("v2", ("a", "b", "c", "d", "e"))) is large
+    assert indexes.of(snapshot("v1")) is not first
