@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 
@@ -11,6 +12,7 @@ from pages.ui.components import attempt, duration_text
 from pages.ui.run_details import usage_text
 from services.errors import DatabaseUnavailable
 from services.models import TrainingRun
+from services.pairs.patient_mode import is_patient, waiting
 from services.runs.states import RunStatus
 from services.workspace import Workspace
 
@@ -25,17 +27,14 @@ def generation_progress(space: Workspace, run: TrainingRun) -> None:
         current = _poll(space, run)
         if current is None:
             return
-        rate = _rate(current)
         parts = [
             f"**{current.processed_chunks:,} of {current.total_chunks:,} chunks**",
             f"{current.pair_count:,} pairs so far",
+            *(["patient mode"] if is_patient(current) else _pace(current)),
         ]
-        if rate:
-            left = (current.total_chunks - current.processed_chunks) / rate
-            parts += [f"{rate:.1f} chunks a second", f"about {duration_text(left)} left"]
-        else:
-            parts.append("estimating the time left")
         st.progress(current.share_done, text=" · ".join(parts))
+        if is_patient(current):
+            _waiting(space, current)
         if spent := usage_text(current):
             st.caption(f"So far {spent}")
 
@@ -68,6 +67,24 @@ def _poll(space: Workspace, run: TrainingRun) -> TrainingRun | None:
         st.session_state.pop(_SAMPLES, None)
         st.rerun()
     return current
+
+
+def _pace(run: TrainingRun) -> list[str]:
+    if rate := _rate(run):
+        left = (run.total_chunks - run.processed_chunks) / rate
+        return [f"{rate:.1f} chunks a second", f"about {duration_text(left)} left"]
+    return ["estimating the time left"]
+
+
+def _waiting(space: Workspace, run: TrainingRun) -> None:
+    """What is at OpenAI; nothing where the database is away for a moment."""
+    with contextlib.suppress(DatabaseUnavailable):
+        chunks, answered = waiting(run, space.user.database)
+        if chunks:
+            st.caption(
+                f"{chunks:,} chunks wait at OpenAI, which has written for {answered:,} of them. "
+                "It takes up to 24 hours. The app may be stopped meanwhile: Proceed waits on."
+            )
 
 
 def _rate(run: TrainingRun) -> float | None:

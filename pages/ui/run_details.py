@@ -7,6 +7,7 @@ import streamlit as st
 from pages.ui import context
 from pages.ui.components import money, when_text
 from services.models import TrainingRun
+from services.pairs.patient_mode import is_patient
 from services.pairs.pricing import cost_usd
 from services.pairs.training_generator import usage_so_far
 from services.workspace import Workspace
@@ -27,6 +28,8 @@ def run_details(space: Workspace, run: TrainingRun) -> None:
             for key, label in _LABELS.items()
             if key in run.settings
         ]
+        if is_patient(run):
+            settings.append("**Patient mode**, half the price")
         st.markdown(" · ".join([*settings, usage_text(run) or "no tokens, no cost"]))
         for event in space.deep_memory.runs.events(run.id):
             counts = ", ".join(
@@ -44,5 +47,6 @@ def usage_text(run: TrainingRun) -> str:
         return ""
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
     prices = context.studio().settings.model_prices
-    cost = cost_usd(usage, run.settings.get("question_model", ""), prices)
+    model = run.settings.get("question_model", "")
+    cost = cost_usd(usage, model, prices, patient=is_patient(run))
     return tokens if cost is None else f"{tokens}, {money(cost)}"

@@ -13,6 +13,7 @@ from pages.ui.selection import SELECTED_RUN, expand_run, select_run
 from services.deep_memory.deep_memory_service import MOST_QUESTIONS_PER_CHUNK, DeepMemorySettings
 from services.errors import NotFound
 from services.models import TrainingRun
+from services.pairs.pricing import PATIENT_SHARE
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
 from services.workspace import Workspace
@@ -81,7 +82,8 @@ def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun
 
     def start() -> None:
         count = st.session_state["questions_per_chunk"]
-        run = attempt(lambda: space.deep_memory.generate(count))
+        patient = st.session_state.get("patient_mode", False)
+        run = attempt(lambda: space.deep_memory.generate(count, patient=patient))
         if run is not None:
             st.session_state.pop(SELECTED_RUN, None)
             flash(f"Generation started for {run.total_chunks:,} chunks.")
@@ -129,3 +131,12 @@ def _estimate(space: Workspace) -> None:
         parts.append("no tokens, no cost")
     with columns[1]:
         st.markdown(f"Writes {', '.join(parts)}, with the **{context.studio().writer.name}**.")
+    if space.deep_memory.offers_patient_mode:
+        cost = estimate.cost_usd
+        price = "" if cost is None else f", about {money(cost * PATIENT_SHARE)}"
+        st.checkbox(
+            f"Patient mode: half the price{price}, written within 24 hours",
+            key="patient_mode",
+            help="OpenAI writes the questions in batches, when it has time for them. The app may "
+            "be stopped meanwhile: Proceed collects what was written.",
+        )

@@ -34,6 +34,8 @@ class GenerateRequest(_Body):
     questions_per_chunk: Annotated[StrictInt, Field(ge=1, le=MOST_QUESTIONS_PER_CHUNK)] | None = (
         None
     )
+    # Half the price, within 24 hours; for OpenAI's own models and more than 10,000 chunks.
+    patient: StrictBool = False
 
 
 class RunRequest(_Body):
@@ -129,7 +131,7 @@ def generate(body: GenerateRequest, space: Space) -> Accepted:
     """Start a run: questions for every chunk of the knowledge base."""
     require_own(space, body.user_id)
     try:
-        run = space.deep_memory.generate(body.questions_per_chunk)
+        run = space.deep_memory.generate(body.questions_per_chunk, patient=body.patient)
     except RunBlocked as error:
         raise RunBlocked(
             "Cannot start new generation: an unfinished training run exists",
