@@ -6,16 +6,23 @@ import streamlit as st
 
 from pages.ui import context
 from pages.ui.components import attempt, empty_state, flash, show_error
-from pages.ui.hits import INDEXING, hit_list
+from pages.ui.hits import hit_list
 from services.errors import NotAllowed, TrainingError
 
 HYBRID, MAP_ALONE = "Hybrid", "Deep Memory"
 _WHAT = {
-    HYBRID: "The trained query map, and the exact words of the question, weighed as on the pairs.",
-    MAP_ALONE: "The trained query map alone, without the exact words.",
+    HYBRID: "The trained query map and the exact words.",
+    MAP_ALONE: "The trained query map without the words.",
 }
 _CLOUD = "The model that DeepLake Cloud has trained."
-_PLAIN = "The embeddings as they are: nothing trained, no words."
+_PLAIN = "The embeddings as they are, nothing trained."
+_HELP = """The list on the left is always **plain cosine**: how near the embeddings of question and
+chunk are, nothing trained.
+
+**Hybrid** moves the question to where its answers were in training, looks at a chunk with those
+around it, and adds the score of the exact words (BM25), as much as was best on the training pairs.
+
+**Deep Memory** is the same without the words."""
 
 space = context.require_workspace()
 
@@ -63,24 +70,21 @@ def _in_use(is_used: bool, *, deep_memory: bool, name: str) -> None:
     )
 
 
-without, with_ = st.columns(2)
 ranking = HYBRID
-with with_:
-    if active and not problem and space.ranks_words:
-        ranking = st.segmented_control(
-            "Compare plain cosine with",
-            [HYBRID, MAP_ALONE],
-            default=HYBRID,
-            required=True,
-            key="ranking",
-            persist_state="session",
-            help="\n\n".join(
-                f"**{name}** {what}" for name, what in {**_WHAT, "Plain cosine": _PLAIN}.items()
-            ),
-        )
+if active and not problem and space.ranks_words:
+    ranking = st.segmented_control(
+        "Compare plain cosine with",
+        [HYBRID, MAP_ALONE],
+        default=HYBRID,
+        required=True,
+        key="ranking",
+        persist_state="session",
+        help=_HELP,
+    )
 try:
-    usable = None if problem else active
-    comparison = space.search(query, int(k), usable, with_words=ranking == HYBRID)
+    comparison = space.search(
+        query, int(k), None if problem else active, with_words=ranking == HYBRID
+    )
 except NotAllowed as error:
     show_error(error)
     st.stop()
@@ -88,6 +92,7 @@ except TrainingError as error:
     problem = str(error)
     comparison = space.search(query, int(k), None)
 
+without, with_ = st.columns(2)
 with without:
     st.subheader("Plain cosine", anchor=False)
     st.caption(_PLAIN)
@@ -114,6 +119,4 @@ with with_:
             _in_use(settings.enabled, deep_memory=True, name=name)
         else:
             st.caption("Shown to compare: search uses hybrid or plain cosine.")
-        if comparison.is_indexing:
-            st.info(INDEXING, icon=":material/hourglass_top:")
         hit_list(comparison.with_, comparison.moved)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.ui.components import plain, show_error
 from pages.ui.figures import rank_text
-from pages.ui.hits import INDEXING, answers, hit_list
+from pages.ui.hits import answers, hit_list
 from services.errors import AppError
 from services.models import SearchHit, TrainingRun
 from services.workspace import Workspace
@@ -23,32 +23,29 @@ def both_lists(space: Workspace, run: TrainingRun, move: dict[str, Any]) -> None
     st.markdown(f"**{plain(move['question'])}**")
     st.caption(
         f"Measured: {rank_text(move['before'])} without, {rank_text(move['after'])} with this "
-        "model. Searched again now, in the knowledge base as it is now."
+        "model. Below it is searched again, in the knowledge base as it is now."
     )
     try:
         comparison = space.search(move["question"], _DEPTH, run)
     except AppError as error:
         show_error(error)
         return
-    if comparison.is_indexing:
-        st.info(INDEXING, icon=":material/hourglass_top:")
-        return
     relevant = move.get("relevant", ())
     if not relevant:
         st.caption(":material/info: This older measurement did not keep which chunk answers.")
+    else:
+        st.markdown(
+            f":material/task_alt: The answer is now at **{_rank(comparison.without, relevant)}** "
+            f"by plain cosine, at **{_rank(comparison.with_, relevant)}** with this model."
+        )
     without, with_ = st.columns(2)
     with without:
         st.subheader("Plain cosine", anchor=False)
-        _where(comparison.without, relevant)
         hit_list(comparison.without, relevant=relevant)
     with with_:
         st.subheader("With this model", anchor=False)
-        _where(comparison.with_, relevant)
         hit_list(comparison.with_, comparison.moved, relevant)
 
 
-def _where(hits: Sequence[SearchHit], relevant: Collection[str]) -> None:
-    if relevant:
-        rank = next((hit.rank for hit in hits if answers(hit, relevant)), None)
-        found = f"at rank {rank}" if rank else f"not among the first {_DEPTH}"
-        st.caption(f":material/task_alt: The answer is {found}.")
+def _rank(hits: Sequence[SearchHit], relevant: Collection[str]) -> str:
+    return rank_text(next((hit.rank for hit in hits if answers(hit, relevant)), None))

@@ -33,7 +33,7 @@ def in_use_badge(*, enabled: bool) -> None:
     if enabled:
         st.badge("In use", icon=":material/check:", color="blue")
     else:
-        st.badge("Chosen, switched off", icon=":material/toggle_off:", color="gray")
+        st.badge("Chosen, off", icon=":material/toggle_off:", color="gray")
 
 
 def compare_models(
@@ -148,4 +148,4 @@ def _chart(runs: Sequence[TrainingRun], test_set: str) -> None:
         ),
         tooltip=["Model", "Search", alt.Tooltip("Recall@10:Q", format=".1%")],
     )
-    st.altair_chart((line + points).properties(height=90 + 28 * len(runs)))
+    st.altair_chart((line + points).properties(height=110 + 34 * len(runs)))
