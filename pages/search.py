@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.ui import context
 from pages.ui.components import attempt, empty_state, flash, show_error
-from pages.ui.hits import hit_list
+from pages.ui.hits import INDEXING, hit_list
 from services.errors import NotAllowed, TrainingError
 
 HYBRID, MAP_ALONE = "Hybrid", "Deep Memory"
@@ -119,4 +119,6 @@ with with_:
             _in_use(settings.enabled, deep_memory=True, name=name)
         else:
             st.caption("Shown to compare: search uses hybrid or plain cosine.")
+        if comparison.is_indexing:
+            st.info(INDEXING, icon=":material/hourglass_top:")
         hit_list(comparison.with_, comparison.moved)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.ui.components import plain, show_error
 from pages.ui.figures import rank_text
-from pages.ui.hits import answers, hit_list
+from pages.ui.hits import INDEXING, answers, hit_list
 from services.errors import AppError
 from services.models import SearchHit, TrainingRun
 from services.workspace import Workspace
@@ -29,6 +29,9 @@ def both_lists(space: Workspace, run: TrainingRun, move: dict[str, Any]) -> None
         comparison = space.search(move["question"], _DEPTH, run)
     except AppError as error:
         show_error(error)
+        return
+    if comparison.is_indexing:
+        st.info(INDEXING, icon=":material/hourglass_top:")
         return
     relevant = move.get("relevant", ())
     if not relevant:

@@ -1,4 +1,4 @@
-"""A trained model is measured on the sample's questions and on those that a person brings."""
+"""Trained models are measured on test questions, looked into, compared and switched."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ def app(browser: Browser) -> Iterator[RunningApp]:
 def test_a_model_is_measured_on_questions_that_were_brought(
     app: RunningApp, page: Page, tmp_path: Path
 ) -> None:
-    page.goto(app.url)
-    page.get_by_role("button", name="Continue as demo analyst").click()
+    _sign_in(app, page)
     page.get_by_text("Measure on your own test questions").click()
     card = page.locator(".st-key-own_questions")
     expect(card.get_by_role("combobox", name="Measure on")).to_have_value(
@@ -61,3 +60,57 @@ def test_a_model_is_measured_on_questions_that_were_brought(
 
     card.get_by_role("button", name="Remove").click()
     expect(page.get_by_text("Removed the test set mine.")).to_be_visible()
+
+
+def test_a_question_that_was_won_opens_with_both_lists(app: RunningApp, page: Page) -> None:
+    _sign_in(app, page)
+    page.get_by_role("tab", name="Hand-written questions of the sample").click()
+    panel = page.get_by_role("tabpanel").filter(visible=True)
+    panel.get_by_text(re.compile(r"^Won: \d+ questions")).click()
+    panel.locator("[class*='st-key-move_'] button").first.click()
+
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", name="Plain cosine")).to_be_visible()
+    expect(dialog.get_by_role("heading", name="With this model")).to_be_visible()
+    expect(dialog.get_by_text(re.compile(r"at rank 1 with this model"))).to_be_visible()
+    expect(dialog.get_by_text("answers it").first).to_be_visible()
+
+
+def test_an_older_model_is_switched_to_in_one_click_and_back(app: RunningApp, page: Page) -> None:
+    _sign_in(app, page)
+    count = page.get_by_label("Questions for each chunk")
+    count.fill("1")
+    count.press("Tab")
+    generate = page.get_by_role("button", name="Generate Training Data")
+    expect(generate).to_have_count(1)  # two for a moment, while the page is drawn again
+    generate.click()
+    page.get_by_role("button", name="Start Training").click(timeout=90_000)
+    page.get_by_text("Compare 2 models").click(timeout=90_000)
+    newer, older = (page.locator("[class*='st-key-model_row_']").nth(place) for place in (0, 1))
+
+    for chosen, other in ((older, newer), (newer, older)):
+        chosen.get_by_role("button", name="Use").click()
+        expect(page.get_by_text(re.compile("Search uses the model of .* now"))).to_be_visible()
+        expect(chosen.get_by_text("In use")).to_be_visible()
+        expect(other.get_by_role("button", name="Use")).to_be_visible()
+
+
+def test_a_person_searches_by_plain_cosine_hybrid_or_deep_memory(
+    app: RunningApp, page: Page
+) -> None:
+    _sign_in(app, page)
+    page.get_by_role("link", name="Search", exact=True).click()
+    page.get_by_label("Question", exact=True).fill("how long do sensors keep data")
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.get_by_role("heading", name="Plain cosine")).to_be_visible()
+    expect(page.get_by_role("heading", name="Hybrid")).to_be_visible()
+
+    page.locator(".st-key-ranking").get_by_text("Deep Memory", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Deep Memory", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="Hybrid")).to_have_count(0)
+
+
+def _sign_in(app: RunningApp, page: Page) -> None:
+    page.goto(app.url)
+    page.get_by_role("button", name="Continue as demo analyst").click()
