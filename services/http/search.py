@@ -35,8 +35,8 @@ class Hit(BaseModel):
 
 
 class Hits(BaseModel):
-    """`deep_memory` says whether it ranked these: not before a training has completed, and not when
-    its model is gone."""
+    """`deep_memory` says whether it ranked these: not before a training has completed, not when its
+    model is gone, and not while a changed knowledge base is indexed for it."""
 
     hits: list[Hit]
     deep_memory: bool
