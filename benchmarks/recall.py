@@ -33,8 +33,9 @@ from services.pairs.offline_writer import OfflineQuestionWriter
 from services.retrieval.embeddings import WordLlamaEmbedder
 from services.retrieval.nearest import best_rows
 
-METHODS = ("cosine", "bm25", "dense", "hybrid")
+UNTRAINED_METHODS = ("cosine", "bm25")
 TRAINED_METHODS = ("dense", "hybrid")
+METHODS = UNTRAINED_METHODS + TRAINED_METHODS
 _TIMED_SEARCHES = 200
 _QUESTIONS_PER_PASSAGE = 3
 
@@ -110,7 +111,7 @@ def measure(bench: Bench, methods: Sequence[str], seeds: Sequence[int]) -> dict[
     baseline = bench.evaluate(bench.scorer("cosine", 0))
     measured = {
         method: _measure_method(
-            bench, method, seeds if method in TRAINED_METHODS else (0,), baseline
+            bench, method, (0,) if method in UNTRAINED_METHODS else seeds, baseline
         )
         for method in methods
     }
