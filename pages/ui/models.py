@@ -54,7 +54,8 @@ def compare_models(
     with folded:
         test_set = _test_set(measured)
         shown = [run for run in measured if _figures(run, test_set)]
-        _chart(shown, test_set)
+        names = _names(shown)
+        _chart(shown, names, test_set)
         with st.container(key="wide_only_models"):
             for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=True):
                 column.caption(heading)
@@ -62,22 +63,30 @@ def compare_models(
         for run in shown:
             with st.container(key=f"model_row_{run.id}"):
                 *cells, action = st.columns(_WIDTHS, vertical_alignment="center")
-                for cell, text in zip(cells, _cells(run, test_set), strict=True):
+                texts = [names[run.id], *_cells(run, test_set)]
+                for cell, text in zip(cells, texts, strict=True):
                     cell.markdown(text)
                 with action:
-                    if run.id == active_id:
-                        in_use_badge(enabled=enabled)
-                    if run.id in unusable:
-                        st.caption(f":material/block: {unusable[run.id]}")
-                    elif run.id != active_id or not enabled:
-                        st.button(
-                            "Use",
-                            key=f"use_{run.id}",
-                            icon=":material/swap_horiz:",
-                            help="Search uses this model from this click on.",
-                            on_click=switch_to,
-                            args=(space, run),
-                        )
+                    is_chosen = run.id == active_id
+                    _action(space, run, unusable.get(run.id), is_chosen=is_chosen, enabled=enabled)
+
+
+def _action(
+    space: Workspace, run: TrainingRun, unusable: str | None, *, is_chosen: bool, enabled: bool
+) -> None:
+    if is_chosen:
+        in_use_badge(enabled=enabled)
+    if unusable:
+        st.caption(f":material/block: {unusable}")
+    elif not (is_chosen and enabled):
+        st.button(
+            "Use",
+            key=f"use_{run.id}",
+            icon=":material/swap_horiz:",
+            help="Search uses this model from this click on.",
+            on_click=switch_to,
+            args=(space, run),
+        )
 
 
 def _test_set(runs: Sequence[TrainingRun]) -> str:
@@ -99,7 +108,8 @@ def _figures(run: TrainingRun, test_set: str) -> dict[str, Any] | None:
     """What was measured of a run on a test set, None when nothing was."""
     sets = [{**run.metrics, "name": HELD_OUT}, *run.metrics.get("test_sets", [])]
     found = next((kept for kept in sets if kept["name"] == test_set), {})
-    return found if "before" in found and "after" in found else None
+    measured = all("recall@10" in found.get(when, {}) for when in ("before", "after"))
+    return found if measured else None
 
 
 def _cells(run: TrainingRun, test_set: str) -> list[str]:
@@ -111,27 +121,32 @@ def _cells(run: TrainingRun, test_set: str) -> list[str]:
         if key in figures["before"] and key in figures["after"]
     }
     return [
-        when_text(run.started_at),
         change.get("recall@10", "—"),
         change.get("mrr@10", "—"),
         "worse" if worse else figures.get("verdict", "—"),
     ]
 
 
-def _chart(runs: Sequence[TrainingRun], test_set: str) -> None:
-    """Recall@10 without and with each model, joined by a line; the newest on top."""
-    rows, order = [], []
+def _names(runs: Sequence[TrainingRun]) -> dict[str, str]:
+    """What each model is called, by the run's id; numbered where two began in the same minute."""
+    names: dict[str, str] = {}
     for run in runs:
         when = when_text(run.started_at)
-        earlier = sum(name.startswith(when) for name in order)
-        order.append(f"{when} ({earlier + 1})" if earlier else when)
-        figures = _figures(run, test_set) or {}
-        rows += [
-            {"Model": order[-1], "Search": label, "Recall@10": figures[key]["recall@10"]}
-            for key, label in (("before", "Plain cosine"), ("after", "With the model"))
-        ]
+        same = sum(name.startswith(when) for name in names.values())
+        names[run.id] = f"{when} ({same + 1})" if same else when
+    return names
+
+
+def _chart(runs: Sequence[TrainingRun], names: dict[str, str], test_set: str) -> None:
+    """Recall@10 without and with each model, joined by a line; the newest on top."""
+    rows = [
+        {"Model": names[run.id], "Search": label, "Recall@10": figures[key]["recall@10"]}
+        for run in runs
+        if (figures := _figures(run, test_set))
+        for key, label in (("before", "Plain cosine"), ("after", "Model"))
+    ]
     base = alt.Chart(pd.DataFrame(rows)).encode(
-        y=alt.Y("Model:N", sort=order, title=None, axis=alt.Axis(labelLimit=140)),
+        y=alt.Y("Model:N", sort=list(names.values()), title=None, axis=alt.Axis(labelLimit=140)),
         x=alt.X(
             "Recall@10:Q",
             scale=alt.Scale(zero=False, nice=True, padding=12),
@@ -142,7 +157,7 @@ def _chart(runs: Sequence[TrainingRun], test_set: str) -> None:
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
         color=alt.Color(
             "Search:N",
-            sort=["Plain cosine", "With the model"],
+            sort=["Plain cosine", "Model"],
             scale=alt.Scale(range=["#9aa5b1", "#2f7ed8"]),
             legend=alt.Legend(orient="top", title=None),
         ),

@@ -142,7 +142,9 @@ def test_figures_are_those_of_before_and_after_with_verdict_and_moves(snapshot, 
     assert figures["before"]["recall@1"] == 1
     assert figures["after"]["recall@1"] == 0
     assert figures["is_worse"] and figures["loss_count"] == 1
-    assert figures["losses"][0]["before"] == 1
+    [loss] = figures["losses"]
+    assert (loss["before"], loss["relevant"]) == (1, [source])
+    assert figures["ranks"] == [[1, loss["after"], 1]]
 
 
 def test_a_map_that_changes_nothing_is_not_proven(snapshot):
