@@ -160,7 +160,11 @@ class PatientClient:
 
     def _tried_enough(self, state: RetryCallState) -> bool:
         # A server that says when to come back is believed until the time is up.
-        return state.attempt_number >= self.patience.attempts and not _asked_wait_s(state)
+        if _asked_wait_s(state):
+            return False
+        failures = state.retry_object.statistics  # of this call alone
+        failures["unasked"] = failures.get("unasked", 0) + 1
+        return failures["unasked"] >= self.patience.attempts
 
 
 def _asked_wait_s(state: RetryCallState) -> float | None:

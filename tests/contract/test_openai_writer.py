@@ -163,6 +163,12 @@ def test_a_wait_that_the_server_asks_for_is_not_counted_as_an_attempt(fake):
     assert writer_for(fake).write(CHUNK, 3).problem is None
 
 
+def test_waits_that_were_asked_for_leave_the_attempts_for_what_fails_after_them(fake):
+    fake.fail(rate_limited(0.01), times=QUICK.attempts)
+    fake.fail(hang_up, times=QUICK.attempts - 1)
+    assert writer_for(fake).write(CHUNK, 3).problem is None
+
+
 def test_a_longer_wait_than_the_patience_ends_the_run_without_waiting(fake):
     fake.fail(rate_limited(3600))
     with pytest.raises(GenerationError, match="asks to wait 60 minutes"):
