@@ -35,8 +35,8 @@ from services.models import Chunk, Document
 from services.retrieval.chunking import split_into_chunks
 from services.retrieval.content import EmbeddedDocument
 from services.retrieval.embeddings import Embedder, WordLlamaEmbedder
+from services.retrieval.local_store import LocalVectorStore, import_deeplake
 from services.retrieval.nearest import VectorIndex, best_rows
-from services.retrieval.vector_store import LocalVectorStore, import_deeplake
 
 WIDTH = 256
 QUESTIONS, HITS = 200, 10
@@ -127,7 +127,7 @@ def _measured(
         missed += len(set(best_rows(all_scores(vector, text), HITS)) - set(rows))
     p50, p95 = np.percentile(times, [50, 95])
     lost = missed / (HITS * len(questions))
-    return {"p50_ms": round(p50, 2), "p95_ms": round(p95, 2), "lost": round(lost, 5)}
+    return {"p50_ms": round(float(p50), 2), "p95_ms": round(float(p95), 2), "lost": round(lost, 5)}
 
 
 def _trained(texts: list[str], embeddings: np.ndarray, embedder: Embedder) -> DeepMemoryModel:

@@ -12,6 +12,7 @@ import pytest
 from services.accounts.database import Database
 from services.config import Settings
 from services.deep_memory.hybrid import DeepMemoryModel
+from services.deep_memory.model_store import SearchIndexes
 from services.deep_memory.query_map import QueryMap
 from services.errors import NotAllowed
 from services.models import TrainingRun
@@ -101,7 +102,7 @@ def test_a_model_whose_file_is_gone_is_named_and_not_switched_to(workspace, serv
     gone = completed(workspace.user, service)
     workspace.use_model(kept)
 
-    assert workspace.unusable_models([kept, gone]) == {gone.id: "The file of its model is gone."}
+    assert workspace.unusable_models([kept, gone]) == {gone.id: "The file of this model is gone."}
     with pytest.raises(NotAllowed, match="gone"):
         workspace.use_model(gone)
     with pytest.raises(NotAllowed, match="gone"):
@@ -153,3 +154,21 @@ def test_a_later_training_in_the_cloud_replaces_the_model_before_even_when_it_is
         memory.use_model(first.id)
     memory.use_model(worse.id)
     assert memory.active_run().id == memory.model_in_cloud() == worse.id
+
+
+def test_search_answers_without_a_model_while_what_it_searches_is_indexed(
+    workspace, service, monkeypatch
+):
+    run = with_model(workspace, service, np.eye(256))
+    monkeypatch.setattr(SearchIndexes, "soon", lambda self, snapshot: None)
+
+    found = workspace.search("Who pays harbour dues?", 3, run)
+
+    assert found.is_indexing
+    assert found.without[0].document == "dues.txt"
+    assert (found.with_, found.run_id) == ([], None)
+
+
+def test_a_knowledge_base_beyond_a_million_chunks_belongs_on_the_cloud(workspace):
+    assert not workspace.belongs_on_cloud(1_000_000)
+    assert workspace.belongs_on_cloud(1_000_001)
