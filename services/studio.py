@@ -27,7 +27,8 @@ from services.pairs.store import PairStore
 from services.pairs.training_generator import generate_pairs, usage_so_far
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder, make_embedder
-from services.retrieval.vector_store import VectorStore, models_folder, open_store
+from services.retrieval.stores import models_folder, open_store
+from services.retrieval.vector_store import VectorStore
 from services.runs.lease import RunLease
 from services.runs.states import RunStatus
 from services.runs.worker import JobRunner

@@ -58,7 +58,7 @@ def test_supabase_is_imported_in_one_place():
 
 
 def test_deeplake_is_imported_in_one_place_and_in_the_process_that_speaks_to_its_cloud():
-    places = {"services/retrieval/vector_store.py", "services/retrieval/cloud_worker.py"}
+    places = {"services/retrieval/local_store.py", "services/retrieval/cloud_worker.py"}
     assert importers("services", "deeplake") == places
     assert importers("services", "services.retrieval.cloud_worker") == set()
 

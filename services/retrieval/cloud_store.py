@@ -6,24 +6,25 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
 
 from services.config import Settings
-from services.errors import ConfigurationError, EmbedderMismatch, NotAllowed, StoreUnavailable
-from services.models import Chunk, Document, SearchHit
+from services.errors import ConfigurationError, NotAllowed, StoreUnavailable
+from services.models import Chunk, SearchHit
 from services.retrieval.cloud_calls import CloudProcess
 from services.retrieval.cloud_failures import WORDS, CloudFailure, Failure
 from services.retrieval.content import (
     EMPTY,
     Content,
     EmbeddedDocument,
-    Snapshot,
     documents_of,
     metadata_of,
 )
+from services.retrieval.vector_store import VectorStore
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ CHANGE_S = 600.0  # uploads of a large knowledge base; a kill leaves the lock fo
 FRESH_S = 30.0
 
 
-class CloudVectorStore:
-    """One user's dataset in the cloud; a `VectorStore` that also searches there.
+class CloudVectorStore(VectorStore):
+    """One user's dataset in the cloud; which also searches there.
 
     `reader` and `writer` are processes of their own, so that a search does not wait for an upload.
     """
@@ -49,44 +50,12 @@ class CloudVectorStore:
         reader: CloudProcess,
         writer: CloudProcess,
     ) -> None:
+        super().__init__((embedder_name, width))
         self.path = path
         self.reader = reader
         self.writer = writer
-        self._embedder = (embedder_name, width)
-        self._cached: Content | None = None
         self._looked_at = -FRESH_S
         self._lock = threading.RLock()
-
-    def add(self, documents: Sequence[EmbeddedDocument]) -> list[Document]:
-        with self._lock:
-            before = self._content(fresh=True)
-            self._require_same_embedder(before)
-            known = {document.id for document in before.documents}
-            new = [entry for entry in documents if entry.document.id not in known]
-            if new:
-                added = Content.empty(self._embedder).with_added(new, self._embedder)
-                self._change("append", added)
-        return [entry.document for entry in new]
-
-    def remove(self, document_id: str) -> int:
-        with self._lock:
-            before = self._content(fresh=True)
-            after = before.without(document_id)
-            removed = len(before.chunks) - len(after.chunks)
-            if removed:
-                self._change("replace", after)
-        return removed
-
-    def documents(self) -> list[Document]:
-        return sorted(self._content().documents, key=lambda document: document.added_at)
-
-    def count(self) -> int:
-        return len(self._content().chunks)
-
-    def snapshot(self) -> Snapshot:
-        content = self._content()
-        self._require_same_embedder(content)
-        return Snapshot(content.chunks, content.embeddings, content.version)
 
     def search(
         self, query_vector: np.ndarray, k: int, *, deep_memory: bool = False
@@ -109,6 +78,17 @@ class CloudVectorStore:
             SearchHit(id_, about["document"], text, float(score), rank)
             for rank, (id_, text, about, score) in enumerate(rows, start=1)
         ]
+
+    @contextmanager
+    def _changing(self) -> Iterator[Content]:
+        with self._lock:
+            yield self._content(fresh=True)
+
+    def _add(self, before: Content, new: Sequence[EmbeddedDocument]) -> None:
+        self._change("append", Content.empty(self._embedder).with_added(new, self._embedder))
+
+    def _replace(self, after: Content) -> None:
+        self._change("replace", after)
 
     def _content(self, *, fresh: bool = False) -> Content:
         """The content, looked for again when the last look is old; read only when it changed."""
@@ -159,14 +139,6 @@ class CloudVectorStore:
 
     def _age_s(self) -> float:
         return time.monotonic() - self._looked_at
-
-    def _require_same_embedder(self, content: Content) -> None:
-        if content.chunks and content.embedder != self._embedder:
-            stored, width = content.embedder
-            raise EmbedderMismatch(
-                f"This knowledge base was embedded with {stored} ({width} numbers a chunk), "
-                f"and {self._embedder[0]} ({self._embedder[1]}) is set now."
-            )
 
 
 def open_cloud_store(

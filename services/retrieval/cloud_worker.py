@@ -23,7 +23,7 @@ import requests
 
 from services.retrieval.cloud_failures import CloudFailure, Failure
 from services.retrieval.content import EMPTY
-from services.retrieval.vector_store import import_deeplake
+from services.retrieval.local_store import import_deeplake
 
 deeplake: Any = import_deeplake()
 

@@ -15,7 +15,8 @@ from services.retrieval.cloud_calls import CloudPatience, CloudProcess
 from services.retrieval.cloud_failures import CloudFailure, Failure
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.content import EmbeddedDocument
-from services.retrieval.vector_store import import_deeplake, open_store
+from services.retrieval.local_store import import_deeplake
+from services.retrieval.stores import open_store
 from tests.fakes.activeloop_server import FakeActiveloop, failing, wrong_json
 from tests.fakes.wire import answer_by_half, hang_up, slow, web_page
 

@@ -10,9 +10,9 @@ from services.knowledge import knowledge_base
 from services.knowledge.knowledge_base import IngestProgress, KnowledgeBase
 from services.knowledge.sample import sample_documents
 from services.retrieval.embeddings import WordLlamaEmbedder
+from services.retrieval.local_store import LocalVectorStore
 from services.retrieval.nearest import VectorIndex
 from services.retrieval.search import compare
-from services.retrieval.vector_store import LocalVectorStore
 
 LONG = "The harbour master keeps the berth plan and answers for it. " * 60
 

@@ -17,7 +17,8 @@ from services.config import Settings
 from services.errors import ConfigurationError, EmbedderMismatch, NotAllowed, StoreUnavailable
 from services.models import Chunk, Document
 from services.retrieval.content import EmbeddedDocument
-from services.retrieval.vector_store import LocalVectorStore, models_folder, open_store
+from services.retrieval.local_store import LocalVectorStore
+from services.retrieval.stores import models_folder, open_store
 from tests.fakes.wire import Reply, Request, WireServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,7 @@ WIDTH = 8
 PRELUDE = """
 import os, sys
 from pathlib import Path
-from services.retrieval import vector_store
+from services.retrieval import local_store
 from tests.contract.test_vector_store import a_document, a_store
 folder = Path(sys.argv[1])
 store = a_store(folder)
@@ -164,13 +165,13 @@ def test_a_change_by_another_process_is_seen(tmp_path):
 def test_a_crash_in_the_middle_of_a_write_leaves_the_store_as_it_was(tmp_path, flushes):
     a_store(tmp_path).add([a_document("before.txt")])
     crash = """
-flushed, real = [], vector_store._to_disk
+flushed, real = [], local_store._to_disk
 def crash_at(path):
     if path.name == "current.new" if sys.argv[2] == "pointer" else len(flushed) == int(sys.argv[2]):
         os._exit(9)
     flushed.append(path)
     real(path)
-vector_store._to_disk = crash_at
+local_store._to_disk = crash_at
 store.add([a_document("lost.txt", 500)])
 """
     run = in_another_process(crash, tmp_path, flushes)
@@ -187,7 +188,7 @@ store.add([a_document("lost.txt", 500)])
 
 def test_a_killed_writer_holds_nobody_up(tmp_path):
     script = """
-with store._writing():
+with store._changing():
     print("holding", flush=True)
     sys.stdin.read()
 """
@@ -326,7 +327,7 @@ def test_the_dataset_is_what_deeplakes_own_vector_store_makes_and_opens(tmp_path
     ours.add([entry])
     script = """
 import numpy as np
-vector_store.import_deeplake()
+local_store.import_deeplake()
 import deeplake.client.client as cloud
 cloud.HUB_REST_ENDPOINT = sys.argv[2]
 from deeplake.core.vectorstore import VectorStore

@@ -34,7 +34,7 @@ from services.local_supabase.migrations import connect
 from services.local_supabase.stack import LocalSupabase
 from services.models import Chunk, Document, TrainingRun
 from services.retrieval.content import EmbeddedDocument
-from services.retrieval.vector_store import models_folder, open_store
+from services.retrieval.stores import models_folder, open_store
 from services.runs.store import RunStore
 from tests.fakes.activeloop_server import FakeActiveloop
 from tests.fakes.openai_server import FakeOpenAI

@@ -23,7 +23,7 @@ from typing import Any
 import jwt
 import numpy as np
 
-from services.retrieval.vector_store import import_deeplake
+from services.retrieval.local_store import import_deeplake
 from tests.fakes.wire import Fault, Reply, Request, WireServer
 
 ORGANIZATION = "acme"
