@@ -183,16 +183,16 @@ class Workspace:
         of_the_cloud = run.metrics.get("trainer") == "cloud"
         if of_the_cloud != self._searches_in_cloud:
             return (
-                "Its model is in DeepLake Cloud, and search is not."
+                "This model is in DeepLake Cloud, and search is not."
                 if of_the_cloud
-                else "Its model is not in DeepLake Cloud, where search is now."
+                else "This model is not in DeepLake Cloud, where search is now."
             )
         if of_the_cloud:
             return "" if run.id == in_cloud else REPLACED_IN_CLOUD
         trained_for = run.metrics.get("embedder", self._embedder.name)
         if trained_for != self._embedder.name:
-            return f"Its model is for embeddings by {trained_for}, not by {self._embedder.name}."
-        return "" if self.models.has(run) else "The file of its model is gone."
+            return f"This model is for embeddings by {trained_for}, not by {self._embedder.name}."
+        return "" if self.models.has(run) else "The file of this model is gone."
 
     def use_model(self, run: TrainingRun) -> TrainingRun:
         """Make search use the model of a completed run, and switch Deep Memory on.

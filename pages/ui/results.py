@@ -82,7 +82,7 @@ def _model_in_use(space: Workspace, run: TrainingRun) -> None:
 
     with st.container(horizontal=True, vertical_alignment="center"):
         if unusable:
-            st.markdown(f":material/block: Search can not use this model. {unusable}")
+            st.markdown(f":material/block: {unusable} Search can not use it.")
         elif not in_use:
             st.button(
                 "Use this model",

@@ -54,6 +54,7 @@ def run_history(space: Workspace, *, enabled: bool) -> None:
             return
         active = space.deep_memory.active_run()
         active_id = active.id if active else None
+        enabled = enabled and active is not None and not space.unusable_models([active])
         compare_models(space, runs, active_id, enabled=enabled)
         with st.container(key="wide_only_history"):
             for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=True):
