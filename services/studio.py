@@ -26,7 +26,8 @@ from services.pairs.question_writers import QuestionWriter, make_question_writer
 from services.pairs.store import PairStore
 from services.pairs.training_generator import generate_pairs, usage_so_far
 from services.retrieval.cloud_store import CloudVectorStore
-from services.retrieval.embeddings import Embedder, make_embedder
+from services.retrieval.embedders import make_embedder
+from services.retrieval.embeddings import Embedder
 from services.retrieval.stores import models_folder, open_store
 from services.retrieval.vector_store import VectorStore
 from services.runs.lease import RunLease

@@ -1,4 +1,4 @@
-"""Text to vectors: one protocol, two embedders. WordLlama needs no key and no download."""
+"""Text to vectors: what every embedder does, and WordLlama, which needs no key and no download."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-
-from services.config import OFFLINE_EMBEDDER, Settings
 
 
 class Embedder(Protocol):
@@ -32,17 +30,6 @@ class Embedder(Protocol):
         Raises:
             AppError: the model can not be reached or refuses; nothing was changed.
         """
-
-
-def make_embedder(settings: Settings) -> Embedder:
-    """Return the embedder that EMBEDDING_MODEL names."""
-    if settings.embedding_model == OFFLINE_EMBEDDER:
-        return WordLlamaEmbedder()
-    # Here, because importing openai takes a second that the offline default need not wait for.
-    from services.openai_client import make_openai_client
-    from services.retrieval.openai_embedder import OpenAIEmbedder
-
-    return OpenAIEmbedder(make_openai_client(settings), settings.embedding_model)
 
 
 class WordLlamaEmbedder:

@@ -14,7 +14,8 @@ import pytest
 from services.config import Settings
 from services.errors import ConfigurationError, EmbedderUnavailable, NotAllowed
 from services.openai_client import Patience, make_openai_client
-from services.retrieval.embeddings import WordLlamaEmbedder, make_embedder
+from services.retrieval.embedders import make_embedder
+from services.retrieval.embeddings import WordLlamaEmbedder
 from services.retrieval.openai_embedder import (
     MAX_INPUTS_PER_REQUEST,
     OpenAIEmbedder,

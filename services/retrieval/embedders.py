@@ -1,0 +1,17 @@
+"""Which embedder the settings ask for."""
+
+from __future__ import annotations
+
+from services.config import OFFLINE_EMBEDDER, Settings
+from services.retrieval.embeddings import Embedder, WordLlamaEmbedder
+
+
+def make_embedder(settings: Settings) -> Embedder:
+    """Return the embedder that EMBEDDING_MODEL names."""
+    if settings.embedding_model == OFFLINE_EMBEDDER:
+        return WordLlamaEmbedder()
+    # Here, because importing openai takes a second that the offline default need not wait for.
+    from services.openai_client import make_openai_client
+    from services.retrieval.openai_embedder import OpenAIEmbedder
+
+    return OpenAIEmbedder(make_openai_client(settings), settings.embedding_model)
