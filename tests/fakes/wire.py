@@ -54,6 +54,7 @@ class Call:
     path: str
     status: int | None
     request: Request
+    seconds: float = 0.0  # until the answer was ready
 
 
 Answer = Callable[[Request], Reply]
@@ -207,10 +208,12 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path.startswith("/_fake/"):
             self._send(self.wire._control(request))
             return
+        began = time.monotonic()
         reply = self.wire._reply_to(request)
-        status = None if reply.cut is not None else reply.status
+        status, now = None if reply.cut is not None else reply.status, time.monotonic()
+        call = Call(now, self.command, url.path, status, request, now - began)
         with self.wire._lock:
-            self.wire.log.append(Call(time.monotonic(), self.command, url.path, status, request))
+            self.wire.log.append(call)
         self._send(reply)
 
     do_GET = do_POST = do_PUT = do_DELETE = _handle
