@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import openai
 import pytest
@@ -76,3 +78,63 @@ def test_embeddings_have_the_models_width_keep_the_order_and_know_shared_words(c
     assert vectors.shape == (3, 1536)
     assert np.allclose(vectors[2], alone.data[0].embedding)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.5
+
+
+def line_of(**changes) -> str:
+    line = {"custom_id": "c1", "method": "POST", "url": "/v1/chat/completions", "body": ASK}
+    return json.dumps({**line, **changes})
+
+
+def upload(client, *lines: str, name="a.jsonl", purpose="batch") -> str:
+    return client.files.create(file=(name, "\n".join(lines).encode()), purpose=purpose).id
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": "a.txt"}, {"purpose": "batches"}], ids=["extension", "purpose"]
+)
+def test_a_wrong_upload_is_refused(client, wrong):
+    with pytest.raises(openai.BadRequestError):
+        upload(client, line_of(), **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"input_file_id": "file-unheard-of"},
+        {"endpoint": "/v1/chat"},
+        {"completion_window": "1h"},
+        {"metadata": {"part": 7}},
+        {"metadata": {"k" * 65: "v"}},
+    ],
+    ids=["file", "endpoint", "window", "number", "key"],
+)
+def test_a_wrong_batch_is_refused(client, wrong):
+    right = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    with pytest.raises(openai.BadRequestError):
+        client.batches.create(**{"input_file_id": upload(client, line_of()), **right, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ([line_of(), line_of()], "duplicate_custom_id"),
+        ([line_of(method="GET")], "invalid_method"),
+        ([line_of(url="/v1/embeddings")], "mismatched_url"),
+        ([line_of(), '{"custom_id'], "invalid_json_line"),
+        (
+            [line_of(), line_of(custom_id="c2", body={**ASK, "model": "gpt-5-mini"})],
+            "mismatched_model",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_batch_of_a_wrong_file_fails_when_it_is_validated(client, lines, code):
+    batch = client.batches.create(
+        input_file_id=upload(client, *lines),
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+    )
+    batch = client.batches.retrieve(batch.id)
+    assert (batch.status, batch.errors.data[0].code) == ("failed", code)
+    with pytest.raises(openai.ConflictError):
+        client.batches.cancel(batch.id)

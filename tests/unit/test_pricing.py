@@ -46,3 +46,13 @@ def test_nothing_to_ask_costs_nothing():
 def test_a_model_that_thinks_first_is_estimated_higher_than_its_questions_alone():
     quick = estimate_generation(CHUNKS, 3, "gpt-4.1-mini").output_tokens
     assert estimate_generation(CHUNKS, 3, "gpt-5-mini").output_tokens > quick
+
+
+def test_the_patient_mode_costs_half_of_the_table_and_of_own_prices():
+    assert cost_usd(MILLION, "gpt-4o-mini", patient=True) == pytest.approx(0.375)
+    assert cost_usd(MILLION, "mine", {"mine": (1.0, 2.0)}, patient=True) == pytest.approx(1.5)
+    assert cost_usd(MILLION, "llama3.1", patient=True) is None
+    at_once = estimate_generation(CHUNKS, 3, "gpt-4o-mini")
+    patient = estimate_generation(CHUNKS, 3, "gpt-4o-mini", patient=True)
+    assert patient.input_tokens == at_once.input_tokens
+    assert patient.cost_usd == pytest.approx(at_once.cost_usd / 2)
