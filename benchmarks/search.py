@@ -7,7 +7,7 @@ questions; without DIR, from the sample knowledge base. A search is all that it 
 the question, and to rank, by plain cosine, by the trained map, and hybrid. Above the size up to
 which search is exact, `lost` is the share of the exact first ten that it misses. Each size runs in
 a process of its own, so that its peak memory is its own; 1,000,000 chunks take some 20 minutes and
-8 GB. The last line of the output is one JSON object.
+6 GB. The last line of the output is one JSON object.
 """
 
 from __future__ import annotations
