@@ -77,7 +77,7 @@ def generate_patiently(
         model=settings.question_model,
         own_prices=settings.model_prices,
     )
-    work = _Patience(lease, chunks, batches, questions_per_chunk, budget, usage, part_tokens)
+    work = _Attempt(lease, chunks, batches, questions_per_chunk, budget, usage, part_tokens)
     work.recall()
     pause_s = mode.first_pause_s
     while work.submit_next() or work.parts:
@@ -88,7 +88,7 @@ def generate_patiently(
     return work.usage
 
 
-class _Patience:
+class _Attempt:
     """One attempt: what is to be asked, and what waits."""
 
     def __init__(
