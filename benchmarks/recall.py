@@ -27,7 +27,6 @@ from benchmarks.beir import DataSet, Questions, read_beir
 from services.deep_memory.evaluation import Evaluation, compare, evaluate_blocks
 from services.deep_memory.hybrid import SearchIndex, train_hybrid
 from services.deep_memory.lexical import LexicalIndex
-from services.deep_memory.local_trainer import train_query_map
 from services.models import Chunk
 from services.pairs.offline_writer import OfflineQuestionWriter
 from services.retrieval.embeddings import WordLlamaEmbedder
@@ -74,16 +73,17 @@ class Bench:
         if method == "bm25":
             lexical = LexicalIndex(self.data.passages)
             return lambda _, texts: lexical.scores(texts)
-        name, relevant = self.embedder.name, self.training.relevant
-        if method == "dense":
-            query_map = train_query_map(
-                self.training_vectors, self.chunks, relevant, seed=seed, embedder=name
-            )
-            return lambda vectors, _: query_map.apply(vectors) @ self.chunks.T
-        index, texts = self.index, self.training.texts
+        index = self.index
         model = train_hybrid(
-            self.training_vectors, texts, index, relevant, seed=seed, embedder=name
+            self.training_vectors,
+            self.training.texts,
+            index,
+            self.training.relevant,
+            seed=seed,
+            embedder=self.embedder.name,
         )
+        # As the app has it: Deep Memory alone is the trained model without its words.
+        model = model.without_words() if method == "dense" else model
         return lambda vectors, texts: model.scores(vectors, texts, index)
 
     def evaluate(self, score: Score) -> Evaluation:

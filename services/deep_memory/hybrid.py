@@ -75,7 +75,8 @@ class DeepMemoryModel:
             TrainingError: the embeddings have another width than those it was trained on.
         """
         scores = self.query_map.apply(queries) @ index.vectors.T
-        scores += self.lexical_weight * index.lexical.scores(texts)
+        if self.lexical_weight:
+            scores += self.lexical_weight * index.lexical.scores(texts)
         return scores
 
     def search(
@@ -131,12 +132,20 @@ def train_hybrid(
     on_progress: Progress | None = None,
     should_stop: StopCheck | None = None,
 ) -> DeepMemoryModel:
-    """Train map and weight on pairs; the arguments and errors are those of `train_query_map`.
+    """Train map and weight on pairs; the arguments and errors are those of `fit_folds`.
 
     `texts[i]` is the question that `queries[i]` embeds.
     """
     settings = TrainerSettings()
-    fit = fit_folds(queries, index.vectors, relevant, seed, settings, on_progress, should_stop)
+    fit = fit_folds(
+        queries,
+        index.vectors,
+        relevant,
+        seed=seed,
+        settings=settings,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
     query_map = QueryMap(fit.averaged(), embedder, seed, asdict(settings))
     return DeepMemoryModel(query_map, _best_weight(fit, queries, texts, index, relevant, seed))
 

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
 from services.deep_memory.evaluation import NEAR_DUPLICATE, evaluate_embeddings
-from services.deep_memory.query_map import QueryMap
 from services.errors import TrainingError
 
 logger = logging.getLogger(__name__)
@@ -60,21 +59,20 @@ class FoldedFit:
         return self.matrices.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
-def train_query_map(
+def fit_folds(
     queries: np.ndarray,
     chunks: np.ndarray,
     relevant: Sequence[Collection[int]],
     *,
     seed: int = 0,
-    embedder: str = "",
     settings: TrainerSettings | None = None,
     on_progress: Progress | None = None,
     should_stop: StopCheck | None = None,
-) -> QueryMap:
-    """Fit a map of the query embeddings to pairs of questions and chunks.
+) -> FoldedFit:
+    """Fit maps of the query embeddings to pairs of questions and chunks, one per fold.
 
     `queries` (n, width) and `chunks` (m, width) are normalised; `relevant[i]` holds the rows of
-    `chunks` that answer query i. The same arguments give the same map. `on_progress(done, at most,
+    `chunks` that answer query i. The same arguments give the same maps. `on_progress(done, at most,
     validation recall@10)` is called after each epoch, `should_stop` several times a second.
 
     Raises:
@@ -82,20 +80,6 @@ def train_query_map(
         TrainingError: too few pairs, shapes that do not fit, or values that are not finite.
     """
     settings = settings or TrainerSettings()
-    fit = fit_folds(queries, chunks, relevant, seed, settings, on_progress, should_stop)
-    return QueryMap(fit.averaged(), embedder, seed, asdict(settings))
-
-
-def fit_folds(
-    queries: np.ndarray,
-    chunks: np.ndarray,
-    relevant: Sequence[Collection[int]],
-    seed: int,
-    settings: TrainerSettings,
-    on_progress: Progress | None = None,
-    should_stop: StopCheck | None = None,
-) -> FoldedFit:
-    """Fit one map per fold of the questions; see `train_query_map`."""
     queries, chunks = np.float32(queries), np.float32(chunks)
     _check(queries, chunks, relevant)
     answers = [np.unique(np.fromiter(found, np.int64)) for found in relevant]

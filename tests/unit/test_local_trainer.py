@@ -10,11 +10,7 @@ import pytest
 from services.deep_memory.evaluation import evaluate_blocks, evaluate_embeddings
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex, in_context, train_hybrid
 from services.deep_memory.lexical import LexicalIndex
-from services.deep_memory.local_trainer import (
-    TrainerSettings,
-    TrainingStopped,
-    train_query_map,
-)
+from services.deep_memory.local_trainer import TrainerSettings, TrainingStopped, fit_folds
 from services.deep_memory.query_map import QueryMap
 from services.errors import TrainingError
 
@@ -38,7 +34,7 @@ def turned() -> tuple[np.ndarray, np.ndarray, list[set[int]]]:
 @pytest.fixture(scope="module")
 def trained(turned: tuple[np.ndarray, np.ndarray, list[set[int]]]) -> QueryMap:
     queries, chunks, relevant = turned
-    return train_query_map(queries[:200], chunks, relevant[:200], embedder="toy")
+    return QueryMap(fit_folds(queries[:200], chunks, relevant[:200]).averaged(), "toy")
 
 
 def test_training_lifts_recall_on_questions_it_never_saw(turned, trained: QueryMap) -> None:
@@ -52,7 +48,7 @@ def test_the_same_seed_gives_the_same_map_and_another_seed_another(turned) -> No
     queries, chunks, relevant = turned
     few = TrainerSettings(epochs=3)
     maps = [
-        train_query_map(queries, chunks, relevant, seed=seed, settings=few).matrix
+        fit_folds(queries, chunks, relevant, seed=seed, settings=few).averaged()
         for seed in (1, 1, 2)
     ]
     assert np.array_equal(maps[0], maps[1])
@@ -61,14 +57,15 @@ def test_the_same_seed_gives_the_same_map_and_another_seed_another(turned) -> No
 
 def test_pairs_that_teach_nothing_leave_search_as_it_is() -> None:
     chunks = np.eye(WIDTH, dtype=np.float32)
-    model = train_query_map(chunks, chunks, [{row} for row in range(WIDTH)])
-    assert np.array_equal(model.matrix, np.eye(WIDTH))
+    fit = fit_folds(chunks, chunks, [{row} for row in range(WIDTH)])
+    assert np.array_equal(fit.averaged(), np.eye(WIDTH))
 
 
 def test_many_chunks_are_sampled_and_training_still_gains(turned) -> None:
     queries, chunks, relevant = turned
     sampled = TrainerSettings(candidates=64, batch_size=32)
-    model = train_query_map(queries[:200], chunks, relevant[:200], settings=sampled)
+    fit = fit_folds(queries[:200], chunks, relevant[:200], settings=sampled)
+    model = QueryMap(fit.averaged())
     before = evaluate_embeddings(queries[200:], chunks, relevant[200:]).as_metrics()
     after = evaluate_embeddings(model.apply(queries[200:]), chunks, relevant[200:]).as_metrics()
     assert after["ndcg@10"] > before["ndcg@10"]
@@ -78,14 +75,14 @@ def test_several_relevant_chunks_and_copies_of_them_can_be_trained_on(turned) ->
     queries, chunks, _ = turned
     doubled = np.concatenate([chunks, chunks])
     relevant = [{row, (row + 1) % 300} for row in range(300)]
-    model = train_query_map(queries, doubled, relevant, settings=TrainerSettings(epochs=3))
-    assert np.isfinite(model.matrix).all()
+    fit = fit_folds(queries, doubled, relevant, settings=TrainerSettings(epochs=3))
+    assert np.isfinite(fit.matrices).all()
 
 
 def test_progress_rises_to_its_end(turned) -> None:
     queries, chunks, relevant = turned
     seen: list[tuple[int, int, float]] = []
-    train_query_map(
+    fit_folds(
         queries,
         chunks,
         relevant,
@@ -102,20 +99,20 @@ def test_training_ends_when_it_is_told_to_stop(turned) -> None:
     queries, chunks, relevant = turned
     asked = iter([False, False, True])
     with pytest.raises(TrainingStopped):
-        train_query_map(queries, chunks, relevant, should_stop=lambda: next(asked))
+        fit_folds(queries, chunks, relevant, should_stop=lambda: next(asked))
 
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_too_few_pairs_are_refused(turned, count: int) -> None:
     queries, chunks, relevant = turned
     with pytest.raises(TrainingError, match="too few"):
-        train_query_map(queries[:count], chunks, relevant[:count])
+        fit_folds(queries[:count], chunks, relevant[:count])
 
 
 def test_pairs_that_share_one_chunk_can_still_be_trained_on(turned) -> None:
     queries, chunks, _ = turned
-    model = train_query_map(queries[:8], chunks, [{0}] * 8, settings=TrainerSettings(epochs=2))
-    assert np.isfinite(model.matrix).all()
+    fit = fit_folds(queries[:8], chunks, [{0}] * 8, settings=TrainerSettings(epochs=2))
+    assert np.isfinite(fit.matrices).all()
 
 
 def test_embeddings_that_are_not_numbers_are_refused(turned) -> None:
@@ -123,7 +120,7 @@ def test_embeddings_that_are_not_numbers_are_refused(turned) -> None:
     broken = queries.copy()
     broken[0, 0] = np.nan
     with pytest.raises(TrainingError, match="not numbers"):
-        train_query_map(broken, chunks, relevant)
+        fit_folds(broken, chunks, relevant)
 
 
 def test_questions_of_another_width_are_refused(trained: QueryMap) -> None:
