@@ -14,7 +14,7 @@ from services.models import TrainingRun
 from services.workspace import Workspace
 
 _MEASURED = "measured"  # (what it is of, the figures)
-_UPLOADS = "question_uploads"
+_FILE, _NAME = "question_file", "test_set_name"
 
 
 def own_questions(space: Workspace, run: TrainingRun) -> None:
@@ -73,26 +73,25 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
 
 
 def _upload(space: Workspace) -> None:
-    uploads = st.session_state.setdefault(_UPLOADS, 0)
-    file = st.file_uploader(
-        "Bring test questions: csv, or BEIR as zip",
-        type=["csv", "zip"],
-        key=f"question_file_{uploads}",
-        help="CSV needs the column question, and chunk_id, document (its name) or answer (words "
-        "that stand in the text). BEIR needs queries.jsonl and qrels/test.tsv, with ids of chunks "
-        "or documents.",
-    )
-    if file is None:
-        return
-    name = st.text_input(
-        "Name of the test set", value=PurePath(file.name).stem, key=f"test_set_name_{uploads}"
-    )
-
     def add() -> None:
+        file = st.session_state[_FILE]
+        if file is None:
+            flash("Choose a file with test questions first.", icon=":material/info:")
+            return
+        name = st.session_state[_NAME].strip() or PurePath(file.name).stem
         count = attempt(lambda: space.add_test_set(name, file.name, file.getvalue()))
         if count is not None:
-            st.session_state[_UPLOADS] = uploads + 1
-            st.session_state["test_set"] = name.strip()
+            st.session_state["test_set"] = name
             flash(f"Added {count_text(count, 'test question')}.")
 
-    st.button("Add test questions", key="add_test_set", icon=":material/upload:", on_click=add)
+    with st.form("add_test_set", clear_on_submit=True, border=False):
+        st.file_uploader(
+            "Bring test questions: csv, or BEIR as zip",
+            type=["csv", "zip"],
+            key=_FILE,
+            help="CSV needs the column question, and chunk_id, document (its name) or answer "
+            "(words that stand in the text). BEIR needs queries.jsonl and qrels/test.tsv, with ids "
+            "of chunks or documents.",
+        )
+        st.text_input("Name of the test set", key=_NAME, placeholder="As the file is called")
+        st.form_submit_button("Add test questions", icon=":material/upload:", on_click=add)

@@ -19,7 +19,7 @@ _FORMS = {
     "CSV": (exchange.to_csv, "csv", "text/csv"),
     "BEIR": (exchange.to_beir, "zip", "application/zip"),
 }
-_UPLOADS = "pair_uploads"
+_FILE = "pair_file"
 
 
 def pair_exchange(space: Workspace, run: TrainingRun) -> None:
@@ -58,30 +58,25 @@ def _written(space: Workspace, run: TrainingRun, write: Callable) -> Callable[[]
 
 
 def _import(space: Workspace, run: TrainingRun) -> None:
-    uploads = st.session_state.setdefault(_UPLOADS, 0)
-    file = st.file_uploader(
-        "Import pairs: jsonl, csv, or BEIR as zip",
-        type=["jsonl", "csv", "zip"],
-        key=f"pair_file_{uploads}",
-        help="JSONL and CSV need question_text and chunk_id, and may have relevance_score from 0 "
-        "to 1. BEIR needs queries.jsonl and qrels/train.tsv.",
-    )
-
     def add() -> None:
-        assert file is not None  # the button is disabled without one
+        file = st.session_state[_FILE]
+        if file is None:
+            flash("Choose a file with pairs first.", icon=":material/info:")
+            return
         added = attempt(lambda: space.import_pairs(run.id, file.name, file.getvalue()))
         if added is not None:
-            st.session_state[_UPLOADS] = uploads + 1
             forget_check()
             flash(_told(added))
 
-    st.button(
-        "Import",
-        key="import_pairs",
-        icon=":material/upload:",
-        disabled=file is None,
-        on_click=add,
-    )
+    with st.form("import_pairs", clear_on_submit=True, border=False):
+        st.file_uploader(
+            "Import pairs: jsonl, csv, or BEIR as zip",
+            type=["jsonl", "csv", "zip"],
+            key=_FILE,
+            help="JSONL and CSV need question_text and chunk_id, and may have relevance_score from "
+            "0 to 1. BEIR needs queries.jsonl and qrels/train.tsv.",
+        )
+        st.form_submit_button("Import", icon=":material/upload:", on_click=add)
 
 
 def _told(added: AddedPairs) -> str:

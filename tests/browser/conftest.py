@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.screens import open_page
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
 _HOW = "no browser found: install Debian's `chromium` (apt-get install chromium) or Chrome"
@@ -32,9 +34,6 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A new visitor: no cookies, a laptop's screen."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1400})
-    page = context.new_page()
-    page.set_default_timeout(30_000)
+    page = open_page(browser)
     yield page
-    context.close()
+    page.context.close()

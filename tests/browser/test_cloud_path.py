@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
+from tests.browser.screens import sign_in_as_demo
 from tests.embedded import temporary_data_dir
 from tests.fakes.activeloop_server import FakeActiveloop
 from tests.fakes.openai_server import FakeOpenAI, cut_off, refuse
@@ -62,8 +63,7 @@ def _document(number: int) -> FilePayload:
 
 
 def _sign_in_and_add_documents(scene: Scene, page: Page) -> None:
-    page.goto(scene.app.url)
-    page.get_by_role("button", name="Continue as demo analyst").click()
+    sign_in_as_demo(scene.app, page)
     page.get_by_role("link", name="Go to the knowledge base").click()
     page.locator('input[type="file"]').set_input_files(
         [_document(number) for number in range(DOCUMENTS)]

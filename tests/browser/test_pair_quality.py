@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.screens import generate_on_the_sample, open_page, sign_in_as_demo
 from tests.embedded import temporary_data_dir
 from tests.running_app import RunningApp, run_app
 
@@ -19,16 +20,9 @@ LEAK = "What does this passage say about access?"
 def app(browser: Browser) -> Iterator[RunningApp]:
     """With the demo analyst's run in review."""
     with temporary_data_dir() as data_dir, run_app(data_dir) as running:
-        page = browser.new_page()
-        page.set_default_timeout(30_000)
-        page.goto(running.url)
-        page.get_by_role("button", name="Continue as demo analyst").click()
-        page.get_by_role("link", name="Go to the knowledge base").click()
-        page.get_by_role("button", name="Load the sample knowledge base").click()
-        page.get_by_role("link", name="Next: train Deep Memory on them").click()
-        page.get_by_role("button", name="Generate Training Data").click()
-        expect(page.get_by_role("button", name="Start Training")).to_be_visible(timeout=90_000)
-        page.close()
+        page = open_page(browser)
+        generate_on_the_sample(running, page)
+        page.context.close()
         yield running
 
 
@@ -78,17 +72,14 @@ def test_a_dropped_pair_comes_back_from_the_file_and_a_wrong_file_changes_nothin
 
 
 def _open_review(app: RunningApp, page: Page) -> None:
-    page.goto(app.url)
-    page.get_by_role("button", name="Continue as demo analyst").click()
+    sign_in_as_demo(app, page)
     expect(page.get_by_role("button", name="Start Training")).to_be_visible()
 
 
 def _import(page: Page, file: Path) -> None:
-    # The first: what an earlier run of the script drew may stay below it until this one is done.
-    page.locator(".st-key-workflow").locator("input[type=file]").first.set_input_files(file)
-    button = page.get_by_role("button", name="Import", exact=True).first
-    expect(button).to_be_enabled()
-    button.click()
+    page.locator(".st-key-workflow").locator("input[type=file]").set_input_files(file)
+    expect(page.get_by_text(file.name)).to_be_visible()  # it is uploaded
+    page.get_by_role("button", name="Import", exact=True).click()
 
 
 def _show(page: Page, kind: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.screens import generate_on_the_sample, open_page, sign_in_as_demo
 from tests.embedded import temporary_data_dir
 from tests.running_app import RunningApp, run_app
 
@@ -23,24 +24,18 @@ Who was the first king of Rome?,rome.md,
 def app(browser: Browser) -> Iterator[RunningApp]:
     """With a model that the demo analyst has trained."""
     with temporary_data_dir() as data_dir, run_app(data_dir) as running:
-        page = browser.new_page()
-        page.set_default_timeout(30_000)
-        page.goto(running.url)
-        page.get_by_role("button", name="Continue as demo analyst").click()
-        page.get_by_role("link", name="Go to the knowledge base").click()
-        page.get_by_role("button", name="Load the sample knowledge base").click()
-        page.get_by_role("link", name="Next: train Deep Memory on them").click()
-        page.get_by_role("button", name="Generate Training Data").click()
-        page.get_by_role("button", name="Start Training").click(timeout=90_000)
+        page = open_page(browser)
+        generate_on_the_sample(running, page)
+        page.get_by_role("button", name="Start Training").click()
         expect(page.get_by_text("Measure on your own")).to_be_visible(timeout=90_000)
-        page.close()
+        page.context.close()
         yield running
 
 
 def test_a_model_is_measured_on_questions_that_were_brought(
     app: RunningApp, page: Page, tmp_path: Path
 ) -> None:
-    _sign_in(app, page)
+    sign_in_as_demo(app, page)
     page.get_by_text("Measure on your own test questions").click()
     card = page.locator(".st-key-own_questions")
     expect(card.get_by_role("combobox", name="Measure on")).to_have_value(
@@ -50,6 +45,7 @@ def test_a_model_is_measured_on_questions_that_were_brought(
     file = tmp_path / "mine.csv"
     file.write_text(QUESTIONS)
     card.locator("input[type=file]").set_input_files(file)
+    expect(card.get_by_text("mine.csv")).to_be_visible()  # it is uploaded
     card.get_by_role("button", name="Add test questions").click()
     expect(page.get_by_text("Added 3 test questions.")).to_be_visible()
     card.get_by_role("button", name="Measure", exact=True).click()
@@ -63,7 +59,7 @@ def test_a_model_is_measured_on_questions_that_were_brought(
 
 
 def test_a_question_that_was_won_opens_with_both_lists(app: RunningApp, page: Page) -> None:
-    _sign_in(app, page)
+    sign_in_as_demo(app, page)
     page.get_by_role("tab", name="Hand-written questions of the sample").click()
     panel = page.get_by_role("tabpanel").filter(visible=True)
     panel.get_by_text(re.compile(r"^Won: \d+ questions")).click()
@@ -77,7 +73,7 @@ def test_a_question_that_was_won_opens_with_both_lists(app: RunningApp, page: Pa
 
 
 def test_an_older_model_is_switched_to_in_one_click_and_back(app: RunningApp, page: Page) -> None:
-    _sign_in(app, page)
+    sign_in_as_demo(app, page)
     count = page.get_by_label("Questions for each chunk")
     count.fill("1")
     count.press("Tab")
@@ -98,7 +94,7 @@ def test_an_older_model_is_switched_to_in_one_click_and_back(app: RunningApp, pa
 def test_a_person_searches_by_plain_cosine_hybrid_or_deep_memory(
     app: RunningApp, page: Page
 ) -> None:
-    _sign_in(app, page)
+    sign_in_as_demo(app, page)
     page.get_by_role("link", name="Search", exact=True).click()
     page.get_by_label("Question", exact=True).fill("how long do sensors keep data")
     page.get_by_role("button", name="Search", exact=True).click()
@@ -109,8 +105,3 @@ def test_a_person_searches_by_plain_cosine_hybrid_or_deep_memory(
 
     expect(page.get_by_role("heading", name="Deep Memory", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="Hybrid")).to_have_count(0)
-
-
-def _sign_in(app: RunningApp, page: Page) -> None:
-    page.goto(app.url)
-    page.get_by_role("button", name="Continue as demo analyst").click()

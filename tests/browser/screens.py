@@ -1,0 +1,35 @@
+"""What several browser tests do: open a page, sign in, come as far as review."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.running_app import RunningApp
+
+_TIMEOUT_MS = 30_000  # a busy machine is slow, not wrong
+
+
+def open_page(browser: Browser) -> Page:
+    """A new visitor: no cookies, a laptop's screen."""
+    page = browser.new_context(viewport={"width": 1280, "height": 1400}).new_page()
+    page.set_default_timeout(_TIMEOUT_MS)
+    # While the script runs, what it drew before stands beside what it draws now, and a click on
+    # either may be lost: each action waits until the page is whole.
+    running = page.locator('[data-testid="stApp"][data-test-script-state="running"]')
+    page.add_locator_handler(running, lambda: None)
+    return page
+
+
+def sign_in_as_demo(app: RunningApp, page: Page) -> None:
+    page.goto(app.url)
+    page.get_by_role("button", name="Continue as demo analyst").click()
+
+
+def generate_on_the_sample(app: RunningApp, page: Page) -> None:
+    """From an empty knowledge base to pairs in review."""
+    sign_in_as_demo(app, page)
+    page.get_by_role("link", name="Go to the knowledge base").click()
+    page.get_by_role("button", name="Load the sample knowledge base").click()
+    page.get_by_role("link", name="Next: train Deep Memory on them").click()
+    page.get_by_role("button", name="Generate Training Data").click()
+    expect(page.get_by_role("button", name="Start Training")).to_be_visible(timeout=90_000)
