@@ -104,3 +104,12 @@ class RunEvent:
     kind: str
     message: str
     counts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedBatch:
+    """A part of a run that waits at OpenAI. Without `openai_id` it was perhaps submitted."""
+
+    part_id: str
+    openai_id: str | None
+    intended_at: datetime

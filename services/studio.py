@@ -22,9 +22,10 @@ from services.knowledge.ingestion import Ingestions
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.models import TrainingRun
 from services.pairs.patient_mode import PatientMode, is_patient
-from services.pairs.question_writers import QuestionWriter, make_question_writer
+from services.pairs.question_writers import make_question_writer
 from services.pairs.store import PairStore
 from services.pairs.training_generator import generate_pairs, usage_so_far
+from services.pairs.written_questions import QuestionWriter
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embedders import make_embedder
 from services.retrieval.embeddings import Embedder

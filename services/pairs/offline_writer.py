@@ -26,7 +26,7 @@ from services.pairs.clauses import (
     words_between,
 )
 from services.pairs.quality import gives_itself_away
-from services.pairs.question_writers import WrittenQuestions
+from services.pairs.written_questions import WrittenQuestions
 
 _FEWEST_WORDS, _MOST_WORDS = 4, 20
 _FEWEST_CHARACTERS = 40  # a chunk below this has nothing to ask about

@@ -19,7 +19,7 @@ from openai.types import Batch
 
 from services.config import Settings
 from services.errors import GenerationError
-from services.models import Chunk
+from services.models import Chunk, RememberedBatch
 from services.openai_client import (
     Headers,
     Patience,
@@ -34,8 +34,7 @@ from services.pairs.openai_writer import (
     request_in_batch,
     written_in_batch,
 )
-from services.pairs.patient_mode import RememberedBatch
-from services.pairs.question_writers import WrittenQuestions
+from services.pairs.written_questions import WrittenQuestions
 from services.runs.lease import RunLost
 
 log = logging.getLogger(__name__)

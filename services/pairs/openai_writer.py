@@ -33,7 +33,7 @@ from services.pairs.answer_forms import (
     request_body,
 )
 from services.pairs.pricing import CHARACTERS_PER_TOKEN, INSTRUCTION_TOKENS, thinks
-from services.pairs.question_writers import NO_TOKENS, WrittenQuestions
+from services.pairs.written_questions import NO_TOKENS, WrittenQuestions
 
 if TYPE_CHECKING:
     from openai._legacy_response import LegacyAPIResponse  # what `with_raw_response` returns

@@ -25,9 +25,9 @@ from services.pairs.openai_batches import (
 )
 from services.pairs.patient_mode import PatientMode
 from services.pairs.pricing import CHARACTERS_PER_TOKEN, INSTRUCTION_TOKENS
-from services.pairs.question_writers import NO_TOKENS
 from services.pairs.spending import BatchBudget
 from services.pairs.training_generator import Finished, usage_row
+from services.pairs.written_questions import NO_TOKENS
 from services.runs.lease import RunLease, RunLost
 
 log = logging.getLogger(__name__)

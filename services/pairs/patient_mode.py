@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from services.accounts.database import Database
 from services.config import Settings
-from services.models import TrainingRun
+from services.models import RememberedBatch, TrainingRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,6 @@ class PatientMode:
         return settings.openai_base_url is None or (
             urlsplit(settings.openai_base_url).netloc == self.host
         )
-
-
-class RememberedBatch(NamedTuple):
-    """A part of a run that waits at OpenAI. Without `openai_id` it was perhaps submitted."""
-
-    part_id: str
-    openai_id: str | None
-    intended_at: datetime
 
 
 class Waiting(NamedTuple):

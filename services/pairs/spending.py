@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from services.errors import ConfigurationError, GenerationError
 from services.models import Chunk, TokenUsage
 from services.pairs.pricing import cost_usd, estimate_generation
-from services.pairs.question_writers import QuestionWriter, WrittenQuestions
+from services.pairs.written_questions import QuestionWriter, WrittenQuestions
 
 
 class CappedWriter:

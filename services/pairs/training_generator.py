@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.models import Chunk, TokenUsage
-from services.pairs.question_writers import QuestionWriter, WrittenQuestions
 from services.pairs.store import PREVIEW_CHARACTERS, storable
+from services.pairs.written_questions import QuestionWriter, WrittenQuestions
 from services.runs.lease import RunLease
 
 log = logging.getLogger(__name__)

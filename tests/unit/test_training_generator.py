@@ -13,9 +13,9 @@ import pytest
 
 from services.errors import GenerationError
 from services.models import Chunk, TokenUsage
-from services.pairs.question_writers import WrittenQuestions
 from services.pairs.store import PairStore
 from services.pairs.training_generator import generate_pairs, usage_so_far
+from services.pairs.written_questions import WrittenQuestions
 from services.runs.lease import RunLost
 from services.runs.states import RunStatus
 from tests.runs import Script
