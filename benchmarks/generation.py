@@ -69,11 +69,12 @@ def generation(settings: Settings, chunk_count: int, concurrency: int) -> tuple[
         run = runs.start(total_chunks=chunk_count, settings={})
         lease = RunLease(Database(studio.endpoint.url, studio.endpoint.secret_key), run)
         lease.claim()
+        writer = make_question_writer(settings)  # imports openai, which the app has done by then
         began = time.perf_counter()
         generate_pairs(
             lease,
             chunks,
-            make_question_writer(settings),
+            writer,
             questions_per_chunk=QUESTIONS_PER_CHUNK,
             concurrency=concurrency,
         )

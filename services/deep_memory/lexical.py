@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import bm25s
 import numpy as np
-import simplemma
 
 # Saturating early and caring little for length suits passages: Anserini's defaults, with which BEIR
 # measures BM25 (Thakur et al., 2021). bm25s's own, 1.5 and 0.75, are meant for whole documents.
@@ -43,4 +42,7 @@ def _words(texts: Sequence[str]) -> list[list[str]]:
 
 def _base_forms(words: Sequence[str]) -> list[str]:
     """Base forms, so that "transfers" finds "transferred"; simplemma's table, not a rule."""
+    # Here, because importing it takes a quarter of a second that the start need not wait for.
+    import simplemma
+
     return [simplemma.lemmatize(word, lang="en") for word in words]

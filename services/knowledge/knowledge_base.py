@@ -13,7 +13,6 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 
 from services.errors import AppError, DocumentRejected, NotFound
-from services.knowledge.extraction import extract_text
 from services.knowledge.sample import sample_documents
 from services.models import Chunk, Document
 from services.retrieval.chunking import split_into_chunks
@@ -119,7 +118,7 @@ class KnowledgeBase:
         missing = [
             (name, content)
             for name, content in sample_documents()
-            if _content_hash(extract_text(name, content)) not in stored
+            if _content_hash(_text_of(name, content)) not in stored
         ]
         return self.add_files(missing, on_progress)
 
@@ -186,7 +185,7 @@ class _Progress:
 
 
 def _read(name: str, content: bytes, by_hash: dict[str, Document], names: set[str]) -> _ReadFile:
-    text = extract_text(name, content)
+    text = _text_of(name, content)
     content_hash = _content_hash(text)
     if same := by_hash.get(content_hash):
         raise DocumentRejected(
@@ -231,3 +230,10 @@ def _groups(read: Sequence[_ReadFile]) -> Iterator[list[_ReadFile]]:
             group = []
     if group:
         yield group
+
+
+def _text_of(name: str, content: bytes) -> str:
+    # Here, because its parsers take 0.3 s to import, which the start need not wait for.
+    from services.knowledge.extraction import extract_text
+
+    return extract_text(name, content)
