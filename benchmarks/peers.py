@@ -3,7 +3,8 @@
     python3.11 -m venv PEERS && PEERS/bin/pip install -r benchmarks/requirements-peers.txt
     PEERS/bin/python -m benchmarks.peers DIR [--seeds N ...]
 
-The peers train a linear map of the query embeddings, as our dense method does:
+The peers train a linear map of the query embeddings. So does our dense method, which also sees the
+chunks around each chunk:
 
 - LlamaIndex, `EmbeddingAdapterFinetuneEngine`, unmodified, with its defaults (batches of 10, AdamW,
   learning rate 2e-5, linear warm-up and decay). "documented" is the linear adapter of its guide
