@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from openai import BadRequestError, OpenAI, OpenAIError
-from openai.types.chat import ChatCompletion
 from pydantic import ValidationError
 
 from services.errors import GenerationError
@@ -24,19 +21,17 @@ from services.openai_client import (
 )
 from services.pairs.answer_forms import (
     AnswerForm,
+    Completion,
     NoQuestions,
+    Usage,
     WrongForm,
     ask,
     is_about_the_form,
     questions_in,
-    questions_of,
     request_body,
 )
 from services.pairs.pricing import CHARACTERS_PER_TOKEN, INSTRUCTION_TOKENS, thinks
 from services.pairs.written_questions import NO_TOKENS, WrittenQuestions
-
-if TYPE_CHECKING:
-    from openai._legacy_response import LegacyAPIResponse  # what `with_raw_response` returns
 
 log = logging.getLogger(__name__)
 
@@ -81,51 +76,37 @@ class FormRefused(Exception):
 class OpenAIQuestionWriter:
     """Asks a chat model for the questions, in the strictest form that its server obeys.
 
-    The first chunk decides that form, alone, while the other threads wait: `form` is None until
-    then. What it takes to find out is part of the usage.
+    The first answer with questions decides that form: `form` is None until then, and each thread
+    tries one form after the other. What it takes to find out is part of the usage.
     """
 
     def __init__(self, client: OpenAI, model: str, patience: Patience | None = None) -> None:
         self.name = f"{server_name(client)} {model}"
         self.form: AnswerForm | None = None
-        self._deciding = threading.Lock()
         self._model = model
         self._calls = PatientClient(client, model, patience or Patience())
 
     def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
-        if self.form is None:
-            with self._deciding:
-                if self.form is None:
-                    return self._write_and_decide(chunk, count)
-        return self._write_in(self.form, chunk, count)
-
-    def _write_and_decide(self, chunk: Chunk, count: int) -> WrittenQuestions:
+        forms = [self.form] if self.form else list(AnswerForm)
         spent = NO_TOKENS
-        for form in (AnswerForm.SCHEMA, AnswerForm.JSON):
+        for form in forms:
             try:
                 written = self._write_in(form, chunk, count)
-            except FormRefused:
+            except FormRefused as refusal:
+                if form is forms[-1]:
+                    raise self._generation_error(refusal.error) from refusal.error
                 continue
             spent += written.usage
             if written.problem != WrongForm().problem:
-                return self._decided(form, written, spent)
-        try:
-            written = self._write_in(AnswerForm.TEXT, chunk, count)
-        except FormRefused as refusal:
-            raise self._generation_error(refusal.error) from refusal.error
-        return self._decided(AnswerForm.TEXT, written, spent + written.usage)
-
-    def _decided(
-        self, form: AnswerForm, written: WrittenQuestions, spent: TokenUsage
-    ) -> WrittenQuestions:
-        if written.questions:  # a refusal says nothing of the form: the next chunk decides
+                break
+        if written.questions and self.form is None:  # a refusal says nothing of the form
             self.form = form
             log.info("answer_form_decided form=%s", form)
         return replace(written, usage=spent)
 
     def _write_in(self, form: AnswerForm, chunk: Chunk, count: int) -> WrittenQuestions:
         try:
-            answer = self._calls.call(
+            completion = self._calls.call(
                 lambda client: self._ask(client, form, chunk, count),
                 tokens=INSTRUCTION_TOKENS
                 + len(chunk.text) // CHARACTERS_PER_TOKEN
@@ -133,15 +114,14 @@ class OpenAIQuestionWriter:
             )
         except BadRequestError as error:
             problem = PROBLEMS_OF_ONE_CHUNK.get(error.code or "")
-            if problem is None and self.form is None and is_about_the_form(error):
+            if problem is None and is_about_the_form(error):
                 raise FormRefused(error) from error
             if problem is None:
                 raise self._generation_error(error) from error
             return WrittenQuestions((), problem=problem)
         except OpenAIError as error:
             raise self._generation_error(error) from error
-        usage = _usage(answer.http_response.json())
-        written = _written(lambda: questions_in(answer, form), count, usage)
+        written = _written(completion, form, count)
         if written.problem:
             log.info("chunk_with_problem chunk=%s problem=%s", chunk.id, written.problem)
         return written
@@ -152,7 +132,7 @@ class OpenAIQuestionWriter:
 
     def _ask(
         self, client: OpenAI, form: AnswerForm, chunk: Chunk, count: int
-    ) -> tuple[LegacyAPIResponse[Any], Headers]:
+    ) -> tuple[Completion, Headers]:
         answer = ask(
             client,
             form,
@@ -160,8 +140,10 @@ class OpenAIQuestionWriter:
             _request_text(chunk, count),
             **_options(self._model),
         )
-        _refuse_what_is_no_completion(answer)
-        return answer, answer.headers
+        try:
+            return _completion(answer.http_response.json()), answer.headers
+        except ValueError as error:
+            raise UnusableAnswer("not JSON") from error
 
     def _generation_error(self, error: OpenAIError) -> GenerationError:
         happened, next_step = explain(error, client=self._calls.client, model=self._model)
@@ -181,24 +163,13 @@ def written_in_batch(body: dict[str, Any], count: int) -> WrittenQuestions:
     Raises:
         UnusableAnswer: it is no completion.
     """
-    try:
-        choice = ChatCompletion.model_validate(body).choices[0]
-    except (ValidationError, IndexError) as error:
-        raise UnusableAnswer("no completion") from error
-    return _written(lambda: questions_of(choice, AnswerForm.SCHEMA), count, _usage(body))
+    return _written(_completion(body), AnswerForm.SCHEMA, count)
 
 
 def _options(model: str) -> dict[str, Any]:
     # Such questions need little thought, and thoughts are paid for like answers.
     effort = {"reasoning_effort": "low"} if thinks(model) else {}
     return {"model": model, "max_completion_tokens": _LONGEST_ANSWER_TOKENS, **effort}
-
-
-def _written(read: Callable[[], list[str]], count: int, usage: TokenUsage) -> WrittenQuestions:
-    try:
-        return _as_asked(read(), count, usage)
-    except NoQuestions as reason:
-        return WrittenQuestions((), usage, reason.problem)
 
 
 def _request_text(chunk: Chunk, count: int) -> str:
@@ -209,15 +180,19 @@ def _request_text(chunk: Chunk, count: int) -> str:
     )
 
 
-def _refuse_what_is_no_completion(answer: LegacyAPIResponse[Any]) -> None:
-    # The library builds its objects without checking: a proxy's sign-in page, half an answer or an
-    # error with status 200 would surface later as an AttributeError.
+def _completion(body: Any) -> Completion:
     try:
-        body = answer.http_response.json()
-    except ValueError as error:
-        raise UnusableAnswer("not JSON") from error
-    if not (isinstance(body, dict) and isinstance(body.get("choices"), list) and body["choices"]):
-        raise UnusableAnswer("no choices")
+        return Completion.model_validate(body)
+    except ValidationError as error:
+        raise UnusableAnswer("no completion") from error
+
+
+def _written(completion: Completion, form: AnswerForm, count: int) -> WrittenQuestions:
+    usage = _usage(completion)
+    try:
+        return _as_asked(questions_in(completion, form), count, usage)
+    except NoQuestions as reason:
+        return WrittenQuestions((), usage, reason.problem)
 
 
 def _as_asked(questions: list[str], count: int, usage: TokenUsage) -> WrittenQuestions:
@@ -230,7 +205,7 @@ def _as_asked(questions: list[str], count: int, usage: TokenUsage) -> WrittenQue
     return WrittenQuestions(tuple(different[:count]), usage, problem)
 
 
-def _usage(body: dict[str, Any]) -> TokenUsage:
+def _usage(completion: Completion) -> TokenUsage:
     """What the answer says was charged; compatible servers may leave it out."""
-    usage = body.get("usage") or {}
-    return TokenUsage(usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0)
+    usage = completion.usage or Usage()
+    return TokenUsage(usage.prompt_tokens or 0, usage.completion_tokens or 0)

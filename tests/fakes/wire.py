@@ -92,7 +92,8 @@ class _Scripted:
 class WireServer:
     """A context manager: listens from `start` to `stop`, on a free port unless told one.
 
-    Subclasses say what is answered (`answer`), and which faults have a name (`faults`).
+    Subclasses say what is answered (`answer`), and which faults have a name (`faults`). No answer
+    comes before `latency_s` have passed since the request was there.
     """
 
     def __init__(self, *, latency_s: float = 0.0, port: int = 0) -> None:
@@ -158,9 +159,10 @@ class WireServer:
         self.stop()
 
     def _reply_to(self, request: Request) -> Reply:
+        ready_at = time.monotonic() + self.latency_s  # its own work is part of it
         fault = self._next_fault(request)
         reply = fault(request, self.answer) if fault else self.answer(request)
-        self._stopped.wait(self.latency_s + reply.delay_s)
+        self._stopped.wait(max(0.0, ready_at - time.monotonic()) + reply.delay_s)
         return reply
 
     def _next_fault(self, request: Request) -> Fault | None:
