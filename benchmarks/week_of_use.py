@@ -103,7 +103,7 @@ class Week:
         self.stored_and_asked_again += sum(asked[texts[id_]] for id_ in stored if id_ in texts)
         if after.status is RunStatus.GENERATED:
             all_asked = Counter(map(passage, answered(self.openai.log[self._run_began :])))
-            # Answered, and not stored: the calls that were under way when the work was ended.
+            # Answered, and not stored: what was under way when the work was ended.
             self.under_way_and_asked_again += sum(count - 1 for count in all_asked.values())
         return after
 
@@ -242,6 +242,7 @@ def main() -> None:
     promises = {
         "calls_without_a_time_limit": figures["calls_without_a_time_limit"],
         "answers_paid_for_twice": figures["answers_paid_for_twice"],
+        "answers_under_way_asked_again": figures["answers_under_way_asked_again"],
         "cloud_trainings_paid_for_twice": figures["cloud_trainings_paid_for_twice"],
         "days_that_ended_otherwise": len(week.broken),
     }
@@ -291,7 +292,7 @@ def read_logs(week: Week, runs: list[TrainingRun]) -> dict[str, object]:
         "calls_without_a_time_limit": len(unbounded),
         "answers": len(answered(of_openai)),
         "answers_paid_for_twice": week.stored_and_asked_again,
-        "answers_under_way_at_a_stop_asked_again": week.under_way_and_asked_again,
+        "answers_under_way_asked_again": week.under_way_and_asked_again,
         "answers_asked_again_on_request": week.asked_again_on_request,
         "cloud_trainings": trainings,
         "cloud_trainings_cancelled_by_a_stop": cancelled,

@@ -225,6 +225,7 @@ class DeepMemory:
     def proceed(self, run_id: str) -> tuple[TrainingRun, str]:
         """Go on with a failed run where it stopped; returns it and a sentence that says where."""
         self._require_available()
+        self._jobs.await_last_answers(run_id, self._identity.user_id)
         run = self.runs.proceed(run_id)
         self._jobs.launch(run)
         if run.status is RunStatus.TRAINING:

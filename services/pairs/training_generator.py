@@ -64,7 +64,8 @@ def generate_pairs(
 
     Raises:
         GenerationError: the writer can not go on; what was finished is stored.
-        RunLost: the run was stopped or handed on; nothing more is asked.
+        RunLost: the run was stopped or handed on. Nothing more is asked; the answers that were
+            under way are waited for, and stored unless the run was handed on.
     """
     done = lease.begin_generation([chunk.id for chunk in chunks])
     remaining = [chunk for chunk in chunks if chunk.id not in done]
@@ -115,7 +116,7 @@ def _ask_all(
     abandoned = threading.Event()
 
     def hand_over(answer: tuple[Chunk, WrittenQuestions] | Exception) -> None:
-        while not (abandoned.is_set() or lease.lost.is_set()):
+        while not abandoned.is_set():
             with contextlib.suppress(queue.Full):
                 return finished.put(answer, timeout=0.5)
 
@@ -145,20 +146,20 @@ def _ask_all(
     failure: Exception | None = None
     try:
         while any(thread.is_alive() for thread in threads) or not finished.empty():
-            if finished.empty():
-                lease.check()
             answer = _take(finished)
             if isinstance(answer, Exception):
-                # No new calls; what other threads are being paid for is still waited for.
                 failure = failure or answer
-                closing.set()
-                writer.stop()
             else:
                 yield answer
+            if failure or lease.lost.is_set():
+                # No new calls; what other threads are being paid for is still waited for.
+                closing.set()
+                writer.stop()
     finally:
         closing.set()
         abandoned.set()
         writer.stop()
+    lease.check()
     if failure is not None:
         raise failure
 

@@ -105,10 +105,12 @@ class RunLease:
         pairs: list[dict[str, Any]],
         usage: dict[str, Any],
     ) -> TrainingRun:
-        """Store a batch of finished chunks: pairs, progress and usage are one write."""
-        rows = self._call("save_pairs", p_chunks=chunks, p_pairs=pairs, p_usage=usage)
-        self._require(bool(rows))
-        return run_from_row(rows[0])
+        """Store a batch of finished chunks: pairs, progress and usage are one write.
+
+        Of a run that a person stopped too, until it is proceeded with: these answers are paid for.
+        `lost` is set then.
+        """
+        return self._saved(self._call("save_pairs", p_chunks=chunks, p_pairs=pairs, p_usage=usage))
 
     def waiting_batches(self) -> list[dict[str, Any]]:
         """The batches whose answers are still to come, oldest first, with their chunks' ids."""
@@ -137,8 +139,7 @@ class RunLease:
         rows = self._call(
             "save_waited_pairs", p_answered=answered, p_chunks=chunks, p_pairs=pairs, p_usage=usage
         )
-        self._require(bool(rows))
-        return run_from_row(rows[0])
+        return self._saved(rows)
 
     def forget_batch(self, batch_id: str, how: str) -> None:
         """What came back is stored; chunks that still wait in it are free to be asked again."""
@@ -200,6 +201,13 @@ class RunLease:
         answer = statement()
         self._held_at = asked_at
         return answer
+
+    def _saved(self, rows: list[dict[str, Any]]) -> TrainingRun:
+        self._require(bool(rows))
+        run = run_from_row(rows[0])
+        if run.status is not RunStatus.GENERATING:
+            self.lost.set()
+        return run
 
     def _require(self, held: bool) -> None:
         if not held:

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 10.0  # the lease lasts 28 seconds, by the database's clock
 SWEEP_S = 10.0  # rescue_runs() takes a gap of 15 seconds for an outage
+LAST_ANSWERS_S = 5.0
 LOOK_S = 2.0  # how soon a stop that was asked for elsewhere is noticed
 
 Job = Callable[[RunLease, TrainingRun], None]
@@ -70,6 +71,21 @@ class JobRunner:
         for lease in leases:
             lease.lost.set()
 
+    def await_last_answers(self, run_id: str, user_id: str) -> None:
+        """Give the worker of a stopped run up to 5 seconds to store what it had asked for.
+
+        A new attempt locks it out, and would ask and pay for the same again.
+        """
+        deadline = time.monotonic() + LAST_ANSWERS_S
+        with self._lock:
+            leaving = [
+                thread
+                for lease, thread in self._working.items()
+                if (lease.run_id, lease.user_id) == (run_id, user_id) and lease.lost.is_set()
+            ]
+        for thread in leaving:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
     def drain(self, timeout_s: float = 3.0) -> None:
         """Stop all work of this process, and say so in the rows. For a clean shutdown.
 
@@ -84,7 +100,7 @@ class JobRunner:
         farewells = [
             threading.Thread(
                 target=self._say_shut_down,
-                args=(lease, thread, timeout_s / 2),
+                args=(lease, thread, timeout_s - 1.0),
                 name=f"farewell-{lease.run_id}",
                 daemon=True,
             )
@@ -96,7 +112,7 @@ class JobRunner:
             farewell.join(max(0.0, deadline - time.monotonic()))
 
     def _say_shut_down(self, lease: RunLease, worker: threading.Thread, timeout_s: float) -> None:
-        worker.join(timeout_s)  # it stores what is finished
+        worker.join(timeout_s)  # it waits for answers under way, and stores what is finished
         try:
             lease.fail_once("The app was shut down during this run. What was made is kept.")
         except AppError:

@@ -31,6 +31,8 @@ WRITES: dict[str, Callable[[RunLease], object]] = {
     "claim": lambda lease: lease.claim(),
 }
 
+SAVES = {"save pairs", "save waited pairs"}
+
 
 @pytest.fixture
 def script(user, service) -> Script:
@@ -164,13 +166,36 @@ def test_late_worker_changes_nothing_of_a_run_that_was_handed_on(script, owner, 
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_worker_of_a_stopped_run_changes_nothing(script, write):
+def test_late_worker_changes_nothing_of_a_run_that_was_rescued(script, owner, write):
+    script.to(RunStatus.GENERATING)
+    let_lease_run_out(owner, script.run.id)
+    script.service.rpc("rescue_runs")
+    before = script.now
+    with pytest.raises(RunLost):
+        write(script.lease)
+    assert script.now == before
+
+
+@pytest.mark.parametrize("write", [WRITES[name] for name in sorted(set(WRITES) - SAVES)])
+def test_worker_of_a_stopped_run_changes_nothing_but_the_answers_under_way(script, write):
     script.to(RunStatus.GENERATING)
     script.store.stop(script.run.id, by="ann")
     before = script.now
     with pytest.raises(RunLost):
         write(script.lease)
     assert script.now == before
+
+
+@pytest.mark.parametrize("save", [WRITES[name] for name in sorted(SAVES)], ids=sorted(SAVES))
+def test_answers_under_way_of_a_stopped_run_are_stored_and_it_stays_stopped(script, save):
+    script.to(RunStatus.GENERATING)
+    script.store.stop(script.run.id, by="ann")
+    save(script.lease)
+    assert script.lease.lost.is_set()
+    assert (script.now.status, script.now.pair_count) == (RunStatus.GENERATING_FAILED, 1)
+    assert script.now.error_message == "Stopped by ann"
+    script.proceed()
+    assert script.lease.begin_generation(["c1", "late"]) == {"late"}
 
 
 def test_look_learns_of_a_stop_without_writing(script):

@@ -151,6 +151,41 @@ def test_late_word_of_a_stop_does_not_stop_the_next_attempt(work, store, service
     assert not second.lost.is_set()
 
 
+def test_last_answers_of_a_stopped_run_are_waited_for_before_the_next_attempt(work, store, newest):
+    working, go_on, left = threading.Event(), threading.Event(), threading.Event()
+
+    def job(lease: RunLease, run: TrainingRun) -> None:
+        working.set()
+        assert go_on.wait(LONG_S)
+        left.set()
+
+    runner = work(job)
+    assert working.wait(LONG_S)
+    run = newest()
+    runner.await_last_answers(run.id, run.user_id)  # it works: there is nothing to wait for
+    assert not left.is_set()
+    runner.stop_here(store.stop(run.id, by="ann"))
+    threading.Timer(0.2, go_on.set).start()
+    runner.await_last_answers(run.id, run.user_id)
+    assert left.is_set()
+
+
+def test_worker_that_hangs_holds_up_the_next_attempt_for_seconds_only(work, store, newest):
+    working, never = threading.Event(), threading.Event()
+
+    def job(lease: RunLease, run: TrainingRun) -> None:
+        working.set()
+        never.wait()
+
+    runner = work(job)
+    assert working.wait(LONG_S)
+    runner.stop_here(store.stop(newest().id, by="ann"))
+    began = time.monotonic()
+    runner.await_last_answers(newest().id, newest().user_id)
+    assert time.monotonic() - began < LONG_S
+    never.set()
+
+
 def test_shut_down_says_so_in_the_row(work, newest):
     working = threading.Event()
 

@@ -18,7 +18,7 @@ from services.pairs.training_generator import generate_pairs, usage_so_far
 from services.pairs.written_questions import WrittenQuestions
 from services.runs.lease import RunLost
 from services.runs.states import RunStatus
-from tests.runs import Script
+from tests.runs import Script, let_lease_run_out
 
 LONG_S = 20  # a bound for what happens at once; never waited for when all is well
 
@@ -187,47 +187,62 @@ def test_second_attempt_asks_only_chunks_without_pairs_and_adds_up_the_usage(scr
     assert (script.now.processed_chunks, script.now.pair_count) == (80, 160)
 
 
-def test_stop_asks_nothing_more_and_does_not_wait_for_calls_under_way(script):
-    asked_all = threading.Semaphore(0)
-    never = threading.Event()
-
-    def hangs(chunk: Chunk, count: int) -> WrittenQuestions:
-        asked_all.release()
-        never.wait()
-        return about(chunk, count)
-
-    writer = Writer(hangs)
-    with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(generate, script, chunks_of(50), writer, concurrency=3)
-        for _ in range(3):
-            assert asked_all.acquire(timeout=LONG_S)
-        script.store.stop(script.run.id, by="ann")
-        script.lease.lost.set()  # what the beating thread does when it learns of it
-        with pytest.raises(RunLost):
-            work.result(LONG_S)
-    never.set()
-    assert writer.stopped.is_set()
-    assert len(writer.asked) == 3
-    assert script.now.pair_count == 0
-
-
-def test_app_that_shuts_down_stores_what_is_finished_before_it_goes(script, stored):
-    reached, go_on = threading.Event(), threading.Event()
+def lost_under_way(script, answer_late: Callable[[Chunk], bool], lose, *, concurrency: int):
+    """Lose the run while some chunks of 50 are being asked, then let their answers come."""
+    under_way, go_on = threading.Semaphore(0), threading.Event()
 
     def answer(chunk: Chunk, count: int) -> WrittenQuestions:
-        if chunk.id == "c010":
-            reached.set()
-            go_on.wait()
+        if answer_late(chunk):
+            under_way.release()
+            assert go_on.wait(LONG_S)
         return about(chunk, count)
 
+    writer = Writer(answer)
     with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(generate, script, chunks_of(50), Writer(answer), concurrency=1)
-        assert reached.wait(LONG_S)
-        script.lease.lost.set()
+        work = pool.submit(generate, script, chunks_of(50), writer, concurrency=concurrency)
+        for _ in range(concurrency):
+            assert under_way.acquire(timeout=LONG_S)
+        lose()
+        script.lease.lost.set()  # what the beating thread does when it learns of it
+        assert writer.stopped.wait(LONG_S)
+        go_on.set()
         with pytest.raises(RunLost):
             work.result(LONG_S)
-    go_on.set()
-    assert sorted(set(stored())) == [f"c{n:03}" for n in range(10)]
+    return writer
+
+
+def test_stop_asks_nothing_more_and_keeps_the_answers_under_way(script, stored):
+    """They are paid for: who proceeds must not pay for them again."""
+    writer = lost_under_way(
+        script,
+        lambda chunk: True,
+        lambda: script.store.stop(script.run.id, by="ann"),
+        concurrency=3,
+    )
+    assert len(writer.asked) == 3
+    assert sorted(set(stored())) == sorted(writer.asked)
+    assert (script.now.status, script.now.processed_chunks) == (RunStatus.GENERATING_FAILED, 3)
+    assert script.now.error_message == "Stopped by ann"
+    script.proceed()
+    second = Writer()
+    generate(script, chunks_of(50), second)
+    assert not set(second.asked) & set(writer.asked)
+
+
+def test_app_that_shuts_down_stores_what_is_finished_and_under_way_before_it_goes(script, stored):
+    lost_under_way(script, lambda chunk: chunk.id == "c010", lambda: None, concurrency=1)
+    assert sorted(set(stored())) == [f"c{n:03}" for n in range(11)]
+
+
+def test_answers_under_way_of_a_run_that_was_handed_on_change_nothing(script, owner, stored):
+    def hand_on() -> None:
+        let_lease_run_out(owner, script.run.id)
+        script.service.rpc("rescue_runs")
+        script.store.proceed(script.run.id)
+
+    writer = lost_under_way(script, lambda chunk: True, hand_on, concurrency=3)
+    assert len(writer.asked) == 3
+    assert stored() == []
 
 
 def test_run_of_an_empty_knowledge_base_ends_without_asking(script):
