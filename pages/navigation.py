@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.ui import context
@@ -9,7 +11,9 @@ from pages.ui.components import show_error, show_flash, small_screens
 from pages.ui.sign_in import sign_in_page
 from services.errors import AppError, NotSignedIn
 
-st.set_page_config(page_title="Deep Memory Studio", page_icon=":material/neurology:", layout="wide")
+# A file, because the browser would fetch a symbol's picture for the tab from Google.
+_ICON = Path(__file__).parent / "ui" / "icon.svg"
+st.set_page_config(page_title="Deep Memory Studio", page_icon=_ICON, layout="wide")
 small_screens()
 
 PAGES = [

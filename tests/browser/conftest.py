@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from tests.browser.screens import open_page
 
@@ -34,6 +35,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    page = open_page(browser)
+    """A visitor's page, which asks nobody but the app, whatever a test does on it."""
+    page, elsewhere = open_page(browser), set()
+
+    def note(request: Request) -> None:
+        url = urlsplit(request.url)
+        if url.scheme not in ("data", "blob") and url.hostname not in ("127.0.0.1", "localhost"):
+            elsewhere.add(request.url)
+
+    page.on("request", note)
     yield page
     page.context.close()
+    assert not elsewhere, "the browser asked others than the app"
