@@ -15,8 +15,9 @@ from pages.ui.components import (
     show_error,
     when_text,
 )
+from pages.ui.progress import time_left
 from services.knowledge.ingestion import Ingestion
-from services.knowledge.knowledge_base import IngestProgress, IngestReport
+from services.knowledge.knowledge_base import IngestProgress, IngestReport, missing_of_sample
 from services.models import Document
 from services.retrieval.nearest import MOST_CHUNKS
 
@@ -50,7 +51,7 @@ def _ingestion() -> None:
         if not ingestion.is_running:
             st.rerun()
         share, text = _progress(ingestion.progress)
-        st.progress(share, text=text)
+        st.progress(share, text=f"{text} · {time_left(('ingestion', id(ingestion)), share)}")
         progress = ingestion.progress
         _say_where_it_belongs(
             knowledge.chunk_count() + progress.chunks_total - progress.chunks_done
@@ -65,7 +66,9 @@ def _progress(progress: IngestProgress) -> tuple[float, str]:
         share = progress.chunks_done / progress.chunks_total
         text = f"Embedding: {progress.chunks_done:,} of {progress.chunks_total:,} chunks"
         return 0.3 + 0.7 * share, text
-    share = progress.files_read / max(1, progress.files_total)
+    if not progress.files_total:
+        return 0.0, "Starting"
+    share = progress.files_read / progress.files_total
     return 0.3 * share, f"Reading: {progress.files_read:,} of {progress.files_total:,} files"
 
 
@@ -180,15 +183,17 @@ if not documents and not is_busy:
     )
 with st.container(border=True):
     _add_files(is_busy)
-    st.divider()
-    _load_sample(is_busy)
+    if missing_of_sample(documents):
+        st.divider()
+        _load_sample(is_busy)
 if documents:
     chunks = sum(document.chunk_count for document in documents)
-    heading = f"{count_text(len(documents), 'document')}, {count_text(chunks, 'chunk')}"
-    st.subheader(heading, anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        heading = f"{count_text(len(documents), 'document')}, {count_text(chunks, 'chunk')}"
+        st.subheader(heading, anchor=False)
+        st.page_link(
+            "deep_memory.py", label="Next: train Deep Memory on them", icon=":material/neurology:"
+        )
     if not is_busy:
         _say_where_it_belongs(chunks)
     _table(documents)
-    st.page_link(
-        "deep_memory.py", label="Next: train Deep Memory on them", icon=":material/neurology:"
-    )

@@ -49,8 +49,13 @@ def training_progress(space: Workspace, run: TrainingRun) -> None:
         if current is None:
             return
         progress = current.metrics.get("progress", {})
-        step = progress.get("step", "Waiting for a worker")
-        st.progress(progress.get("share", 0.0), text=f"**{step}** · {current.pair_count:,} pairs")
+        share = progress.get("share", 0.0)
+        parts = [
+            f"**{progress.get('step', 'Waiting for a worker')}**",
+            f"{current.pair_count:,} pairs",
+            time_left((run.id, run.attempt), share),
+        ]
+        st.progress(share, text=" · ".join(parts))
 
     panel()
     _stop_button(space, run)
@@ -70,10 +75,20 @@ def _poll(space: Workspace, run: TrainingRun) -> TrainingRun | None:
 
 
 def _pace(run: TrainingRun) -> list[str]:
-    if rate := _rate(run):
-        left = (run.total_chunks - run.processed_chunks) / rate
-        return [f"{rate:.1f} chunks a second", f"about {duration_text(left)} left"]
-    return ["estimating the time left"]
+    rate = _rate((run.id, run.attempt), run.share_done)
+    chunks = [f"{rate * run.total_chunks:.1f} chunks a second"] if rate else []
+    return [*chunks, _left_text(rate, run.share_done)]
+
+
+def time_left(work: tuple[object, ...], share_done: float) -> str:
+    """About how long `work` still takes, at its pace over the last minute of polls."""
+    return _left_text(_rate(work, share_done), share_done)
+
+
+def _left_text(rate: float | None, share_done: float) -> str:
+    if rate is None:
+        return "estimating the time left"
+    return f"about {duration_text((1 - share_done) / rate)} left"
 
 
 def _waiting(space: Workspace, run: TrainingRun) -> None:
@@ -87,14 +102,13 @@ def _waiting(space: Workspace, run: TrainingRun) -> None:
             )
 
 
-def _rate(run: TrainingRun) -> float | None:
-    """Chunks a second over the last minute of polls; None until there are two."""
-    key = (run.id, run.attempt)
-    known_key, samples = st.session_state.get(_SAMPLES, (None, None))
-    if known_key != key:
+def _rate(work: tuple[object, ...], share_done: float) -> float | None:
+    """The share that is done in a second; None until two polls of `work` differ."""
+    known, samples = st.session_state.get(_SAMPLES, (None, None))
+    if known != work:
         samples = deque(maxlen=_WINDOW)
-        st.session_state[_SAMPLES] = (key, samples)
-    samples.append((time.monotonic(), run.processed_chunks))
+        st.session_state[_SAMPLES] = (work, samples)
+    samples.append((time.monotonic(), share_done))
     (began, at_first), (now, at_last) = samples[0], samples[-1]
     return (at_last - at_first) / (now - began) if at_last > at_first else None
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import PurePath
 from uuid import NAMESPACE_URL, uuid5
 
@@ -114,13 +115,7 @@ class KnowledgeBase:
 
     def load_sample(self, on_progress: OnProgress | None = None) -> IngestReport:
         """Add the sample documents that are not stored yet."""
-        stored = {document.content_hash for document in self.documents()}
-        missing = [
-            (name, content)
-            for name, content in sample_documents()
-            if _content_hash(_text_of(name, content)) not in stored
-        ]
-        return self.add_files(missing, on_progress)
+        return self.add_files(missing_of_sample(self.documents()), on_progress)
 
     def _read_all(
         self, files: Sequence[File], report: IngestReport, progress: _Progress
@@ -154,6 +149,17 @@ class KnowledgeBase:
                 for item, rows in zip(group, vectors, strict=True)
             ]
         )
+
+
+def missing_of_sample(documents: Sequence[Document]) -> list[File]:
+    """The files of the sample whose text none of `documents` has."""
+    stored = {document.content_hash for document in documents}
+    return [file for content_hash, file in _hashed_sample() if content_hash not in stored]
+
+
+@cache
+def _hashed_sample() -> list[tuple[str, File]]:
+    return [(_content_hash(_text_of(*file)), file) for file in sample_documents()]
 
 
 class _Progress:
