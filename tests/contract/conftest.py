@@ -14,9 +14,12 @@ import pytest
 
 from services.accounts.auth import Accounts, Identity, SignedInUser, Tokens
 from services.accounts.database import Database
+from services.config import Settings
 from services.http.api import PREFIX
 from services.local_supabase.data_folder import load_or_create_secrets
 from services.local_supabase.stack import LocalSupabase
+from services.pairs.patient_mode import PatientMode
+from services.studio import Studio
 from tests.running_app import RunningApp, run_app
 from tests.runs import Script
 
@@ -47,6 +50,33 @@ def app(supabase_stack: LocalSupabase) -> Iterator[RunningApp]:
     """The app on the embedded default, on the data folder that the test session looks into."""
     with run_app(supabase_stack.data_dir) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def new_studio(
+    supabase_stack: LocalSupabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Studio]]:
+    """Makes an app without its screens, in this process, on a data folder of its own."""
+    studios = []
+
+    def make(patient_mode: PatientMode = PatientMode(), **settings: Any) -> Studio:
+        studio = Studio(
+            Settings(
+                _env_file=None,
+                data_dir=tmp_path_factory.mktemp("data"),
+                supabase_url=supabase_stack.url,
+                supabase_publishable_key=supabase_stack.publishable_key,
+                supabase_secret_key=supabase_stack.secret_key,
+                **settings,
+            ),
+            patient_mode=patient_mode,
+        )
+        studios.append(studio)
+        return studio
+
+    yield make
+    for studio in studios:
+        studio.stop()
 
 
 @pytest.fixture(scope="session")

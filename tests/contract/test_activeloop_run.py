@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import pytest
 
-from services.config import Settings
 from services.models import TrainingRun
 from services.runs.states import RunStatus
 from services.studio import Studio
@@ -30,24 +29,15 @@ def cloud(tmp_path_factory) -> Iterator[FakeActiveloop]:
 
 
 @pytest.fixture(scope="module")
-def studio(supabase_stack, openai, cloud, tmp_path_factory) -> Iterator[Studio]:
-    studio = Studio(
-        Settings(
-            _env_file=None,
-            data_dir=tmp_path_factory.mktemp("data"),
-            supabase_url=supabase_stack.url,
-            supabase_publishable_key=supabase_stack.publishable_key,
-            supabase_secret_key=supabase_stack.secret_key,
-            deeplake_path="hub://acme/knowledge",
-            activeloop_token=cloud.token,
-            activeloop_endpoint=cloud.url,
-            openai_api_key=openai.key,
-            openai_base_url=openai.base_url,
-            embedding_model="narrow",
-        )
+def studio(new_studio, openai, cloud) -> Studio:
+    return new_studio(
+        deeplake_path="hub://acme/knowledge",
+        activeloop_token=cloud.token,
+        activeloop_endpoint=cloud.url,
+        openai_api_key=openai.key,
+        openai_base_url=openai.base_url,
+        embedding_model="narrow",
     )
-    yield studio
-    studio.stop()
 
 
 @pytest.fixture(scope="module")

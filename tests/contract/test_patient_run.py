@@ -31,27 +31,18 @@ def openai() -> Iterator[FakeOpenAI]:
 
 
 @pytest.fixture(scope="module")
-def studio(supabase_stack, openai, tmp_path_factory) -> Iterator[Studio]:
-    studio = Studio(
-        Settings(
-            _env_file=None,
-            data_dir=tmp_path_factory.mktemp("data"),
-            supabase_url=supabase_stack.url,
-            supabase_publishable_key=supabase_stack.publishable_key,
-            supabase_secret_key=supabase_stack.secret_key,
-            openai_api_key=openai.key,
-            openai_base_url=openai.base_url,
-            embedding_model="wordllama",
-        ),
+def studio(new_studio, openai) -> Studio:
+    return new_studio(
         patient_mode=PatientMode(
             more_chunks_than=DOCUMENTS - 1,
             host=urlsplit(openai.base_url).netloc,
             first_pause_s=0.02,
             longest_pause_s=0.1,
         ),
+        openai_api_key=openai.key,
+        openai_base_url=openai.base_url,
+        embedding_model="wordllama",
     )
-    yield studio
-    studio.stop()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from uuid import uuid4
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 from services.accounts.database import Database
-from services.config import Settings
 from services.deep_memory.hybrid import DeepMemoryModel
 from services.deep_memory.model_store import SearchIndexes
 from services.deep_memory.query_map import QueryMap
@@ -32,18 +30,8 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module")
-def studio(supabase_stack, tmp_path_factory) -> Iterator[Studio]:
-    studio = Studio(
-        Settings(
-            _env_file=None,
-            data_dir=tmp_path_factory.mktemp("data"),
-            supabase_url=supabase_stack.url,
-            supabase_publishable_key=supabase_stack.publishable_key,
-            supabase_secret_key=supabase_stack.secret_key,
-        )
-    )
-    yield studio
-    studio.stop()
+def studio(new_studio) -> Studio:
+    return new_studio()
 
 
 @pytest.fixture
