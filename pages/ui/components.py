@@ -16,7 +16,7 @@ from services.runs.states import RunStatus
 log = logging.getLogger(__name__)
 
 _FLASH = "_flash"
-_HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
+_HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>])")
 
 BADGES: dict[RunStatus, tuple[str, str, str]] = {
@@ -165,9 +165,10 @@ def small_screens() -> None:
 def plain(text: str) -> str:
     """`text` on one line, for st.markdown to show as it stands: a document is data, not markup.
 
-    The marks of Markdown headings go, because without their line they only puzzle.
+    Markdown headings are told from what follows by a dot, because their lines are gone.
     """
-    return _MARKUP.sub(r"\\\1", " ".join(_HEADING.sub("", text).split()))
+    line = " ".join(_HEADING.sub(r"\1 ·", text).split()).removesuffix(" ·")
+    return _MARKUP.sub(r"\\\1", line)
 
 
 def count_text(count: int, noun: str) -> str:
