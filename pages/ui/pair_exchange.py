@@ -82,7 +82,7 @@ def _import(space: Workspace, run: TrainingRun) -> None:
 def _told(added: AddedPairs) -> str:
     parts = [f"Imported {count_text(added.added, 'pair')}."]
     if added.duplicates:
-        parts.append(f"{added.duplicates:,} were left out: the run has these questions already.")
+        parts.append(f"{added.duplicates:,} were left out: the run has them already.")
     if added.unknown:
         parts.append(
             f"{added.unknown:,} were left out: their chunks are not in the knowledge base."

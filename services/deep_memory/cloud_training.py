@@ -27,7 +27,7 @@ from services.deep_memory.training import (
     Questions,
     compared,
     embed_questions,
-    pairs_with_chunks,
+    pairs_by_question,
     sample_metrics,
     sample_test_questions,
 )
@@ -60,12 +60,12 @@ def train_in_cloud(
         RunLost: the run was stopped or handed on. The job goes on until somebody cancels it.
     """
     snapshot = store.snapshot()
-    present = pairs_with_chunks(pairs, snapshot)
-    questions = embed_questions(lease, present, snapshot, embedder)
+    asked = pairs_by_question(pairs, snapshot)
+    questions = embed_questions(lease, asked, snapshot, embedder)
     documents = [chunk.document_id for chunk in snapshot.chunks]
     split = split_by_document(questions.relevant, documents, snapshot.embeddings, seed=SEED)
     train = questions.only(split.train)
-    chosen = [present[row][0] for row in split.train]
+    chosen = [[pair for pair, _ in asked[row]] for row in split.train]
     began = time.monotonic()
     figures = _train(lease, run, store, chosen, train)
     train_seconds = time.monotonic() - began
@@ -80,7 +80,7 @@ def train_in_cloud(
         "held_out_questions": len(held_out.relevant),
         "trained_questions": len(split.train),
         "trained_chunks": len(set().union(*train.relevant)),
-        "pairs_without_chunk": len(pairs) - len(present),
+        "pairs_without_chunk": len(pairs) - sum(map(len, asked)),
         "train_seconds": round(train_seconds, 2),
         "embedder": embedder.name,
         "test_sets": _measure_test_sets(lease, snapshot, store, embedder),
@@ -92,7 +92,7 @@ def _train(
     lease: RunLease,
     run: TrainingRun,
     store: CloudVectorStore,
-    chosen: Sequence[TrainingPair],
+    chosen: Sequence[Sequence[TrainingPair]],
     train: Questions,
 ) -> ServiceFigures:
     noted_at = 0.0
@@ -106,8 +106,8 @@ def _train(
     try:
         return ActiveloopTrainer(store).train(
             CloudPairs(
-                [pair.question_text for pair in chosen],
-                [[(pair.chunk_id, pair.relevance_score)] for pair in chosen],
+                train.texts,
+                [[(pair.chunk_id, pair.relevance_score) for pair in pairs] for pairs in chosen],
                 train.vectors,
             ),
             record=lease.record_training_job,

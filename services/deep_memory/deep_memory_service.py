@@ -182,7 +182,7 @@ class DeepMemory:
 
         Raises:
             RunMoved: the run is not in review.
-            NotAllowed: the question is empty, or the run has it already.
+            NotAllowed: the question is empty, or its chunk has it already.
         """
         self._require_in_review(run_id, pair_id)
         return self.pairs.edit(pair_id, question)

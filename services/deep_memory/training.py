@@ -76,9 +76,9 @@ def train_deep_memory(
         TrainingError: too few pairs, or none whose chunk is still there. The pairs are kept.
         RunLost: the run was stopped or handed on.
     """
-    present = pairs_with_chunks(pairs, snapshot)
+    asked = pairs_by_question(pairs, snapshot)
     lease.note_training("Embedding the questions", 0.0)
-    questions = embed_questions(lease, present, snapshot, embedder)
+    questions = embed_questions(lease, asked, snapshot, embedder)
     split = split_by_document(
         questions.relevant,
         [chunk.document_id for chunk in snapshot.chunks],
@@ -97,7 +97,7 @@ def train_deep_memory(
         "held_out_questions": len(split.held_out),
         "trained_questions": len(split.train),
         "trained_chunks": len(set().union(*train.relevant)),
-        "pairs_without_chunk": len(pairs) - len(present),
+        "pairs_without_chunk": len(pairs) - sum(map(len, asked)),
         "train_seconds": round(train_seconds, 2),
         "embedder": embedder.name,
         "test_sets": _measure_test_sets(snapshot, index, embedder, model),
@@ -106,40 +106,48 @@ def train_deep_memory(
     lease.finish_training(metrics, activate=not metrics["is_worse"])
 
 
-def pairs_with_chunks(
+def pairs_by_question(
     pairs: Sequence[TrainingPair], snapshot: Snapshot
-) -> list[tuple[TrainingPair, int]]:
-    """Pairs whose chunk is in the knowledge base, each with the chunk's row."""
+) -> list[list[tuple[TrainingPair, int]]]:
+    """Pairs whose chunk is in the knowledge base, each with the chunk's row.
+
+    Those of one question, but for case and spacing, are together: all its chunks are relevant.
+
+    Raises:
+        TrainingError: there are none.
+    """
     row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
-    present = [
-        (pair, row_of[pair.chunk_id])
-        for pair in pairs
-        if pair.chunk_id in row_of and pair.relevance_score > 0
-    ]
-    if not present:
+    asked: dict[str, list[tuple[TrainingPair, int]]] = {}
+    for pair in pairs:
+        if pair.chunk_id in row_of and pair.relevance_score > 0:
+            question = " ".join(pair.question_text.split()).casefold()
+            asked.setdefault(question, []).append((pair, row_of[pair.chunk_id]))
+    if not asked:
         raise TrainingError(
             "None of the pairs belongs to a document that is still in the knowledge base.",
             next_step="Add the documents again and proceed, or remove this run.",
         )
-    return present
+    return list(asked.values())
 
 
 def embed_questions(
     lease: RunLease,
-    present: Sequence[tuple[TrainingPair, int]],
+    asked: Sequence[Sequence[tuple[TrainingPair, int]]],
     snapshot: Snapshot,
     embedder: Embedder,
 ) -> Questions:
+    """Embed the question of each group of pairs; the chunks of the group are relevant."""
+    texts = [pairs[0][0].question_text for pairs in asked]
     vectors = []
-    for first in range(0, len(present), _EMBEDDED_AT_ONCE):
+    for first in range(0, len(texts), _EMBEDDED_AT_ONCE):
         lease.check()
-        batch = present[first : first + _EMBEDDED_AT_ONCE]
-        vectors.append(embedder.embed([pair.question_text for pair, _ in batch]))
-        lease.note_training("Embedding the questions", 0.2 * (first + len(batch)) / len(present))
+        batch = texts[first : first + _EMBEDDED_AT_ONCE]
+        vectors.append(embedder.embed(batch))
+        lease.note_training("Embedding the questions", 0.2 * (first + len(batch)) / len(texts))
     return Questions(
-        [pair.question_text for pair, _ in present],
+        texts,
         np.concatenate(vectors),
-        [{row} for _, row in present],
+        [{row for _, row in pairs} for pairs in asked],
         [chunk.id for chunk in snapshot.chunks],
     )
 

@@ -7,13 +7,26 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from services.errors import DocumentRejected
 
 _LARGEST_UNPACKED = 500_000_000  # bytes: a small zip can hold far more than memory does
+# What zipfile raises while it reads; each way to pack has its own errors.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+)
 _QRELS_HEADING = ("query-id", "corpus-id", "score")
 
 
@@ -68,7 +81,7 @@ def read_beir(data: bytes, splits: Sequence[str]) -> list[Judgement]:
                 raise DocumentRejected("The zip holds more than 500 MB. Nothing was read.")
             queries = _text_of(file, ["queries.jsonl"])
             qrels = _text_of(file, [f"qrels/{split}.tsv" for split in splits])
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except _DAMAGED as error:
         raise DocumentRejected("The zip is damaged or locked with a password.") from error
     texts = {
         str(row["_id"]): str(row["text"])
@@ -122,7 +135,7 @@ def read_json_lines(text: str, name: str, keys: Sequence[str]) -> Iterator[dict[
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DocumentRejected(f"Line {number} of {name} is not JSON.") from error
         if not isinstance(row, dict) or any(row.get(key) is None for key in keys):
             raise DocumentRejected(f"Line {number} of {name} lacks {' or '.join(keys)}.")

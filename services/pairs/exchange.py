@@ -59,8 +59,14 @@ def to_beir(pairs: Sequence[TrainingPair], chunks: Mapping[str, Chunk]) -> bytes
         )
         for pair in pairs
     }
+    ids: dict[str, str] = {}  # one query for a question, however many chunks answer it
     judgements = [
-        Judgement(pair.id, pair.question_text, pair.chunk_id, pair.relevance_score)
+        Judgement(
+            ids.setdefault(pair.question_text, pair.id),
+            pair.question_text,
+            pair.chunk_id,
+            pair.relevance_score,
+        )
         for pair in pairs
     ]
     return write_beir(passages.values(), judgements, BEIR_SPLIT)
@@ -126,7 +132,7 @@ def _row(pair: TrainingPair, chunks: Mapping[str, Chunk]) -> dict[str, Any]:
 def _pair(row: Mapping[str, Any], number: int) -> NewPair:
     try:
         relevance = float(row.get("relevance_score", 1.0))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DocumentRejected(f"Pair {number} has a relevance that is no number.") from error
     pair = NewPair(str(row.get("question_text", "")), str(row.get("chunk_id", "")), relevance)
     if not pair.question_text.strip() or not pair.chunk_id:

@@ -28,7 +28,7 @@ _GIVES_ITSELF_AWAY = re.compile(
 
 
 class Flag(StrEnum):
-    DUPLICATE = "duplicate"  # asked word for word in an earlier pair
+    DUPLICATE = "duplicate"  # the same words as an earlier question
     NEAR_DUPLICATE = "near duplicate"  # asks the same as an earlier pair of the same chunk
     GIVES_ITSELF_AWAY = "gives itself away"  # speaks of "this passage" or "the author"
     NOT_ANSWERED = "not answered"  # search with the question does not find its own chunk
@@ -46,7 +46,7 @@ def flag_pairs(
     row `chunk_rows[i]` of `chunk_vectors` (m, width). All vectors are normalised.
     """
     flagged = {
-        Flag.DUPLICATE: duplicates(questions),
+        Flag.DUPLICATE: duplicates(questions, chunk_rows),
         Flag.NEAR_DUPLICATE: near_duplicates(question_vectors, chunk_rows),
         Flag.GIVES_ITSELF_AWAY: {
             row for row, question in enumerate(questions) if gives_itself_away(question)
@@ -60,15 +60,20 @@ def flag_pairs(
     ]
 
 
-def duplicates(questions: Sequence[str]) -> set[int]:
-    """The questions that an earlier one asks already, but for case, spaces and punctuation."""
-    seen: set[str] = set()
+def duplicates(questions: Sequence[str], chunk_rows: Sequence[int]) -> set[int]:
+    """The questions that an earlier one asks already, but for case, spaces and punctuation.
+
+    The very same question about another chunk is no fault: several chunks may answer it.
+    """
+    asked: dict[str, tuple[str, set[int]]] = {}
     repeated = set()
-    for row, question in enumerate(questions):
-        words = " ".join(re.findall(r"\w+", question.casefold()))
-        if words in seen:
+    for row, (question, chunk) in enumerate(zip(questions, chunk_rows, strict=True)):
+        same = " ".join(question.split()).casefold()
+        words = " ".join(re.findall(r"\w+", same))
+        first, chunks = asked.setdefault(words, (same, set()))
+        if same != first or chunk in chunks:
             repeated.add(row)
-        seen.add(words)
+        chunks.add(chunk)
     return repeated
 
 

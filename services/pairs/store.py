@@ -22,7 +22,7 @@ class AddedPairs:
     """What became of the pairs of an import."""
 
     added: int
-    duplicates: int  # their question stands in the run already, or twice in the file
+    duplicates: int  # question and chunk stand in the run already, or twice in the file
     unknown: int  # their chunk is not in the knowledge base
 
 
@@ -86,7 +86,7 @@ class PairStore:
         """Change a question while its run is in review.
 
         Raises:
-            NotAllowed: empty, or the run has this question already.
+            NotAllowed: empty, or its chunk has this question already.
             NotFound: the pair is gone, or its run is not in review.
         """
         question = " ".join(question.split())

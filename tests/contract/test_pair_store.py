@@ -101,10 +101,11 @@ def test_edit_keeps_the_pair_and_tidies_the_question(script, pairs):
     assert pairs.get(script.run.id, pair.id) == edited
 
 
-@pytest.mark.parametrize("question", ["", "  \n", "WHAT is 0 of c2?"])
-def test_edit_refuses_an_empty_question_and_one_that_stands_there(script, pairs, question):
+@pytest.mark.parametrize("question", ["", "  \n", "WHAT was  it?"])
+def test_edit_refuses_an_empty_question_and_one_that_its_chunk_has(script, pairs, question):
     script.to(RunStatus.GENERATED)
-    [pair, _] = pairs.page(script.run.id, limit=5)
+    pairs.add(script.run.id, [NewPair("What was it?", "c1")], CHUNKS)
+    [pair] = pairs.page(script.run.id, limit=5, search="of c1")
     with pytest.raises(NotAllowed):
         pairs.edit(pair.id, question)
     assert pairs.get(script.run.id, pair.id) == pair
@@ -160,6 +161,14 @@ def test_added_pairs_stand_beside_the_others_and_adding_them_again_changes_nothi
     [added] = pairs.page(run_id, limit=5, search="Miete")
     assert NewPair(added.question_text, added.chunk_id, added.relevance_score) == new[0]
     assert added.chunk_preview == CHUNKS["c0"].text[:200]
+
+
+def test_a_question_stands_once_for_each_chunk_that_answers_it(script, pairs):
+    run_id = script.to(RunStatus.GENERATED).run.id
+    new = [NewPair("Who pays?", "c0"), NewPair("Who pays?", "c1"), NewPair("who  pays?", "c0")]
+    assert pairs.add(run_id, new, CHUNKS) == AddedPairs(added=2, duplicates=1, unknown=0)
+    found = pairs.page(run_id, limit=5, search="Who pays")
+    assert {pair.chunk_id for pair in found} == {"c0", "c1"}
 
 
 def test_2500_pairs_are_added_past_any_cap(script, pairs):

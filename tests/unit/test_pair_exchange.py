@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
@@ -75,6 +76,25 @@ def beir(queries: str = '{"_id": "q", "text": "Who?"}', qrels: str = "q\tc\t1", 
     return packed.getvalue()
 
 
+def test_beir_has_a_question_once_and_all_its_chunks():
+    pairs = [pair(0, "Who?"), pair(1, "Who?"), pair(2, "When?")]
+    packed = to_beir(pairs, {})
+    with zipfile.ZipFile(io.BytesIO(packed)) as file:
+        assert len(file.read("queries.jsonl").splitlines()) == 2
+    new = read_pairs("a.zip", packed)
+    assert new == [NewPair(p.question_text, p.chunk_id) for p in pairs]
+
+
+def test_a_zip_with_any_byte_wrong_is_read_or_refused():
+    packed = bytearray(beir())
+    for place in range(len(packed)):
+        packed[place] ^= 0x55
+        with contextlib.suppress(DocumentRejected):
+            read_pairs("a.zip", bytes(packed))
+        packed[place] ^= 0x55
+    assert read_pairs("a.zip", bytes(packed))
+
+
 def test_public_beir_sets_are_read_in_their_folder_with_grades_and_numbers_as_ids():
     data = beir('{"_id": 7, "text": "Who?", "metadata": {}}', "7\tc1\t2\n7\tc2\t0", "scifact/")
     assert read_pairs("scifact.zip", data) == [NewPair("Who?", "c1", 1.0)]
@@ -99,6 +119,12 @@ def test_a_file_without_relevance_counts_every_pair_as_relevant():
         ("a.csv", "question_text,chunk_id\nWer für?,c".encode("latin-1"), "UTF-8"),
         ("a.csv", b"question_text,chunk_id,relevance_score\nWho?,c,much\n", "no number"),
         ("a.csv", b"question_text,chunk_id,relevance_score\nWho?,c,nan\n", "from 0 to 1"),
+        (
+            "a.jsonl",
+            b'{"question_text": "Who?", "chunk_id": "c", "relevance_score": 1' + b"0" * 400 + b"}",
+            "no number",
+        ),
+        ("a.jsonl", b"[" * 100_000, "Line 1 .* not JSON"),
         ("a.zip", b"PK no zip", "damaged"),
         ("a.zip", beir(qrels="q\tc"), "Line 2 of the qrels"),
         ("a.zip", beir(qrels="q9\tc\t1"), "does not have"),

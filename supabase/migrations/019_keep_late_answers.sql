@@ -25,7 +25,8 @@ begin
   end if;
 end $$;
 
--- As before; the status that comes back tells the worker whether the run goes on.
+-- As before; the status that comes back tells the worker whether the run goes on. A question that
+-- the generator wrote for another chunk already is left out, the first chunk of a batch has it.
 create or replace function public.save_pairs(
   p_run uuid, p_user uuid, p_worker uuid, p_attempt int,
   p_chunks jsonb, p_pairs jsonb, p_usage jsonb)
@@ -48,10 +49,17 @@ begin
 
   insert into public.deep_memory_training_pairs
     (training_run_id, chunk_id, chunk_preview, question_text, relevance_score)
-  select p_run, p.chunk_id, p.chunk_preview, p.question_text, p.relevance_score
-    from jsonb_to_recordset(p_pairs)
-      as p (chunk_id text, chunk_preview text, question_text text, relevance_score float)
+  select distinct on (public.question_key(p.question_text))
+         p_run, p.chunk_id, p.chunk_preview, p.question_text, p.relevance_score
+    from rows from (jsonb_to_recordset(p_pairs)
+           as (chunk_id text, chunk_preview text, question_text text, relevance_score float))
+         with ordinality as p (chunk_id, chunk_preview, question_text, relevance_score, place)
    where p.chunk_id = any (finished)
+     and not exists (select 1 from public.deep_memory_training_pairs stored
+                      where stored.training_run_id = p_run
+                        and public.question_key(stored.question_text)
+                          = public.question_key(p.question_text))
+   order by public.question_key(p.question_text), place
   on conflict do nothing;
 
   -- All its questions stand in the run already, under other chunks.
