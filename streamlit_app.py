@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,11 +13,10 @@ from services.errors import AppError
 from services.http.api import api_mount
 from services.http.no_delay import answer_without_delay
 from services.http.session_cookie import session_routes
+from services.logs import show_logs
 from services.studio import start_studio
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every URL, with its ids
-logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
+show_logs()
 
 
 def _say(message: str) -> None:

@@ -133,8 +133,8 @@ def _load_sample(is_busy: bool) -> None:
 def _confirm_remove(document: Document) -> None:
     st.markdown(
         f"**{plain(document.name)}** leaves the knowledge base with its "
-        f"{document.chunk_count:,} chunks. Runs keep their pairs, but train only on "
-        "documents that are still here."
+        f"{document.chunk_count:,} chunks. Runs train only on documents that are still here; one "
+        "that goes on generating drops its pairs of the others."
     )
 
     def remove() -> None:

@@ -67,7 +67,7 @@ def new_user(
         expires_at = time.time() + 3600
         claims = {"sub": identity.user_id, "role": "authenticated", "aud": "authenticated"}
         token = jwt.encode({**claims, "exp": int(expires_at)}, secret)
-        return SignedInUser(accounts, "no cookie", identity, Tokens(token, "none", expires_at))
+        return accounts.open_session(identity, Tokens(token, "none", expires_at))
 
     return make
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages.ui.components import attempt, duration_text
 from pages.ui.run_details import usage_text
-from services.errors import DatabaseUnavailable
+from services.errors import DatabaseUnavailable, NotFound, NotSignedIn
 from services.models import TrainingRun
 from services.pairs.patient_mode import is_patient, waiting
 from services.runs.states import RunStatus
@@ -68,6 +68,8 @@ def _poll(space: Workspace, run: TrainingRun) -> TrainingRun | None:
     except DatabaseUnavailable:
         st.caption(":material/cloud_off: The database can not be reached just now; trying again.")
         return None
+    except (NotFound, NotSignedIn):  # removed, or signed out, elsewhere: the whole page knows
+        st.rerun()
     if current.status is not run.status:
         st.session_state.pop(_SAMPLES, None)
         st.rerun()

@@ -22,6 +22,7 @@ from services.errors import AppError, DatabaseUnavailable, NotSignedIn, SignInRe
 log = logging.getLogger(__name__)
 
 _REFRESH_BEFORE_END_S = 60
+_TRUSTED_S = 30.0  # a session that was signed out elsewhere works this much longer, at most
 _STORING_S = 3.0  # between the answer to a refresh and its row in the table, at most
 _TABLE = "app_sessions"
 
@@ -59,6 +60,7 @@ class SignedInUser:
     def __init__(self, accounts: Accounts, cookie: str, identity: Identity, tokens: Tokens) -> None:
         self._accounts = accounts
         self._tokens = tokens
+        self._looked_at = time.monotonic()
         self._lock = threading.Lock()
         self.cookie = cookie
         self.identity = identity
@@ -69,11 +71,13 @@ class SignedInUser:
         """A token that is valid for at least a minute, refreshed when it has to be.
 
         Raises:
-            NotSignedIn: the session was signed out or can not be refreshed.
+            NotSignedIn: the session was signed out, here or elsewhere, or can not be refreshed.
         """
         with self._lock:
-            if self._tokens.expires_at - time.time() < _REFRESH_BEFORE_END_S:
+            is_trusted = time.monotonic() - self._looked_at < _TRUSTED_S
+            if not is_trusted or self._tokens.expires_at - time.time() < _REFRESH_BEFORE_END_S:
                 self._tokens = self._accounts.fresh_tokens(self.cookie)
+                self._looked_at = time.monotonic()
             return self._tokens.access_token
 
 
@@ -199,7 +203,10 @@ class Accounts:
                 next_step="Open the link in the e-mail, then sign in.",
             )
         identity = Identity(answer.user.id, answer.user.email or "")
-        tokens = _tokens_of_session(answer.session)
+        return self.open_session(identity, _tokens_of_session(answer.session))
+
+    def open_session(self, identity: Identity, tokens: Tokens) -> SignedInUser:
+        """A session for somebody whom Supabase gave these tokens."""
         cookie = secrets.token_urlsafe(32)
         row = {"id_hash": _hash(cookie), "user_id": identity.user_id, **_row_of(tokens)}
         self._service.execute(lambda c: c.table(_TABLE).upsert(row))

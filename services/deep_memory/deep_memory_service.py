@@ -225,6 +225,11 @@ class DeepMemory:
     def proceed(self, run_id: str) -> tuple[TrainingRun, str]:
         """Go on with a failed run where it stopped; returns it and a sentence that says where."""
         self._require_available()
+        if self.runs.get(run_id).status is RunStatus.GENERATING_FAILED and not self._store.count():
+            raise NotAllowed(
+                "The knowledge base is empty, so this run would lose its pairs. They are kept.",
+                next_step="Add its documents again, then proceed; or remove the run.",
+            )
         self._jobs.await_last_answers(run_id, self._identity.user_id)
         run = self.runs.proceed(run_id)
         self._jobs.launch(run)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import lzma
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
 
@@ -84,9 +86,13 @@ def _html(name: str, content: bytes) -> str:
     page = BeautifulSoup(_plain(name, content), "lxml")
     for tag in page(_NOT_SHOWN_IN_HTML):
         tag.decompose()
-    return markdownify.MarkdownConverter(heading_style="ATX", strip=["a", "img"]).convert_soup(
-        page.body or page
-    )
+    shown = page.body or page
+    try:
+        return markdownify.MarkdownConverter(heading_style="ATX", strip=["a", "img"]).convert_soup(
+            shown
+        )
+    except RecursionError:  # hundreds of tags in one another: the text without its headings
+        return shown.get_text("\n")
 
 
 def _csv(name: str, content: bytes) -> str:
@@ -159,10 +165,13 @@ def _docx(name: str, content: bytes) -> str:
         zipfile.BadZipFile,
         OpcError,
         LxmlError,
+        lzma.LZMAError,
+        zlib.error,
         AttributeError,
+        EOFError,
         LookupError,
-        NotImplementedError,
         OSError,
+        RuntimeError,
         TypeError,
         ValueError,
     ) as error:

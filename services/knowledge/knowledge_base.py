@@ -105,7 +105,14 @@ class KnowledgeBase:
         for group in _groups(read):
             try:
                 if failure is None:
-                    report.added += self._embed_and_store(group, progress)
+                    added = self._embed_and_store(group, progress)
+                    report.added += added
+                    stored = {document.id for document in added}
+                    report.rejected += [  # somebody else added their text meanwhile
+                        (item.name, _known(item.name, item.document))
+                        for item in group
+                        if item.document.id not in stored
+                    ]
             except AppError as error:
                 failure = error
             if failure is not None:
@@ -194,10 +201,7 @@ def _read(name: str, content: bytes, by_hash: dict[str, Document], names: set[st
     text = _text_of(name, content)
     content_hash = _content_hash(text)
     if same := by_hash.get(content_hash):
-        raise DocumentRejected(
-            f"{name} has the same text as {same.name}, which is already in the knowledge base.",
-            next_step="Nothing to do: its text is found already.",
-        )
+        raise _known(name, same)
     # From the text, so that a document that is removed and added again keeps its chunk ids.
     document_id = str(uuid5(_NAMESPACE, content_hash))
     document_name = _free_name(name, names)
@@ -211,6 +215,13 @@ def _read(name: str, content: bytes, by_hash: dict[str, Document], names: set[st
         added_at=datetime.now(UTC),
     )
     return _ReadFile(name, document, chunks)
+
+
+def _known(name: str, same: Document) -> DocumentRejected:
+    return DocumentRejected(
+        f"{name} has the same text as {same.name}, which is already in the knowledge base.",
+        next_step="Nothing to do: its text is found already.",
+    )
 
 
 def _content_hash(text: str) -> str:

@@ -84,7 +84,7 @@ def generate_pairs(
                 chunk, written = answer
                 usage += written.usage
                 batch.add(chunk, written)
-            if batch.is_due:
+            if batch.is_due or lease.lost.is_set():  # whoever goes on with the run may be near
                 store()
     finally:
         store()  # whatever ended it: these are paid for

@@ -184,15 +184,20 @@ class RunLease:
         )
 
     def patiently(self, statement: Callable[[], Answer]) -> Answer:
-        """Repeat `statement`, with growing pauses, for as long as the database is away."""
+        """Repeat `statement`, with growing pauses, for as long as the database is away.
+
+        When the hold is lost meanwhile, once more at once: what it stores may be paid for.
+        """
         pause_s = 0.2
         while True:
+            is_last = self.lost.is_set()
             try:
                 return statement()
             except DatabaseUnavailable:
-                log.warning("database_away run=%s retry_in_s=%.1f", self.run_id, pause_s)
-                if self.lost.wait(pause_s * random.uniform(0.7, 1.0)):
+                if is_last:
                     raise RunLost from None
+                log.warning("database_away run=%s retry_in_s=%.1f", self.run_id, pause_s)
+                self.lost.wait(pause_s * random.uniform(0.7, 1.0))
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _asked(self, statement: Callable[[], Answer]) -> Answer:

@@ -114,7 +114,7 @@ def new_caller(
             timeout=30,
         )
         clients.append(client)
-        user = SignedInUser(accounts, "no cookie", identity, Tokens(token, "none", claims["exp"]))
+        user = accounts.open_session(identity, Tokens(token, "none", claims["exp"]))
         return Caller(user, client, service)
 
     yield make

@@ -178,6 +178,14 @@ def test_session_that_was_signed_out_elsewhere_ends_when_it_has_to_refresh(accou
         stale.access_token()
 
 
+def test_session_that_was_signed_out_elsewhere_ends_soon(accounts, user, monkeypatch):
+    stale = accounts.restore(user.cookie)
+    accounts.sign_out(user)
+    monkeypatch.setattr("services.accounts.auth._TRUSTED_S", 0)
+    with pytest.raises(NotSignedIn):
+        stale.access_token()
+
+
 def test_session_that_ended_at_supabase_ends_here_at_once(accounts, owner, user):
     end_access_token(owner, user)
     stale = accounts.restore(user.cookie)

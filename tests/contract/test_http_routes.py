@@ -186,7 +186,16 @@ def test_a_move_of_no_run_is_not_found(caller: Caller, move: str) -> None:
     assert (refused.status_code, refused.json()) == (404, {"detail": "There is no such run."})
 
 
+def test_proceed_with_an_empty_knowledge_base_keeps_the_pairs(caller: Caller) -> None:
+    script = caller.script().to(RunStatus.GENERATING_FAILED)
+    refused = ask_for("proceed", caller, script.run.id)
+    assert refused.status_code == 400
+    assert "knowledge base is empty" in refused.json()["detail"]
+    assert (script.now.status, script.now.pair_count) == (RunStatus.GENERATING_FAILED, 2)
+
+
 def test_proceed_says_where_it_resumes(caller: Caller) -> None:
+    add_documents(caller, "leave-study.md")
     run = caller.script().to(RunStatus.GENERATING_FAILED).run
     accepted = ask_for("proceed", caller, run.id)
     assert accepted.status_code == 202
@@ -247,8 +256,12 @@ def test_a_pair_is_found_under_its_own_run_only(caller: Caller) -> None:
     assert caller.api.get(pairs, params=caller.own).json()["pairs"][0] == pair
 
 
-def test_a_question_that_the_run_has_already_is_refused(caller: Caller) -> None:
-    pairs = f"/deep-memory/runs/{caller.script().to(RunStatus.GENERATED).run.id}/pairs"
+def test_a_question_that_the_chunk_has_already_is_refused(caller: Caller) -> None:
+    script = caller.script().start()
+    script.lease.begin_generation(["c1"])
+    script.save("c1", questions=2)
+    script.lease.finish_generation()
+    pairs = f"/deep-memory/runs/{script.run.id}/pairs"
     first, second = caller.api.get(pairs, params=caller.own).json()["pairs"]
     refused = caller.api.patch(
         f"{pairs}/{first['id']}", json={"question_text": second["question_text"].upper()}

@@ -239,6 +239,7 @@ def test_raw_client_of_a_person_moves_a_run_by_a_persons_moves_only(script, stat
         {"status": "completed"},
         {"status": "generated"},
         {"status": "generating", "set_aside": True},
+        {"status": "generating", "deeplake_job_id": "somebody-elses"},
     ],
 )
 def test_raw_client_can_not_begin_a_run_in_another_place(script, row):
@@ -249,6 +250,20 @@ def test_raw_client_can_not_begin_a_run_in_another_place(script, row):
                 {**row, "user_id": script.user.identity.user_id}
             )
         )
+
+
+@pytest.mark.parametrize(
+    "change", [{"deeplake_job_id": "somebody-elses"}, {"settings": {"questions_per_chunk": 999}}]
+)
+def test_raw_client_can_not_write_what_workers_write(script, change):
+    script.to(S.TRAINING_FAILED)
+    before = script.now
+    runs = script.user.database
+    with pytest.raises(NotAllowed):
+        runs.execute(
+            lambda c: c.table("deep_memory_training_runs").update(change).eq("id", script.run.id)
+        )
+    assert script.now == before
 
 
 def test_raw_client_can_not_set_a_run_aside_to_make_room(script):

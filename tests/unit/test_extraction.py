@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
 
@@ -123,6 +124,20 @@ def test_a_pdf_that_is_only_protected_against_changes_is_read():
     locked = pdf_of("Berth 4", password="secret", owner_only=True)
 
     assert extract_text("a.pdf", locked) == "Berth 4"
+
+
+def test_html_that_is_nested_too_deep_is_read_without_its_headings():
+    page = "<div>" * 1_000 + "<h1>Berth 4</h1><p>is deep.</p>"
+    assert extract_text("a.html", page.encode()).split() == ["Berth", "4", "is", "deep."]
+
+
+def test_a_docx_with_any_byte_wrong_is_read_or_refused():
+    good = docx_of()
+    for place in range(0, len(good), 97):
+        damaged = good[:place] + bytes([good[place] ^ 0x55]) + good[place + 1 :]
+        with contextlib.suppress(DocumentRejected):
+            extract_text("a.docx", damaged)
+    assert extract_text("a.docx", good)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ With the real lease on the embedded database, so that it is no more forgiving th
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -232,6 +233,35 @@ def test_stop_asks_nothing_more_and_keeps_the_answers_under_way(script, stored):
 def test_app_that_shuts_down_stores_what_is_finished_and_under_way_before_it_goes(script, stored):
     lost_under_way(script, lambda chunk: chunk.id == "c010", lambda: None, concurrency=1)
     assert sorted(set(stored())) == [f"c{n:03}" for n in range(11)]
+
+
+def test_answers_after_a_stop_are_stored_at_once_and_wait_for_no_other(script, stored, monkeypatch):
+    """Whoever goes on with the run, or ends the process, may be near."""
+    monkeypatch.setattr("services.pairs.training_generator._BATCH_S", LONG_S)
+    hangs, go_on, never = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(chunk: Chunk, count: int) -> WrittenQuestions:
+        if chunk.id == "c000":
+            hangs.set()
+            never.wait()
+        elif chunk.id == "c001":
+            assert go_on.wait(LONG_S)
+        return about(chunk, count)
+
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(generate, script, chunks_of(2), Writer(answer), concurrency=2)
+        assert hangs.wait(LONG_S)
+        script.store.stop(script.run.id, by="ann")
+        script.lease.lost.set()
+        go_on.set()
+        deadline = time.monotonic() + LONG_S / 2  # before a batch would be due
+        while not stored() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        found = set(stored())
+        never.set()
+        with pytest.raises(RunLost):
+            work.result(LONG_S)
+    assert found == {"c001"}
 
 
 def test_answers_under_way_of_a_run_that_was_handed_on_change_nothing(script, owner, stored):
