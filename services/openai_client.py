@@ -49,7 +49,14 @@ Headers = Mapping[str, str]
 
 
 class UnusableAnswer(OpenAIError):
-    """The server answered 200 with something that is no answer of the OpenAI API."""
+    """The server answered 200 with something that is no answer of the OpenAI API.
+
+    `error_code` is None unless that is an error object, and "" when the error has no code.
+    """
+
+    def __init__(self, reason: str, error_code: str | None = None) -> None:
+        super().__init__(reason)
+        self.error_code = error_code
 
 
 class CallsStopped(OpenAIError):
@@ -231,6 +238,9 @@ def explain(error: OpenAIError, *, client: OpenAI, model: str) -> tuple[str, str
             )
         case CallsStopped():
             return "The call was not made, because its run was stopped.", "Proceed to go on."
+        case UnusableAnswer(error_code=str(code)):
+            named = f"code {code}" if code else "without a code"
+            return f"{server} answered with an error ({named}).", "Proceed when it works again."
         case _:
             return (
                 f"{server} answered in a form that is not the OpenAI API's.",

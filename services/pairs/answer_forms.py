@@ -10,8 +10,10 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from openai import BadRequestError, OpenAI
-from pydantic import BaseModel, Field, ValidationError
+from openai import APIStatusError, OpenAI
+from pydantic import BaseModel, ValidationError
+
+from services.pairs.completions import Completion
 
 if TYPE_CHECKING:
     from openai._legacy_response import LegacyAPIResponse  # what `with_raw_response` returns
@@ -27,32 +29,6 @@ class AnswerForm(StrEnum):
 
 class QuestionList(BaseModel):
     questions: list[str]
-
-
-class Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class Choice(BaseModel):
-    message: Message
-    finish_reason: str | None = None
-
-
-class Usage(BaseModel):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class Completion(BaseModel):
-    """What is read of an answer. Servers that speak like OpenAI leave out much of the rest.
-
-    The library builds its own objects without checking, so that a proxy's sign-in page or half an
-    answer would surface later as an AttributeError.
-    """
-
-    choices: list[Choice] = Field(min_length=1)
-    usage: Usage | None = None
 
 
 class NoQuestions(Exception):
@@ -77,6 +53,7 @@ _HOW_TO_ANSWER = {
     ),
     AnswerForm.TEXT: "\n\nAnswer with one question on each line and nothing else.",
 }
+_FORM_STATUSES = (400, 422, 501)  # how servers say that they do not know a form
 _BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s*")
 
 
@@ -113,10 +90,12 @@ def _messages(form: AnswerForm, instructions: str, request: str) -> list[Any]:
     ]
 
 
-def is_about_the_form(error: BadRequestError) -> bool:
+def refuses_the_form(error: APIStatusError) -> bool:
     """Whether a server refused the form, and not the request for what it asks."""
     said = f"{error.param} {error.message}".lower()
-    return any(word in said for word in ("response_format", "json_schema", "json_object"))
+    return error.status_code in _FORM_STATUSES and any(
+        word in said for word in ("response_format", "json_schema", "json_object")
+    )
 
 
 def questions_in(completion: Completion, form: AnswerForm) -> list[str]:
@@ -126,12 +105,9 @@ def questions_in(completion: Completion, form: AnswerForm) -> list[str]:
         WrongForm: they can not be read.
         NoQuestions: the model refused, was cut off, or said nothing.
     """
-    choice = completion.choices[0]
-    if choice.finish_reason == "length":
-        raise NoQuestions("cut off")
-    if choice.finish_reason == "content_filter" or choice.message.refusal:
-        raise NoQuestions("refused")
-    if not (content := choice.message.content):
+    if completion.problem:
+        raise NoQuestions(completion.problem)
+    if not (content := completion.content.strip()):
         raise NoQuestions("empty answer")
     return _lines(content) if form is AnswerForm.TEXT else _from_json(content)
 

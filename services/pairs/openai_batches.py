@@ -29,11 +29,8 @@ from services.openai_client import (
     make_openai_client,
     server_name,
 )
-from services.pairs.openai_writer import (
-    PROBLEMS_OF_ONE_CHUNK,
-    request_in_batch,
-    written_in_batch,
-)
+from services.pairs.completions import as_object, error_code
+from services.pairs.openai_writer import PROBLEMS_OF_ONE_CHUNK, request_in_batch, written_in_batch
 from services.pairs.written_questions import WrittenQuestions
 from services.runs.lease import RunLost
 
@@ -286,15 +283,14 @@ def _read_lines(text: str) -> list[Any]:
 
 def _answer(line: dict[str, Any], count: int) -> BatchAnswer:
     """Read one line of a file: {"custom_id", "response": {"status_code", "body"}, "error"}."""
-    chunk_id, response = line.get("custom_id", ""), line.get("response") or {}
-    status, body = response.get("status_code"), response.get("body") or {}
+    chunk_id, response = line.get("custom_id", ""), as_object(line.get("response"))
+    status, body = response.get("status_code"), response.get("body")
     if status == 200:
         try:
             return BatchAnswer(chunk_id, written_in_batch(body, count))
-        except UnusableAnswer:
-            return BatchAnswer(chunk_id, None, "no completion")
-    error = line.get("error") or (isinstance(body, dict) and body.get("error")) or {}
-    code = error.get("code") or error.get("type") or f"status {status}"
+        except UnusableAnswer as unusable:
+            return BatchAnswer(chunk_id, None, unusable.error_code or "no completion")
+    code = error_code(line) or error_code(body) or f"status {status}"
     if status == 400 and code in PROBLEMS_OF_ONE_CHUNK:
         written = WrittenQuestions((), problem=PROBLEMS_OF_ONE_CHUNK[code])
         return BatchAnswer(chunk_id, written)

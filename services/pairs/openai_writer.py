@@ -6,11 +6,10 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from openai import BadRequestError, OpenAI, OpenAIError
-from pydantic import ValidationError
+from openai import APIStatusError, BadRequestError, OpenAI, OpenAIError
 
 from services.errors import GenerationError
-from services.models import Chunk, TokenUsage
+from services.models import Chunk
 from services.openai_client import (
     Headers,
     Patience,
@@ -21,15 +20,14 @@ from services.openai_client import (
 )
 from services.pairs.answer_forms import (
     AnswerForm,
-    Completion,
     NoQuestions,
-    Usage,
     WrongForm,
     ask,
-    is_about_the_form,
     questions_in,
+    refuses_the_form,
     request_body,
 )
+from services.pairs.completions import Completion, read_completion
 from services.pairs.pricing import CHARACTERS_PER_TOKEN, INSTRUCTION_TOKENS, thinks
 from services.pairs.written_questions import NO_TOKENS, WrittenQuestions
 
@@ -62,13 +60,15 @@ PROBLEMS_OF_ONE_CHUNK = {
     "string_above_max_length": "too long for the model",
     "content_filter": "refused",
     "content_policy_violation": "refused",
+    "invalid_prompt": "refused",
+    "json_validate_failed": WrongForm().problem,  # Groq checks what the model wrote
 }
 
 
 class FormRefused(Exception):
     """The server does not know the form; `error` is its own."""
 
-    def __init__(self, error: BadRequestError) -> None:
+    def __init__(self, error: APIStatusError) -> None:
         super().__init__(str(error))
         self.error = error
 
@@ -113,15 +113,13 @@ class OpenAIQuestionWriter:
                 + _LONGEST_ANSWER_TOKENS,
             )
         except BadRequestError as error:
-            problem = PROBLEMS_OF_ONE_CHUNK.get(error.code or "")
-            if problem is None and is_about_the_form(error):
-                raise FormRefused(error) from error
-            if problem is None:
+            if error.code not in PROBLEMS_OF_ONE_CHUNK:
                 raise self._generation_error(error) from error
-            return WrittenQuestions((), problem=problem)
+            written = WrittenQuestions((), problem=PROBLEMS_OF_ONE_CHUNK[error.code])
         except OpenAIError as error:
             raise self._generation_error(error) from error
-        written = _written(completion, form, count)
+        else:
+            written = _written(completion, form, count)
         if written.problem:
             log.info("chunk_with_problem chunk=%s problem=%s", chunk.id, written.problem)
         return written
@@ -133,15 +131,16 @@ class OpenAIQuestionWriter:
     def _ask(
         self, client: OpenAI, form: AnswerForm, chunk: Chunk, count: int
     ) -> tuple[Completion, Headers]:
-        answer = ask(
-            client,
-            form,
-            INSTRUCTIONS,
-            _request_text(chunk, count),
-            **_options(self._model),
-        )
+        options = _options(self._model)
         try:
-            return _completion(answer.http_response.json()), answer.headers
+            answer = ask(client, form, INSTRUCTIONS, _request_text(chunk, count), **options)
+        except APIStatusError as error:
+            # Here, because a 501 would be tried again as what may pass.
+            if error.code not in PROBLEMS_OF_ONE_CHUNK and refuses_the_form(error):
+                raise FormRefused(error) from error
+            raise
+        try:
+            return read_completion(answer.http_response.json()), answer.headers
         except ValueError as error:
             raise UnusableAnswer("not JSON") from error
 
@@ -157,13 +156,13 @@ def request_in_batch(chunk: Chunk, count: int, model: str) -> dict[str, Any]:
     return {**_options(model), **request_body(INSTRUCTIONS, _request_text(chunk, count))}
 
 
-def written_in_batch(body: dict[str, Any], count: int) -> WrittenQuestions:
+def written_in_batch(body: object, count: int) -> WrittenQuestions:
     """What the answer to such a request holds.
 
     Raises:
         UnusableAnswer: it is no completion.
     """
-    return _written(_completion(body), AnswerForm.SCHEMA, count)
+    return _written(read_completion(body), AnswerForm.SCHEMA, count)
 
 
 def _options(model: str) -> dict[str, Any]:
@@ -180,32 +179,19 @@ def _request_text(chunk: Chunk, count: int) -> str:
     )
 
 
-def _completion(body: Any) -> Completion:
-    try:
-        return Completion.model_validate(body)
-    except ValidationError as error:
-        raise UnusableAnswer("no completion") from error
-
-
 def _written(completion: Completion, form: AnswerForm, count: int) -> WrittenQuestions:
-    usage = _usage(completion)
     try:
-        return _as_asked(questions_in(completion, form), count, usage)
+        questions, problem = _as_asked(questions_in(completion, form), count)
     except NoQuestions as reason:
-        return WrittenQuestions((), usage, reason.problem)
+        questions, problem = (), reason.problem
+    return WrittenQuestions(questions, completion.usage, problem)
 
 
-def _as_asked(questions: list[str], count: int, usage: TokenUsage) -> WrittenQuestions:
+def _as_asked(questions: list[str], count: int) -> tuple[tuple[str, ...], str | None]:
     """Without blanks and repetitions, and at most `count`; fewer are kept and called a problem."""
     tidy = (" ".join(question.split()) for question in questions)
     different = list({question.casefold(): question for question in tidy if question}.values())
     if not different:
-        return WrittenQuestions((), usage, "empty answer")
+        raise NoQuestions("empty answer")
     problem = "fewer questions than asked" if len(different) < count else None
-    return WrittenQuestions(tuple(different[:count]), usage, problem)
-
-
-def _usage(completion: Completion) -> TokenUsage:
-    """What the answer says was charged; compatible servers may leave it out."""
-    usage = completion.usage or Usage()
-    return TokenUsage(usage.prompt_tokens or 0, usage.completion_tokens or 0)
+    return tuple(different[:count]), problem

@@ -18,6 +18,8 @@ from services.pairs.question_writers import make_question_writer
 from tests.fakes.openai_server import (
     Allowance,
     FakeOpenAI,
+    answering,
+    answering_with_message,
     content_filtered,
     cut_off,
     failing,
@@ -26,7 +28,7 @@ from tests.fakes.openai_server import (
     refuse,
     saying,
 )
-from tests.fakes.wire import Fault, answer_by_half, hang_up, web_page
+from tests.fakes.wire import Fault, Reply, answer_by_half, hang_up, web_page
 
 CHUNK = Chunk("c1", "d1", "Harbour rules.pdf", 0, "Vessels above 40 metres book a berth by telex.")
 QUICK = Patience(longest_s=5, attempts=3, first_wait_s=0.01)
@@ -71,6 +73,9 @@ def test_every_listed_model_takes_the_request(fake, model):
         (saying('{"questions": []}'), "empty answer"),
         (saying('{"questions": ["", "  "]}'), "empty answer"),
         (saying(None), "empty answer"),
+        (answering(choices=[]), "empty answer"),
+        (answering(choices=[{"message": None, "finish_reason": 3}]), "empty answer"),
+        (answering(choices=[{"finish_reason": "content_filter"}]), "refused"),
         (saying('{"questions": "none"}'), "not in the asked form"),
         (saying("Here are your questions!"), "not in the asked form"),
     ],
@@ -86,6 +91,29 @@ def test_an_answer_without_questions_is_named_paid_once_and_ends_nothing(fake, f
     assert written.usage.input_tokens > 0
     assert len(fake.calls("/chat/completions")) == 2
     assert writer.write(CHUNK, 3).problem is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        answering(usage="unknown"),
+        answering(usage={"prompt_tokens": 5.5, "completion_tokens": None}),
+        answering_with_message(refusal=False),
+        answering_with_message(
+            content=[
+                {"type": "thinking", "thinking": []},
+                {"type": "text", "text": '{"questions": ["Who books'},
+                {"type": "text", "text": ' a berth?"]}'},
+            ]
+        ),
+    ],
+    ids=["no usage", "odd usage", "refusal is false", "content in parts"],
+)
+def test_what_is_odd_beside_the_questions_costs_none_of_them(fake, fault):
+    fake.fail(fault)
+    written = writer_for(fake).write(CHUNK, 1)
+    assert (len(written.questions), written.problem) == (1, None)
+    assert len(fake.calls()) == 1
 
 
 def test_fewer_questions_than_asked_are_kept_and_named(fake):
@@ -106,6 +134,25 @@ def test_more_questions_than_asked_and_repeated_ones_are_left_out(fake):
 def test_a_passage_that_is_too_long_for_the_model_is_a_problem_of_that_passage_alone(fake):
     long = Chunk("c2", "d1", "Long.txt", 0, "word " * 120_000)
     assert writer_for(fake).write(long, 3).problem == "too long for the model"
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [("invalid_prompt", "refused"), ("json_validate_failed", "not in the asked form")],
+)
+def test_a_passage_that_the_server_refuses_is_a_problem_of_that_passage_alone(fake, code, problem):
+    writer = writer_for(fake)
+    writer.write(CHUNK, 1)  # decides the form of the answers
+    fake.fail(failing(400, code))
+    assert writer.write(CHUNK, 3).problem == problem
+    assert len(fake.calls()) == 2
+
+
+def test_a_server_that_finds_the_answer_not_in_its_form_is_asked_in_the_next_one(fake):
+    fake.fail(failing(400, "json_validate_failed"))
+    writer = writer_for(fake)
+    assert writer.write(CHUNK, 3).problem is None
+    assert writer.form == "json"
 
 
 @pytest.mark.parametrize(
@@ -131,11 +178,14 @@ def test_what_no_waiting_mends_ends_the_run_at_the_first_call(fake, fault, words
     [
         (rate_limited(0), "rate limit"),
         (failing(500), "status 500"),
+        (failing(501), "status 501"),
         (failing(503), "status 503"),
         (hang_up, "could not be reached"),
         (answer_by_half, "could not be reached"),
         (web_page, "not the OpenAI API's"),
-        (lambda request, answer: failing(200)(request, answer), "not the OpenAI API's"),
+        (lambda request, answer: Reply(200, {"id": "1"}), "not the OpenAI API's"),
+        (failing(200, "upstream_down"), r"answered with an error \(code upstream_down\)"),
+        (failing(200, CHUNK.text), r"answered with an error \(without a code\)"),
     ],
 )
 def test_what_may_pass_is_tried_again_and_ends_the_run_only_when_it_stays(
@@ -240,6 +290,8 @@ def test_many_threads_share_one_writer(fake):
         ({}, "schema", 1),
         ({"obeys_schemas": False}, "json", 2),
         ({"obeys_schemas": False, "obeys_json": False}, "text", 3),
+        ({"obeys_schemas": False, "refuses_with": 422}, "json", 2),
+        ({"obeys_schemas": False, "obeys_json": False, "refuses_with": 501}, "text", 3),
         ({"ignores_forms": True}, "text", 3),
     ],
 )

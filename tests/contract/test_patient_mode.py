@@ -23,6 +23,7 @@ from services.runs.lease import RunLease, RunLost
 from services.runs.states import RunStatus
 from tests.fakes.openai_server import (
     FakeOpenAI,
+    answering,
     cut_off,
     failing,
     insufficient_quota,
@@ -240,6 +241,9 @@ def test_requests_that_failed_for_the_moment_are_submitted_again_and_only_they(g
     [
         (refuse, "refused"),
         (cut_off, "cut off"),
+        (answering(choices=[]), "empty answer"),
+        (answering(choices=[{"finish_reason": "content_filter"}]), "refused"),
+        (failing(400, "invalid_prompt"), "refused"),
         (saying('{"questions": "none"}'), "not in the asked form"),
         (failing(400, "context_length_exceeded"), "too long for the model"),
     ],

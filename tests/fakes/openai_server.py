@@ -100,10 +100,11 @@ class FakeOpenAI(WireServer):
     """Chat completions with structured output, embeddings, models, files and batches.
 
     `widths` maps each embedding model to its width. `obeys_schemas=False` is a server that
-    refuses `json_schema`, `obeys_json=False` one that refuses any `response_format`, and
-    `ignores_forms=True` one that takes every form and writes a list with a greeting. `requests`
-    and `tokens` are what a minute allows; a call beyond them is refused with 429. A server with
-    `has_batches=False` has no files and no Batch API, as most that speak like OpenAI.
+    refuses `json_schema`, `obeys_json=False` one that refuses any `response_format`, both with the
+    status `refuses_with`, and `ignores_forms=True` one that takes every form and writes a list with
+    a greeting. `requests` and `tokens` are what a minute allows; a call beyond them is refused with
+    429. A server with `has_batches=False` has no files and no Batch API, as most that speak like
+    OpenAI.
     """
 
     key = "sk-fake-0123456789"
@@ -116,6 +117,7 @@ class FakeOpenAI(WireServer):
         widths: dict[str, int] = EMBEDDING_WIDTHS,
         obeys_schemas: bool = True,
         obeys_json: bool = True,
+        refuses_with: int = 400,
         ignores_forms: bool = False,
         requests: Allowance | None = None,
         tokens: Allowance | None = None,
@@ -125,6 +127,7 @@ class FakeOpenAI(WireServer):
         self.widths = dict(widths)
         self.obeys_schemas = obeys_schemas
         self.obeys_json = obeys_json
+        self.refuses_with = refuses_with
         self.ignores_forms = ignores_forms
         self.allowances = {
             "requests": requests or Allowance(10_000, 10_000),
@@ -263,7 +266,7 @@ class FakeOpenAI(WireServer):
         )
         if refused:
             message = f"'response_format' of type '{kind}' is not supported with this model"
-            raise Refused(400, message, param="response_format")
+            raise Refused(self.refuses_with, message, param="response_format")
         if kind == "json_object" and not any(
             "json" in m["content"].lower() for m in body["messages"]
         ):
@@ -474,6 +477,28 @@ def saying(content: str | None) -> Fault:
     return lambda request, answer: completion(
         _chat_model(request), content, tokens_of(request.text)
     )
+
+
+def answering(**fields: Any) -> Fault:
+    """The completion that would have been, charged for, with other `fields`."""
+
+    def fault(request: Request, answer: Answer) -> Reply:
+        reply = answer(request)
+        return replace(reply, body={**reply.body, **fields})
+
+    return fault
+
+
+def answering_with_message(**fields: Any) -> Fault:
+    """The completion that would have been, charged for, with other `fields` in its message."""
+
+    def fault(request: Request, answer: Answer) -> Reply:
+        reply = answer(request)
+        [choice] = reply.body["choices"]
+        message = {**choice["message"], **fields}
+        return replace(reply, body={**reply.body, "choices": [{**choice, "message": message}]})
+
+    return fault
 
 
 FAULTS: dict[str, Fault] = {
