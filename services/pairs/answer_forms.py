@@ -6,12 +6,13 @@ what they like; they are asked for JSON instead, and at last for plain lines.
 
 from __future__ import annotations
 
+import json
 import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from openai import APIStatusError, OpenAI
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from services.pairs.completions import Completion
 
@@ -53,8 +54,15 @@ _HOW_TO_ANSWER = {
     ),
     AnswerForm.TEXT: "\n\nAnswer with one question on each line and nothing else.",
 }
+_DECODER = json.JSONDecoder()
 _FORM_STATUSES = (400, 422, 501)  # how servers say that they do not know a form
-_BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s*")
+# Models that think may put their thoughts first. Of the tags, the last may be missing when the
+# thoughts fill the answer, and the first when the server has put it into the prompt.
+_THOUGHTS = re.compile(r"<think>.*?</think>|\A<think>.*|\A.*?^</think>", re.DOTALL | re.MULTILINE)
+_BOLD = re.compile(r"(?<!\w)\*\*(.+?)\*\*(?!\w)")
+_BULLET = re.compile(r"(?:[-*•]|\(?\d{1,2}[.):])\s+")
+_LETTER = re.compile(r"[^\W\d_]")
+_QUESTION_MARKS = ("?", "\uff1f", "\u061f")  # the Chinese and the Arabic one
 
 
 def ask(
@@ -107,27 +115,37 @@ def questions_in(completion: Completion, form: AnswerForm) -> list[str]:
     """
     if completion.problem:
         raise NoQuestions(completion.problem)
-    if not (content := completion.content.strip()):
+    if not (content := _THOUGHTS.sub("", completion.content.strip()).strip()):
         raise NoQuestions("empty answer")
     return _lines(content) if form is AnswerForm.TEXT else _from_json(content)
 
 
 def _from_json(content: str) -> list[str]:
-    """The list in a JSON object, which small models like to wrap in a fence or a sentence."""
-    inner = content[content.find("{") : content.rfind("}") + 1]
-    try:
-        return QuestionList.model_validate_json(inner).questions
-    except ValidationError as error:
-        raise WrongForm from error
+    """The list in the first JSON object that has one.
+
+    Small models like to wrap it in a fence, a sentence, or another object.
+    """
+    for brace in re.finditer("{", content):
+        try:
+            found, _ = _DECODER.raw_decode(content, brace.start())
+            return QuestionList.model_validate(found).questions
+        except (ValueError, RecursionError):  # no JSON from here on, or another object
+            continue
+    raise WrongForm
 
 
 def _lines(content: str) -> list[str]:
     """The lines that end as questions do or were put in a list; not the greeting around them."""
-    found = [
-        _BULLET.sub("", line).strip(' "')
-        for line in content.splitlines()
-        if line.rstrip(' "').endswith("?") or _BULLET.match(line)
-    ]
+    found = [query for line in content.splitlines() if (query := _query_on(line))]
     if not found:
         raise WrongForm
     return found
+
+
+def _query_on(line: str) -> str | None:
+    line = _BOLD.sub(r"\1", line).strip().strip('"')
+    bullet = _BULLET.match(line)
+    query = line[bullet.end() :].strip(' "') if bullet else line
+    is_listed = bullet is not None and not query.endswith(":")  # else it is a heading
+    is_query = is_listed or query.endswith(_QUESTION_MARKS)
+    return query if is_query and _LETTER.search(query) else None

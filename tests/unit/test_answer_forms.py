@@ -1,0 +1,76 @@
+"""How questions are read from what models write around them."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.models import TokenUsage
+from services.pairs.answer_forms import AnswerForm, WrongForm, questions_in
+from services.pairs.completions import Completion
+
+LIST = '{"questions": ["Who books a berth?"]}'
+
+
+def read(content: str, form: AnswerForm) -> list[str]:
+    return questions_in(Completion(content, None, TokenUsage()), form)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"```json\n{LIST}\n```",
+        f"Here you are: {LIST} Good luck {{and thanks}}!",
+        f"The set {{a, b}} is the passage's. {LIST}",
+        f'{{"answer": {LIST}}}',
+        f'{LIST}\n{{"questions": ["Another one?"]}}',
+        f'<think>Maybe {{"questions": ["What?"]}}</think>{LIST}',
+        f"I was told to think.\n</think>\n\n{LIST}",
+        '{"a":' * 5_000 + LIST,
+    ],
+)
+def test_a_list_is_found_in_whatever_a_model_wraps_it(content):
+    assert read(content, AnswerForm.JSON) == ["Who books a berth?"]
+
+
+@pytest.mark.parametrize(
+    "content", ['{"questions": "none"}', "{} {", '{"questions": ' + "[" * 100_000, "Sure!"]
+)
+def test_json_without_a_list_is_not_in_the_asked_form(content):
+    with pytest.raises(WrongForm):
+        read(content, AnswerForm.JSON)
+
+
+@pytest.mark.parametrize(
+    ("line", "query"),
+    [
+        ("3.5 million users of what?", "3.5 million users of what?"),
+        ("10:30 train to where?", "10:30 train to where?"),
+        ("-5 degrees where?", "-5 degrees where?"),
+        ('1. "Who books a berth?"', "Who books a berth?"),
+        ("(2) berth booking notice", "berth booking notice"),
+        ("• 3.5 million users", "3.5 million users"),
+        ("**Who books a berth?**", "Who books a berth?"),
+        ("**1. Who books a berth?**", "Who books a berth?"),
+        ("**1.** Who books a berth?", "Who books a berth?"),
+        ("- **berth** booking notice", "berth booking notice"),
+        ("What is 2**10 or 3**4?", "What is 2**10 or 3**4?"),
+        ("誰が予約しますか\uff1f", "誰が予約しますか\uff1f"),
+        ("من يحجز الرصيف\u061f", "من يحجز الرصيف\u061f"),
+    ],
+)
+def test_a_line_is_a_question_without_its_marks(line, query):
+    assert read(f"Sure, here they are:\n\n{line}\n", AnswerForm.TEXT) == [query]
+
+
+@pytest.mark.parametrize(
+    "line", ["**Questions:**", "- **Short ones:**", "---", "* * *", "- ", "???", "Good luck!"]
+)
+def test_what_only_frames_the_questions_is_none(line):
+    assert read(f"{line}\n1. berth notice\n{line}", AnswerForm.TEXT) == ["berth notice"]
+    with pytest.raises(WrongForm):
+        read(line, AnswerForm.TEXT)
+
+
+def test_thoughts_are_no_questions():
+    content = "<think>\nWhat is asked?\n- a berth\n</think>\n\nWho books a berth?"
+    assert read(content, AnswerForm.TEXT) == ["Who books a berth?"]
