@@ -19,6 +19,7 @@ class Completion:
     content: str
     problem: str | None
     usage: TokenUsage
+    is_metered: bool  # whether the server said what it charged
 
 
 def read_completion(body: object) -> Completion:
@@ -41,6 +42,7 @@ def read_completion(body: object) -> Completion:
         _text(message.get("content")),
         _problem(choice.get("finish_reason"), message.get("refusal")),
         TokenUsage(read or 0, written or 0),
+        is_metered=bool(read) and written is not None,  # no request is without a prompt
     )
 
 

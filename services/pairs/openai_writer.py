@@ -88,7 +88,7 @@ class OpenAIQuestionWriter:
 
     def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
         forms = [self.form] if self.form else list(AnswerForm)
-        spent = NO_TOKENS
+        spent, unmetered = NO_TOKENS, 0
         for form in forms:
             try:
                 written = self._write_in(form, chunk, count)
@@ -97,12 +97,13 @@ class OpenAIQuestionWriter:
                     raise self._generation_error(refusal.error) from refusal.error
                 continue
             spent += written.usage
+            unmetered += written.unmetered
             if written.problem != WrongForm().problem:
                 break
         if written.questions and self.form is None:  # a refusal says nothing of the form
             self.form = form
             log.info("answer_form_decided form=%s", form)
-        return replace(written, usage=spent)
+        return replace(written, usage=spent, unmetered=unmetered)
 
     def _write_in(self, form: AnswerForm, chunk: Chunk, count: int) -> WrittenQuestions:
         try:
@@ -180,11 +181,12 @@ def _request_text(chunk: Chunk, count: int) -> str:
 
 
 def _written(completion: Completion, form: AnswerForm, count: int) -> WrittenQuestions:
+    unmetered = 0 if completion.is_metered else 1
     try:
         questions, problem = _as_asked(questions_in(completion, form), count)
     except NoQuestions as reason:
         questions, problem = (), reason.problem
-    return WrittenQuestions(questions, completion.usage, problem)
+    return WrittenQuestions(questions, completion.usage, problem, unmetered)
 
 
 def _as_asked(questions: list[str], count: int) -> tuple[tuple[str, ...], str | None]:

@@ -49,6 +49,7 @@ class _Part:
     was_stopped: bool = False
     has_answers: bool = False
     usage: TokenUsage = field(default=NO_TOKENS)
+    unmetered: list[Chunk] = field(default_factory=list)  # answered, and not said at what cost
 
 
 def generate_patiently(
@@ -271,11 +272,12 @@ class _Attempt:
             part.usage += answer.written.usage
             if chunk := self._chunks.get(answer.chunk_id):  # else its document is gone
                 finished.add(chunk, answer.written)
+                part.unmetered.extend([chunk] * answer.written.unmetered)
             if len(ids) == _SAVED_AT_ONCE:
                 save()
         if ids:
             save()
-        self._budget.settle(part.id, part.usage)
+        self._budget.settle(part.id, part.usage, part.unmetered, self._count)
         return failures
 
     def _forget(self, part: _Part, how: str) -> None:

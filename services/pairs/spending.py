@@ -14,7 +14,8 @@ from services.pairs.written_questions import QuestionWriter, WrittenQuestions
 class CappedWriter:
     """A writer that ends the run when `cap_usd` is spent; Proceed may spend as much again.
 
-    Calls that are under way at that moment are let finish, so it may cost a little more.
+    Calls that are under way at that moment are let finish, so it may cost a little more. An answer
+    that does not say what it cost counts as estimated.
     """
 
     def __init__(
@@ -31,24 +32,25 @@ class CappedWriter:
         self._cap_usd = cap_usd
         self._model = model
         self._own_prices = own_prices
-        self._spent = TokenUsage()
+        self._spent_usd = 0.0
         self._lock = threading.Lock()
         _require_price(model, own_prices)
 
     def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
         with self._lock:
-            if (self._spent_usd() or 0.0) >= self._cap_usd:
+            if self._spent_usd >= self._cap_usd:
                 raise _stopped_at(self._cap_usd)
         written = self._writer.write(chunk, count)
+        cost = cost_usd(written.usage, self._model, self._own_prices) or 0.0
+        if written.unmetered:
+            estimate = estimate_generation([chunk], count, self._model, self._own_prices)
+            cost += written.unmetered * (estimate.cost_usd or 0.0)
         with self._lock:
-            self._spent += written.usage
+            self._spent_usd += cost
         return written
 
     def stop(self) -> None:
         self._writer.stop()
-
-    def _spent_usd(self) -> float | None:
-        return cost_usd(self._spent, self._model, self._own_prices)
 
 
 class BatchBudget:
@@ -88,11 +90,16 @@ class BatchBudget:
         if self._cap_usd is not None:
             self._committed[batch_id] = self._estimate(chunks, count)
 
-    def settle(self, batch_id: str, usage: TokenUsage) -> None:
-        """A batch of this attempt ended; one of an earlier attempt was counted there."""
+    def settle(
+        self, batch_id: str, usage: TokenUsage, unmetered: Sequence[Chunk], count: int
+    ) -> None:
+        """A batch of this attempt ended; one of an earlier attempt was counted there.
+
+        `unmetered`: the chunks whose answers do not say what they cost, which count as estimated.
+        """
         if batch_id in self._committed:
-            cost = cost_usd(usage, self._model, self._own_prices, patient=True)
-            self._committed[batch_id] = cost or 0.0
+            cost = cost_usd(usage, self._model, self._own_prices, patient=True) or 0.0
+            self._committed[batch_id] = cost + self._estimate(unmetered, count)
 
     def exhausted(self) -> GenerationError:
         assert self._cap_usd is not None

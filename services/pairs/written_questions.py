@@ -15,12 +15,14 @@ class WrittenQuestions:
     """What a writer made of one chunk.
 
     `problem` is a short reason ("refused", "cut off") when the chunk yielded nothing, or less
-    than was asked for; the run goes on, counts it and names it.
+    than was asked for; the run goes on, counts it and names it. `unmetered` counts the answers of
+    which the server did not say what they cost: `usage` is without them.
     """
 
     questions: tuple[str, ...]
     usage: TokenUsage = NO_TOKENS
     problem: str | None = None
+    unmetered: int = 0
 
 
 class QuestionWriter(Protocol):

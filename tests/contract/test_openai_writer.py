@@ -11,9 +11,10 @@ from openai import RateLimitError
 
 from services.config import Settings
 from services.errors import ConfigurationError, GenerationError
-from services.models import Chunk
+from services.models import Chunk, TokenUsage
 from services.openai_client import Patience, make_openai_client
 from services.pairs.openai_writer import OpenAIQuestionWriter
+from services.pairs.pricing import estimate_generation
 from services.pairs.question_writers import make_question_writer
 from tests.fakes.openai_server import (
     Allowance,
@@ -336,6 +337,17 @@ def test_a_cap_ends_the_run_before_the_next_call_and_proceeding_may_spend_as_muc
         writer.write(CHUNK, 3)
     assert len(fake.calls()) == 1
     assert make_question_writer(settings).write(CHUNK, 3).problem is None
+
+
+def test_an_answer_that_does_not_say_its_cost_counts_for_the_cap_as_estimated(fake):
+    prices = {"gpt-4o-mini": (1_000.0, 1_000.0)}
+    estimated = estimate_generation([CHUNK], 3, "gpt-4o-mini", prices).cost_usd
+    settings = settings_for(fake, model_prices=prices, run_cost_cap_usd=1.5 * estimated)
+    writer = make_question_writer(settings)
+    fake.fail(answering(usage=None), times=2)
+    assert [writer.write(CHUNK, 3).usage for _ in range(2)] == [TokenUsage()] * 2
+    with pytest.raises(GenerationError, match="cap of"):
+        writer.write(CHUNK, 3)
 
 
 def test_a_cap_without_a_price_is_refused_because_it_would_not_hold(fake):

@@ -300,6 +300,17 @@ def test_a_cap_is_not_submitted_past_and_proceeding_may_spend_as_much_again(gene
     assert script.now.status is RunStatus.GENERATED
 
 
+def test_answers_that_do_not_say_their_cost_count_for_the_cap_as_estimated(generate, script, fake):
+    prices = {"gpt-4o-mini": (1_000.0, 1_000.0)}
+    one = estimate_generation(CHUNKS[:1], 2, "gpt-4o-mini", prices, patient=True).cost_usd
+    fake.queue.token_limit = 2_500  # one part at a time: the last follows the bill of the first
+    fake.fail(answering(usage=None), times=99, matching=CHAT)
+    with pytest.raises(GenerationError, match="Stopped at the cap of"):
+        generate(model_prices=prices, run_cost_cap_usd=10.5 * one)
+    assert script.now.processed_chunks == 10
+    assert usage_so_far(script.now.usage) == TokenUsage()
+
+
 def test_a_cap_without_a_price_is_refused_before_anything_is_submitted(generate, fake):
     with pytest.raises(ConfigurationError, match="price of"):
         generate(run_cost_cap_usd=1.0, question_model="gpt-unheard-of")

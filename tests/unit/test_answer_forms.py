@@ -12,7 +12,7 @@ LIST = '{"questions": ["Who books a berth?"]}'
 
 
 def read(content: str, form: AnswerForm) -> list[str]:
-    return questions_in(Completion(content, None, TokenUsage()), form)
+    return questions_in(Completion(content, None, TokenUsage(), is_metered=True), form)
 
 
 @pytest.mark.parametrize(
