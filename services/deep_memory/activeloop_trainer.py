@@ -27,6 +27,8 @@ _SUBMITTING = "submitting:"  # and the jobs that were there before
 _SUBMISSIONS = 3
 _ENDED_WELL, _ENDED_BADLY = "completed", "failed"
 _WORKING = {"pending", "training"}
+# Not the estimated end or the time of the last update: they tick while a job is stuck.
+_MOVING = ("epoch", "loss", "train_recall@10", "val_recall@10", "best_recall@10")
 _BEST_RECALL = re.compile(r"(?P<recall>[\d.]+)% \((?P<gain>[+-][\d.]+)\)%")
 
 
@@ -204,8 +206,9 @@ class ActiveloopTrainer:
             if status not in _WORKING:
                 raise _job_failed(status, progress)
             now = time.monotonic()
-            if (status, progress) != last_seen:
-                last_seen, moved_at = (status, progress), now
+            seen = (status, *(progress.get(name) for name in _MOVING))
+            if seen != last_seen:
+                last_seen, moved_at = seen, now
             elif now - moved_at >= self._watching.given_up_after_s:
                 raise TrainingError(
                     "The training in DeepLake Cloud has stopped moving. The pairs are kept.",

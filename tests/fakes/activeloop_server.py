@@ -184,7 +184,7 @@ class FakeActiveloop(WireServer):
             "progress": None,
         }
         self._looks[job_id] = 0
-        if self.outcome == "completed":
+        if self.outcome != "failed":
             targets = chunks["embedding"][[row_of[row[0][0]] for row in relevant]]
             self.models[corpus] = _fit(questions["embedding"], targets)
         return Reply(200, {"job_id": job_id})
@@ -197,15 +197,17 @@ class FakeActiveloop(WireServer):
 
     def _advance(self, job: dict[str, Any]) -> None:
         self._looks[job["id"]] += 1
-        epoch = self._looks[job["id"]] - 1
+        looks = self._looks[job["id"]]
         stuck = self.outcome == "stuck"
-        if epoch == 0 or (stuck and epoch > _STUCK_EPOCH):
+        epoch = min(looks - 1, _STUCK_EPOCH) if stuck else looks - 1
+        if epoch == 0:
             return
         share = min(epoch / _EPOCHS, _STUCK_SHARE if stuck else 1.0)
         job["status"] = "training"
         job["progress"] = {
             "eta": round(60 * (1 - share), 1),
-            "last_update_at": "2025-11-21T10:00:00",
+            # Ticks while the job is stuck, too.
+            "last_update_at": f"2025-11-21T10:{looks // 60 % 60:02}:{looks % 60:02}",
             "error": None,
             "dataset": "query",
             "split": "val",
