@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.faults import document, timed
 from services.config import Settings
-from services.deep_memory.activeloop_trainer import job_id_in
+from services.deep_memory.cloud_jobs import job_id_in
 from services.errors import AppError
 from services.models import TrainingRun
 from services.pairs.patient_mode import PatientMode
@@ -144,7 +144,7 @@ def tuesday(week: Week) -> str:
     run, _ = timed(week.space, lambda: week.memory.retry_problems(run.id))
     week.cloud.outcome = "stuck"
     week.memory.train(run.id)
-    week.until(lambda run: run.deeplake_job_id in week.cloud.jobs)
+    week.until(lambda run: job_id_in(run.deeplake_job_id) in week.cloud.jobs)
     week.memory.stop(run.id)
     week.cloud.outcome = "completed"
     week.expect(week.proceed(week.until(lambda run: True)), RunStatus.COMPLETED)
@@ -182,7 +182,7 @@ def thursday(week: Week) -> str:
     run = week.expect(week.proceed(left), RunStatus.GENERATED)
     week.cloud.outcome = "stuck"
     week.memory.train(run.id)
-    week.until(lambda run: run.deeplake_job_id in week.cloud.jobs)
+    week.until(lambda run: job_id_in(run.deeplake_job_id) in week.cloud.jobs)
     week.restart()
     week.cloud.outcome = "completed"
     again = week.proceed(week.until(lambda run: not run.status.is_active))

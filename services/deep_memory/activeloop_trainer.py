@@ -1,11 +1,14 @@
 """Deep Memory trained by DeepLake Cloud: check, submit, watch with back-off, read the figures.
 
 What is recorded about a job (`record`, `recorded`) lets the next attempt find it again, whatever
-moment a process died at. A training is money and time, so a job that is there is never repeated.
+moment a process died at. A training is money and time, so a job that is there is not repeated, as
+long as it trains on the same questions: others may be held out now to measure it with.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import re
 import threading
@@ -16,17 +19,23 @@ from typing import Any
 
 import numpy as np
 
+from services.deep_memory.cloud_jobs import (
+    CALL_S,
+    ENDED_BADLY,
+    ENDED_WELL,
+    WORKING,
+    Submission,
+    cancel_job,
+    cloud_error,
+    jobs_since,
+)
 from services.errors import TrainingError
-from services.retrieval.cloud_failures import WORDS, CloudFailure, Failure
+from services.retrieval.cloud_failures import CloudFailure, Failure
 from services.retrieval.cloud_store import CHANGE_S, CloudVectorStore
 
 log = logging.getLogger(__name__)
 
-CALL_S = 30.0
-_SUBMITTING = "submitting:"  # and the jobs that were there before
 _SUBMISSIONS = 3
-_ENDED_WELL, _ENDED_BADLY = "completed", "failed"
-_WORKING = {"pending", "training"}
 # Not the estimated end or the time of the last update: they tick while a job is stuck.
 _MOVING = ("epoch", "loss", "train_recall@10", "val_recall@10", "best_recall@10")
 _BEST_RECALL = re.compile(r"(?P<recall>[\d.]+)% \((?P<gain>[+-][\d.]+)\)%")
@@ -40,6 +49,13 @@ class CloudPairs:
     questions: Sequence[str]
     relevant: Sequence[Sequence[tuple[str, float]]]
     vectors: np.ndarray
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same questions about the same chunks, in any order."""
+        chunk_ids = [sorted(id_ for id_, _ in row) for row in self.relevant]
+        about = sorted(zip(self.questions, chunk_ids, strict=True))
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +86,10 @@ class WatchingStopped(Exception):
 class ActiveloopTrainer:
     """Trains the model of one dataset in DeepLake Cloud."""
 
-    def __init__(self, store: CloudVectorStore, watching: Watching | None = None) -> None:
+    def __init__(self, store: CloudVectorStore, watching: Watching = Watching()) -> None:
         self._store = store
         self._path = store.path
-        self._watching = watching or Watching()
+        self._watching = watching
 
     def train(
         self,
@@ -94,12 +110,20 @@ class ActiveloopTrainer:
             WatchingStopped: `stop` was set.
         """
         checked = self._checked(pairs)
-        job_id = self._job_to_resume(recorded, stop)
+        questions = checked.fingerprint
+        before = None if recorded is None else Submission.read(recorded)
+        job_id, step = None, "Sending the questions to DeepLake Cloud"
+        if before and before.questions != questions:
+            cancel_job(self._store, str(before))
+            step = "The documents have changed: sending the questions to DeepLake Cloud again"
+        elif before:
+            job_id = self._job_to_resume(before, stop)
+            step = "No training is under way: sending the questions to DeepLake Cloud again"
         if job_id is None:
-            on_progress("Sending the questions to DeepLake Cloud", 0.0)
+            on_progress(step, 0.0)
             job_id = self._submit(checked, record, stop)
-        if job_id != recorded:
-            record(job_id)
+        if before != (submission := Submission(questions, job_id)):
+            record(str(submission))
         log.info("cloud_training_watched job=%s", job_id)
         return self._watch(job_id, on_progress, stop)
 
@@ -132,31 +156,27 @@ class ActiveloopTrainer:
             np.asarray(pairs.vectors[keep], dtype=np.float32),
         )
 
-    def _job_to_resume(self, recorded: str | None, stop: threading.Event) -> str | None:
+    def _job_to_resume(self, before: Submission, stop: threading.Event) -> str | None:
         """The job of an earlier attempt that works or has completed, or None."""
-        if recorded is None:
-            return None
-        if recorded.startswith(_SUBMITTING):
-            return self._job_since(recorded.removeprefix(_SUBMITTING).split(","), stop)
+        if before.job_id is None:
+            return self._job_since(before.known, stop)
         try:
-            job = self._call("job", recorded, stop=stop)
+            job = self._call("job", before.job_id, stop=stop)
         except CloudFailure as failure:
             if failure.kind is Failure.MISSING:
                 return None
-            raise _error(failure, "Nothing was changed; a job may be running.") from failure
-        return recorded if job.get("status") in {*_WORKING, _ENDED_WELL} else None
+            raise cloud_error(failure, "Nothing was changed; a job may be running.") from failure
+        return before.job_id if job.get("status") in {*WORKING, ENDED_WELL} else None
 
     def _job_since(self, known: Sequence[str], stop: threading.Event) -> str | None:
-        """A job of this dataset that is not among `known`: its submitter never saw its id."""
+        """A job of this dataset that is not among `known`: its submitter never saw its id.
+
+        It is looked for once even when `stop` is set, so that it can be recorded, or cancelled.
+        """
         try:
-            jobs = self._call("jobs", self._path, stop=stop)
+            new = jobs_since(self._store, known, WORKING | {ENDED_WELL}, stop)
         except CloudFailure as failure:
-            raise _error(failure, "Nothing was changed; a job may be running.") from failure
-        new = [
-            job["id"]
-            for job in jobs
-            if job["id"] not in known and job["status"] in {*_WORKING, _ENDED_WELL}
-        ]
+            raise cloud_error(failure, "Nothing was changed; a job may be running.") from failure
         if new:
             log.info("cloud_training_adopted job=%s", new[-1])
         return new[-1] if new else None
@@ -165,10 +185,10 @@ class ActiveloopTrainer:
         self, pairs: CloudPairs, record: Callable[[str], None], stop: threading.Event
     ) -> str:
         try:
-            known = [job["id"] for job in self._call("jobs", self._path, stop=stop)]
+            known = tuple(job["id"] for job in self._call("jobs", self._path, stop=stop))
         except CloudFailure as failure:
-            raise _error(failure, "Nothing was changed.") from failure
-        record(_SUBMITTING + ",".join(known))
+            raise cloud_error(failure, "Nothing was changed.") from failure
+        record(str(Submission(pairs.fingerprint, known=known)))
         attempt = 0
         while True:
             attempt += 1
@@ -181,7 +201,7 @@ class ActiveloopTrainer:
                 if found:
                     return found
                 if not failure.kind.may_pass or attempt == _SUBMISSIONS:
-                    raise _error(failure, "No training was started.") from failure
+                    raise cloud_error(failure, "No training was started.") from failure
             if stop.wait(self._watching.first_s * 2**attempt):
                 raise WatchingStopped
 
@@ -201,9 +221,9 @@ class ActiveloopTrainer:
         while True:
             job = self._look(job_id, stop)
             status, progress = job.get("status"), job.get("progress") or {}
-            if status == _ENDED_WELL:
+            if status == ENDED_WELL:
                 return _figures(job_id, progress)
-            if status not in _WORKING:
+            if status not in WORKING:
                 raise _job_failed(status, progress)
             now = time.monotonic()
             seen = (status, *(progress.get(name) for name in _MOVING))
@@ -227,35 +247,14 @@ class ActiveloopTrainer:
                 raise TrainingError(
                     "The training job was deleted in DeepLake Cloud. The pairs are kept."
                 ) from failure
-            raise _error(failure, "The training goes on there. The pairs are kept.") from failure
+            consequence = "The training goes on there. The pairs are kept."
+            raise cloud_error(failure, consequence) from failure
 
     def _call(self, name: str, argument: str, *, stop: threading.Event) -> Any:
         answer = self._store.reader.call(name, argument, deadline_s=CALL_S, stop=stop)
         if stop.is_set():
             raise WatchingStopped
         return answer
-
-
-def job_id_in(recorded: str | None) -> str | None:
-    """The job's id in what was recorded of it; None as long as the service has not told one."""
-    return None if recorded is None or recorded.startswith(_SUBMITTING) else recorded
-
-
-def cancel_job(store: CloudVectorStore, recorded: str | None) -> None:
-    """Cancel the job of a run that a person stopped. Safe when it has ended or is gone.
-
-    Raises:
-        TrainingError: it may still be running.
-    """
-    job_id = job_id_in(recorded)
-    if job_id is None:
-        return
-    try:
-        store.reader.call("cancel", job_id, deadline_s=CALL_S)
-    except CloudFailure as failure:
-        if failure.kind not in {Failure.MISSING, Failure.REFUSED}:
-            raise _error(failure, "The job may still be running in the cloud.") from failure
-    log.info("cloud_training_cancelled job=%s", job_id)
 
 
 def _in_words(status: str | None, progress: dict[str, Any], elapsed_s: float) -> tuple[str, float]:
@@ -279,18 +278,11 @@ def _figures(job_id: str, progress: dict[str, Any]) -> ServiceFigures:
 
 
 def _job_failed(status: str | None, progress: dict[str, Any]) -> TrainingError:
-    if status == _ENDED_BADLY:
+    if status == ENDED_BADLY:
         reason = str(progress.get("error") or "it gave no reason")[:200]
         return TrainingError(
             f"The training failed in DeepLake Cloud: {reason}. The pairs are kept."
         )
     return TrainingError(
         f"The training in DeepLake Cloud ended as {str(status)[:40]!r}. The pairs are kept."
-    )
-
-
-def _error(failure: CloudFailure, consequence: str) -> TrainingError:
-    happened, next_step = WORDS[failure.kind]
-    return TrainingError(
-        f"{happened} {consequence}", next_step=f"{next_step} Then proceed: the pairs are kept."
     )

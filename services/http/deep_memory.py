@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
 
-from services.deep_memory.activeloop_trainer import job_id_in
+from services.deep_memory.cloud_jobs import job_id_in
 from services.deep_memory.deep_memory_service import (
     MOST_QUESTIONS_PER_CHUNK,
     DeepMemorySettings,

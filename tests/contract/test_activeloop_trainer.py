@@ -15,8 +15,8 @@ from services.deep_memory.activeloop_trainer import (
     ServiceFigures,
     Watching,
     WatchingStopped,
-    cancel_job,
 )
+from services.deep_memory.cloud_jobs import Submission, cancel_job
 from services.errors import TrainingError
 from services.models import Chunk, Document
 from services.retrieval.cloud_calls import CloudPatience, CloudProcess
@@ -107,7 +107,8 @@ def test_a_training_is_recorded_before_and_after_it_is_submitted_and_its_figures
 ):
     figures = run.train(pairs)
     (job_id,) = fake.jobs
-    assert run.recorded == ["submitting:", job_id]
+    sent = pairs.fingerprint
+    assert run.recorded == [f"submitting: for questions {sent}", f"{job_id} for questions {sent}"]
     assert figures == ServiceFigures(job_id, 0.855, 0.026)
     shares = [share for _, share in run.progress]
     assert shares == sorted(shares)
@@ -159,36 +160,59 @@ def test_a_job_of_an_attempt_that_died_is_found_again_and_not_submitted_twice(
     run.train(pairs)
     (job_id,) = fake.jobs
     if died_at == "submitting":  # the job began, and nobody was left to hear its id
-        run.recorded[:] = ["submitting:"]
+        del run.recorded[1]
     if died_at != "completed":
         fake.jobs[job_id]["status"] = "training"
     figures = run.train(pairs)
     assert figures.job_id == job_id
-    assert run.recorded[-1] == job_id
+    assert Submission.read(run.recorded[-1]).job_id == job_id
     assert submissions(fake) == 1
 
 
 def test_a_death_before_the_submission_submits_once_and_takes_no_older_job(fake, run, pairs):
     run.train(pairs)
     (older,) = fake.jobs
-    run.recorded[:] = [f"submitting:{older}"]
+    run.recorded[:] = [str(Submission(pairs.fingerprint, known=(older,)))]
+    run.progress.clear()
     assert run.train(pairs).job_id != older
     assert submissions(fake) == 2
+    assert "again" in run.progress[0][0]
+
+
+@pytest.mark.parametrize("died_at", ["submitting", "watching"])
+def test_a_job_that_trains_on_other_questions_is_cancelled_and_not_measured(
+    fake, run, pairs, died_at
+):
+    run.train(pairs)
+    (older,) = fake.jobs
+    fake.jobs[older]["status"] = "training"
+    if died_at == "submitting":
+        del run.recorded[1]
+    run.progress.clear()
+    rest = CloudPairs(pairs.questions[5:], pairs.relevant[5:], pairs.vectors[5:])
+    figures = run.train(rest)
+    assert list(fake.jobs) == [figures.job_id] != [older]
+    assert submissions(fake) == 2
+    assert "changed" in run.progress[0][0] and "again" in run.progress[0][0]
+
+
+def test_questions_in_another_order_are_the_same_questions(fake, run, pairs):
+    run.train(pairs)
+    run.train(CloudPairs(pairs.questions[::-1], pairs.relevant[::-1], pairs.vectors[::-1]))
+    assert submissions(fake) == 1
 
 
 @pytest.mark.parametrize("status", ["failed", None])
 def test_a_job_that_failed_or_is_gone_is_submitted_anew_by_the_next_attempt(
     fake, run, pairs, status
 ):
-    run.recorded[:] = ["0123456789abcdef01234567"]
+    job_id = "0123456789abcdef01234567"
+    run.recorded[:] = [str(Submission(pairs.fingerprint, job_id))]
     if status:
-        fake.jobs[run.recorded[0]] = {
-            "id": run.recorded[0],
-            "dataset_id": "acme/kb",
-            "status": status,
-        }
+        fake.jobs[job_id] = {"id": job_id, "dataset_id": "acme/kb", "status": status}
     run.train(pairs)
     assert submissions(fake) == 1
+    assert "again" in run.progress[0][0]
 
 
 @pytest.mark.parametrize("fault", [answer_by_half, wrong_json])
@@ -300,3 +324,23 @@ def test_cancelling_says_so_when_the_job_may_still_run(fake, run, pairs, store):
     fake.fail(failing(500), times=99)
     with pytest.raises(TrainingError, match="may still be running"):
         cancel_job(store, run.recorded[-1])
+
+
+def test_cancelling_finds_a_job_whose_id_nobody_heard(fake, run, pairs, store):
+    run.train(pairs)
+    (job_id,) = fake.jobs
+    fake.jobs[job_id]["status"] = "training"
+    cancel_job(store, run.recorded[0])
+    assert fake.jobs == {}
+
+
+def test_a_job_whose_answer_is_lost_while_it_is_stopped_is_recorded_all_the_same(fake, run, pairs):
+    def stopped_meanwhile(request, answer):
+        run.stop.set()
+        return answer_by_half(request, answer)
+
+    fake.fail(stopped_meanwhile, matching="/deepmemory/v1/train")
+    with pytest.raises(WatchingStopped):
+        run.train(pairs)
+    (job_id,) = fake.jobs
+    assert Submission.read(run.recorded[-1]).job_id == job_id
