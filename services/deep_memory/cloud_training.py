@@ -15,6 +15,7 @@ from services.deep_memory.activeloop_trainer import (
     ServiceFigures,
     WatchingStopped,
 )
+from services.deep_memory.cloud_jobs import cancel_job
 from services.deep_memory.evaluation import (
     RANKING_DEPTH,
     Evaluation,
@@ -103,6 +104,16 @@ def _train(
             noted_at = time.monotonic()
             lease.note_training(words, 0.2 + 0.75 * share)
 
+    def record(submission: str) -> None:
+        try:
+            lease.record_training_job(submission)
+        except RunLost:
+            # Whoever stopped the run could not cancel a job that was still being submitted. One
+            # try: whoever proceeds in the meantime takes the job up.
+            if lease.was_stopped():
+                cancel_job(store, submission, stop=lease.lost)
+            raise
+
     try:
         return ActiveloopTrainer(store).train(
             CloudPairs(
@@ -110,7 +121,7 @@ def _train(
                 [[(pair.chunk_id, pair.relevance_score) for pair in pairs] for pairs in chosen],
                 train.vectors,
             ),
-            record=lease.record_training_job,
+            record=record,
             recorded=run.deeplake_job_id,
             on_progress=on_progress,
             stop=lease.lost,

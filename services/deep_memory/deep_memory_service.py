@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 from services.accounts.auth import Identity
 from services.accounts.database import Database
 from services.config import Settings
-from services.deep_memory.activeloop_trainer import cancel_job
-from services.errors import GenerationError, NotAllowed, NotFound, RunMoved
-from services.models import TrainingPair, TrainingRun
+from services.deep_memory.cloud_jobs import cancel_job
+from services.errors import GenerationError, NotAllowed, NotFound, RunMoved, TrainingError
+from services.models import RememberedBatch, TrainingPair, TrainingRun
 from services.pairs.patient_mode import PatientMode, batches_of, cancel_batches
 from services.pairs.pricing import Estimate, estimate_generation
 from services.pairs.store import PairStore
@@ -247,20 +248,25 @@ class DeepMemory:
         """
         run = self.runs.stop(run_id, by=self._identity.email)
         self._jobs.stop_here(run)
-        if run.deeplake_job_id and isinstance(self._store, CloudVectorStore):
-            cancel_job(self._store, run.deeplake_job_id)
-        cancel_batches(self._settings, batches_of(run, self._database))
+        self._cancel_outside(run, batches_of(run, self._database))
         return run
 
     def remove(self, run_id: str) -> str:
         """Delete a failed run with its pairs; returns a sentence that says how many."""
-        batches = batches_of(self.runs.get(run_id), self._database)
+        run = self.runs.get(run_id)
+        batches = batches_of(run, self._database)
         message = f"Training run and {self.runs.remove(run_id)} associated pairs deleted"
         try:
-            cancel_batches(self._settings, batches)
-        except GenerationError as error:  # the run is gone all the same
+            self._cancel_outside(run, batches)
+        except (GenerationError, TrainingError) as error:  # the run is gone all the same
             return f"{message}. {error}"
         return message
+
+    def _cancel_outside(self, run: TrainingRun, batches: Sequence[RememberedBatch]) -> None:
+        """Cancel what a person gives up where it runs, so that it costs nothing more."""
+        if run.deeplake_job_id and isinstance(self._store, CloudVectorStore):
+            cancel_job(self._store, run.deeplake_job_id)
+        cancel_batches(self._settings, batches)
 
     def _require_in_review(self, run_id: str, pair_id: str) -> None:
         self.pairs.get(run_id, pair_id)

@@ -91,6 +91,22 @@ class RunLease:
         )
         self._require(bool(answer.data))
 
+    def was_stopped(self) -> bool:
+        """Whether a person ended the run, and nobody proceeded with it since.
+
+        Not so after a shutdown or a rescue: there, what was begun outside is taken up again.
+        """
+        last = self._service.execute(
+            lambda c: (
+                c.table("deep_memory_run_events")
+                .select("kind")
+                .eq("training_run_id", self.run_id)
+                .order("id", desc=True)
+                .limit(1)
+            )
+        ).data
+        return not last or last[0]["kind"] == "stopped"  # none: the run was removed, too
+
     def begin_generation(self, chunk_ids: list[str]) -> set[str]:
         """Fit the run to these chunks, and return the ids of those that were asked already."""
         self._require(self._call("begin_generation", p_chunk_ids=chunk_ids))

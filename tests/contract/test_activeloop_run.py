@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
 
+from services.deep_memory.cloud_jobs import WORKING, job_id_in
 from services.models import TrainingRun
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
-from tests.fakes.activeloop_server import FakeActiveloop
+from tests.fakes.activeloop_server import FakeActiveloop, failing
 from tests.fakes.openai_server import FakeOpenAI
 
 
@@ -42,16 +44,26 @@ def studio(new_studio, openai, cloud) -> Studio:
 
 @pytest.fixture(scope="module")
 def workspace(studio) -> Iterator[Workspace]:
-    """A person with the sample in the cloud, and the questions generated."""
+    """A person with the sample in the cloud."""
     user = studio.accounts.sign_in_or_up(f"{uuid4()}@example.com", "a long password")
     workspace = Workspace(studio, user)
     workspace.knowledge.load_sample()
-    workspace.deep_memory.generate(2)
-    run = wait_for(workspace, lambda run: not run.status.is_active)
-    assert run.status is RunStatus.GENERATED, run.error_message
     yield workspace
     workspace.store.reader.close()
     workspace.store.writer.close()
+
+
+@pytest.fixture
+def run(workspace, cloud, openai) -> Iterator[TrainingRun]:
+    """A run whose questions are generated."""
+    cloud.log.clear()
+    openai.log.clear()
+    workspace.deep_memory.generate(2)
+    run = wait_for(workspace, lambda run: not run.status.is_active)
+    assert run.status is RunStatus.GENERATED, run.error_message
+    yield run
+    cloud.forgive()
+    cloud.outcome = "completed"
 
 
 def wait_for(
@@ -66,22 +78,31 @@ def wait_for(
         time.sleep(0.1)
 
 
-def test_a_run_is_trained_in_the_cloud_stopped_proceeded_and_found_better(workspace, cloud, openai):
+def unfinished(cloud: FakeActiveloop) -> list[str]:
+    return [id_ for id_, job in cloud.jobs.items() if job["status"] in WORKING]
+
+
+def is_in_the_cloud(cloud: FakeActiveloop) -> Callable[[TrainingRun], bool]:
+    return lambda run: job_id_in(run.deeplake_job_id) in cloud.jobs
+
+
+def test_a_run_is_trained_in_the_cloud_stopped_proceeded_and_found_better(
+    workspace, run, cloud, openai
+):
     memory = workspace.deep_memory
-    run = memory.runs.page(limit=1)[0][0]
     assert len(openai.calls("/chat/completions")) == run.total_chunks  # no chunk was paid twice
 
     cloud.outcome = "stuck"
     memory.train(run.id)
-    wait_for(workspace, lambda run: run.deeplake_job_id in cloud.jobs)
+    wait_for(workspace, is_in_the_cloud(cloud))
     memory.stop(run.id)
-    assert cloud.jobs == {}  # cancelled there as well
+    assert unfinished(cloud) == []  # cancelled there as well
 
     cloud.outcome = "completed"
     memory.proceed(run.id)
     run = wait_for(workspace, lambda run: not run.status.is_active)
     assert run.status is RunStatus.COMPLETED, run.error_message
-    assert run.deeplake_job_id in cloud.jobs
+    assert is_in_the_cloud(cloud)(run)
     assert run.metrics["service"]["recall_at_10"] == 0.855
     assert run.metrics["after"]["recall@10"] > run.metrics["before"]["recall@10"]
 
@@ -90,3 +111,45 @@ def test_a_run_is_trained_in_the_cloud_stopped_proceeded_and_found_better(worksp
     assert len(comparison.without) == len(comparison.with_) == 5
     assert comparison.run_id == run.id
     assert "deepmemory_distance" in cloud.calls("/api/query/")[-1].request.text
+
+
+def test_a_stop_while_the_training_is_submitted_cancels_the_job_that_comes_of_it(
+    studio, workspace, run, cloud
+):
+    arrived, stopped = threading.Event(), threading.Event()
+
+    def slow(request, answer):
+        arrived.set()
+        assert stopped.wait(30)
+        return answer(request)
+
+    cloud.fail(slow, matching="/deepmemory/v1/train")
+    memory = workspace.deep_memory
+    memory.train(run.id)
+    assert arrived.wait(30)
+    run = memory.stop(run.id)
+    assert job_id_in(run.deeplake_job_id) is None
+    stopped.set()
+    studio.jobs.await_last_answers(run.id, run.user_id)
+    assert len(cloud.calls("/cancel")) == 1
+    assert unfinished(cloud) == []
+    memory.remove(run.id)
+
+
+@pytest.mark.parametrize("cloud_fails", [False, True])
+def test_removing_a_failed_run_cancels_its_job_or_says_that_it_may_go_on(
+    workspace, run, cloud, cloud_fails
+):
+    cloud.fail(failing(403), matching="/status")
+    memory = workspace.deep_memory
+    memory.train(run.id)
+    failed = wait_for(workspace, lambda run: not run.status.is_active)
+    assert failed.status is RunStatus.TRAINING_FAILED
+    (job_id,) = unfinished(cloud)
+    if cloud_fails:
+        cloud.fail(failing(403), matching="/cancel")
+    message = memory.remove(run.id)
+    assert ("may still be running" in message) is cloud_fails
+    assert unfinished(cloud) == ([job_id] if cloud_fails else [])
+    assert memory.runs.blocking() is None
+    cloud.jobs.pop(job_id, None)

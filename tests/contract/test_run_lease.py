@@ -341,3 +341,26 @@ def test_run_with_50_000_pairs_begins_again_and_is_removed_in_time(script, owner
     assert script.now.pair_count == 25_000
     script.lease.fail("The model did not answer.")
     assert script.store.remove(script.run.id) == 25_000
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_worker_of_a_run_that_a_person_ended_learns_that_it_was_a_person(script, removed):
+    script.to(RunStatus.GENERATED).train()
+    assert not script.lease.was_stopped()
+    script.store.stop(script.run.id, by="ana@example.com")
+    if removed:
+        script.store.remove(script.run.id)
+    assert script.lease.was_stopped()
+
+
+def test_worker_whose_run_was_shut_down_rescued_or_proceeded_with_was_not_stopped(script, owner):
+    script.to(RunStatus.TRAINING_FAILED)
+    assert not script.lease.was_stopped()
+    script.proceed()
+    let_lease_run_out(owner, script.run.id)
+    script.service.rpc("rescue_runs")
+    assert not script.lease.was_stopped()
+    stopped = script.proceed().lease
+    script.store.stop(script.run.id, by="ana@example.com")
+    script.proceed()
+    assert not stopped.was_stopped()
