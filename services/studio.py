@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from services.accounts.auth import Accounts, SignedInUser
 from services.accounts.database import Database, SupabaseEndpoint
 from services.config import Settings, load_settings
+from services.deep_memory.activeloop_trainer import Watching
 from services.deep_memory.cloud_training import train_in_cloud
 from services.deep_memory.model_store import ModelStore, SearchIndexes
 from services.deep_memory.training import train_deep_memory
@@ -49,6 +50,7 @@ class Studio:
         settings: Settings,
         on_status: Callable[[str], None] = log.info,
         patient_mode: PatientMode = PatientMode(),
+        watching: Watching = Watching(),
     ) -> None:
         """Start it: bring up the embedded Supabase when no other is set, and look for lost runs.
 
@@ -57,6 +59,7 @@ class Studio:
         """
         self.settings = settings
         self.patient_mode = patient_mode
+        self._watching = watching
         self.local_supabase: LocalSupabase | None = None
         if settings.is_embedded:
             self.local_supabase = start_local_supabase(settings.data_dir, on_status=on_status)
@@ -168,7 +171,14 @@ class Studio:
         store = self.store_of(run.user_id)
         pairs = lease.patiently(lambda: PairStore(self._service).all(run.id))
         if self.settings.trains_in_cloud and isinstance(store, CloudVectorStore):
-            train_in_cloud(lease, run, pairs=pairs, store=store, embedder=self.embedder)
+            train_in_cloud(
+                lease,
+                run,
+                pairs=pairs,
+                store=store,
+                embedder=self.embedder,
+                watching=self._watching,
+            )
             return
         snapshot = store.snapshot()
         train_deep_memory(

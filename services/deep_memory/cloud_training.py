@@ -13,6 +13,7 @@ from services.deep_memory.activeloop_trainer import (
     ActiveloopTrainer,
     CloudPairs,
     ServiceFigures,
+    Watching,
     WatchingStopped,
 )
 from services.deep_memory.cloud_jobs import cancel_job
@@ -50,6 +51,7 @@ def train_in_cloud(
     pairs: Sequence[TrainingPair],
     store: CloudVectorStore,
     embedder: Embedder,
+    watching: Watching,
 ) -> None:
     """Have the service train on most of the pairs, measure on the others, complete the run.
 
@@ -68,7 +70,7 @@ def train_in_cloud(
     train = questions.only(split.train)
     chosen = [[pair for pair, _ in asked[row]] for row in split.train]
     began = time.monotonic()
-    figures = _train(lease, run, store, chosen, train)
+    figures = _train(lease, run, store, chosen, train, watching)
     train_seconds = time.monotonic() - began
 
     lease.note_training("Measuring on held-out questions", 0.95)
@@ -95,6 +97,7 @@ def _train(
     store: CloudVectorStore,
     chosen: Sequence[Sequence[TrainingPair]],
     train: Questions,
+    watching: Watching,
 ) -> ServiceFigures:
     noted_at = 0.0
 
@@ -115,7 +118,7 @@ def _train(
             raise
 
     try:
-        return ActiveloopTrainer(store).train(
+        return ActiveloopTrainer(store, watching).train(
             CloudPairs(
                 train.texts,
                 [[(pair.chunk_id, pair.relevance_score) for pair in pairs] for pairs in chosen],
