@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from services.config import Settings
+from services.deep_memory.activeloop_trainer import Watching
 from services.knowledge.knowledge_base import File
 from services.models import TrainingRun
 from services.runs.states import RunStatus
@@ -29,6 +30,7 @@ from tests.fakes.wire import Fault, WireServer
 
 DOCUMENTS = 40
 ALWAYS = 1_000_000
+STUCK_S = 5.0  # a job that does not move is given up after an hour otherwise
 OPENAI_FAULTS: dict[str, tuple[Fault, float]] = {
     "wrong or expired key": (openai_server.failing(401, "invalid_api_key"), ALWAYS),
     "key without the right": (openai_server.failing(403), ALWAYS),
@@ -55,6 +57,7 @@ CLOUD_FAULTS: dict[str, tuple[Fault, str]] = {
     "connection dropped": (wire.hang_up, ""),
     "half an answer": (wire.answer_by_half, ""),
     "wrong JSON": (activeloop_server.wrong_json, ""),
+    "slow replies (1 s)": (wire.slow(1.0), ""),
     "job deleted there": (activeloop_server.failing(404), "/status"),
     "the plan can not be read": (activeloop_server.failing(500), "/features/deepmemory"),
 }
@@ -84,6 +87,7 @@ def main() -> None:
             for name, (fault, matching) in CLOUD_FAULTS.items()
         ]
         outcomes += [
+            training_with(workspace, cloud, "job stuck at 70%", set_to(cloud, outcome="stuck")),
             training_with(workspace, cloud, "the job fails", set_to(cloud, outcome="failed")),
             training_with(workspace, cloud, "not on this plan", set_to(cloud, available=False)),
         ]
@@ -108,7 +112,8 @@ def running_studio() -> Iterator[tuple[Studio, FakeOpenAI, FakeActiveloop]]:
                 openai_api_key=openai.key,
                 openai_base_url=openai.base_url,
                 embedding_model="wordllama",
-            )
+            ),
+            watching=Watching(given_up_after_s=STUCK_S),
         )
         try:
             yield studio, openai, cloud
@@ -162,10 +167,12 @@ def training_with(
     run, seconds = timed(workspace, lambda: memory.train(run.id))
     cloud.forgive()
     cloud.outcome, cloud.available = "completed", True
-    run_id = run.id
-    again, _ = timed(workspace, lambda: memory.proceed(run_id))
+    completed = None
+    if run.status is RunStatus.TRAINING_FAILED:
+        run_id = run.id
+        again, _ = timed(workspace, lambda: memory.proceed(run_id))
+        completed = again.status is RunStatus.COMPLETED
     seen = run.error_message or "nothing"
-    completed = again.status is RunStatus.COMPLETED
     return Outcome("DeepLake Cloud", name, seen, seconds, run.pair_count, completed)
 
 
