@@ -30,6 +30,7 @@ from services.errors import ConfigurationError
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 OFFLINE_WRITER = "offline"
 OFFLINE_EMBEDDER = "wordllama"
+MOST_QUESTIONS_PER_CHUNK = 10
 
 
 class Settings(BaseSettings):
@@ -68,7 +69,7 @@ class Settings(BaseSettings):
     model_prices: dict[str, tuple[NonNegativeFloat, NonNegativeFloat]] = {}
     # What one attempt of a run may spend on questions; no cap when it is not set.
     run_cost_cap_usd: PositiveFloat | None = None
-    questions_per_chunk: int = Field(3, ge=1, le=10)
+    questions_per_chunk: int = Field(3, ge=1, le=MOST_QUESTIONS_PER_CHUNK)
     generation_concurrency: int = Field(8, ge=1, le=64)
 
     @classmethod

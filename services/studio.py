@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from services.accounts.auth import Accounts, SignedInUser
 from services.accounts.database import Database, SupabaseEndpoint
-from services.config import Settings, load_settings
+from services.config import MOST_QUESTIONS_PER_CHUNK, Settings, load_settings
 from services.deep_memory.activeloop_trainer import Watching
 from services.deep_memory.cloud_training import train_in_cloud
 from services.deep_memory.model_store import ModelStore, SearchIndexes
@@ -143,7 +143,8 @@ class Studio:
     def _generate(self, lease: RunLease, run: TrainingRun) -> None:
         settings = self.settings
         chunks = self.store_of(run.user_id).snapshot().chunks
-        count = run.settings.get("questions_per_chunk", settings.questions_per_chunk)
+        wanted = run.settings.get("questions_per_chunk", settings.questions_per_chunk)
+        count = min(wanted, MOST_QUESTIONS_PER_CHUNK)  # a row may begin without our own check
         usage = usage_so_far(run.usage)
         if is_patient(run):
             # Here, because importing openai takes a second that the offline default need not wait.

@@ -10,7 +10,8 @@ from pages.ui.pair_review import pair_review
 from pages.ui.progress import generation_progress, training_progress
 from pages.ui.results import results
 from pages.ui.selection import SELECTED_RUN, expand_run, select_run
-from services.deep_memory.deep_memory_service import MOST_QUESTIONS_PER_CHUNK, DeepMemorySettings
+from services.config import MOST_QUESTIONS_PER_CHUNK
+from services.deep_memory.deep_memory_service import DeepMemorySettings
 from services.errors import NotFound
 from services.models import TrainingRun
 from services.pairs.pricing import PATIENT_SHARE

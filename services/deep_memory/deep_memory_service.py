@@ -9,7 +9,7 @@ from typing import Any
 
 from services.accounts.auth import Identity
 from services.accounts.database import Database
-from services.config import Settings
+from services.config import MOST_QUESTIONS_PER_CHUNK, Settings
 from services.deep_memory.cloud_jobs import cancel_job
 from services.errors import GenerationError, NotAllowed, NotFound, RunMoved, TrainingError
 from services.models import RememberedBatch, TrainingPair, TrainingRun
@@ -23,7 +23,6 @@ from services.runs.store import RunStore, run_from_row
 from services.runs.worker import JobRunner
 
 _SETTINGS = "deep_memory_settings"
-MOST_QUESTIONS_PER_CHUNK = 10
 REPLACED_IN_CLOUD = (
     "DeepLake Cloud keeps the latest model only: a later training has replaced this one."
 )

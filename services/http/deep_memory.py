@@ -9,9 +9,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
 
+from services.config import MOST_QUESTIONS_PER_CHUNK
 from services.deep_memory.cloud_jobs import job_id_in
 from services.deep_memory.deep_memory_service import (
-    MOST_QUESTIONS_PER_CHUNK,
     DeepMemorySettings,
 )
 from services.errors import RunBlocked

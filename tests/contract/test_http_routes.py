@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from services.config import PROJECT_ROOT
-from services.deep_memory.deep_memory_service import MOST_QUESTIONS_PER_CHUNK
+from services.config import MOST_QUESTIONS_PER_CHUNK, PROJECT_ROOT
 from services.http.api import LARGEST_BODY, PREFIX
 from services.http.documents import LARGEST_UPLOAD
 from services.local_supabase.stack import LocalSupabase
