@@ -16,7 +16,7 @@ from services.deep_memory.activeloop_trainer import (
     Watching,
     WatchingStopped,
 )
-from services.deep_memory.cloud_jobs import cancel_job
+from services.deep_memory.cloud_jobs import cancel_job, job_id_in
 from services.deep_memory.evaluation import (
     RANKING_DEPTH,
     Evaluation,
@@ -113,7 +113,7 @@ def _train(
         except RunLost:
             # Whoever stopped the run could not cancel a job that was still being submitted. One
             # try: whoever proceeds in the meantime takes the job up.
-            if lease.was_stopped():
+            if job_id_in(submission) and lease.was_stopped():
                 cancel_job(store, submission, stop=lease.lost)
             raise
 
