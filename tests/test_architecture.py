@@ -80,11 +80,15 @@ def test_what_everything_builds_on_builds_on_nothing(inner):
     assert own <= {"services.runs.states.RunStatus"}
 
 
-def test_pure_mathematics_does_no_input_or_output():
-    path = PROJECT_ROOT / "services/deep_memory/evaluation.py"
+@pytest.mark.parametrize("module", ["evaluation", "split"])
+def test_pure_mathematics_does_no_input_or_output(module):
+    path = PROJECT_ROOT / f"services/deep_memory/{module}.py"
     allowed = {"__future__", "collections", "dataclasses", "enum", "math", "numpy", "typing"}
     others = {name for name in imports(path) if name.split(".")[0] not in allowed}
-    assert {name.rpartition(".")[0] for name in others} <= {"services.errors"}
+    assert {name.rpartition(".")[0] for name in others} <= {
+        "services.errors",
+        "services.deep_memory.evaluation",
+    }
 
 
 def test_library_supabase_is_not_hidden_by_the_folder_of_migrations():

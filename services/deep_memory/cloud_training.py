@@ -22,8 +22,8 @@ from services.deep_memory.evaluation import (
     Evaluation,
     evaluate_embeddings,
     evaluate_ids,
-    split_by_document,
 )
+from services.deep_memory.split import split_by_document
 from services.deep_memory.training import (
     SEED,
     Questions,
@@ -74,13 +74,15 @@ def train_in_cloud(
     train_seconds = time.monotonic() - began
 
     lease.note_training("Measuring on held-out questions", 0.95)
-    held_out = questions.only(_at_most(split.held_out, MOST_MEASURED))
+    measured = at_most(split.held_out, MOST_MEASURED)
+    held_out = questions.only(measured)
     before, after = _measure(lease, held_out, snapshot, store)
     metrics: dict[str, Any] = {
         "trainer": "cloud",
         "service": asdict(figures),
-        **compared(held_out, before, after),
-        "held_out_questions": len(held_out.relevant),
+        **compared(held_out, before, after, split.groups[measured]),
+        "held_out_questions": len(measured),
+        "held_out_by": split.by,
         "trained_questions": len(split.train),
         "trained_chunks": len(set().union(*train.relevant)),
         "pairs_without_chunk": len(pairs) - sum(map(len, asked)),
@@ -153,10 +155,10 @@ def _measure_test_sets(
     questions = sample_test_questions(snapshot, embedder)
     if questions is None:
         return []
-    return [sample_metrics(questions, *_measure(lease, questions, snapshot, store))]
+    return [sample_metrics(questions, snapshot, *_measure(lease, questions, snapshot, store))]
 
 
-def _at_most(rows: np.ndarray, count: int) -> np.ndarray:
+def at_most(rows: np.ndarray, count: int) -> np.ndarray:
     """All rows, or `count` of them by chance, the same ones each time."""
     if len(rows) <= count:
         return rows

@@ -1,4 +1,4 @@
-"""Is search better? Recall, MRR and nDCG from the ranks of the relevant passages, and a fair split.
+"""Is search better? Recall, MRR and nDCG from the ranks of the relevant passages, and a verdict.
 
 Everything here is a pure function. A rank starts at 1. Passages with equal scores are ranked in
 the order in which they are stored, so that a measurement repeats exactly.
@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import expm1, sqrt
 from typing import Any
 
 import numpy as np
-
-from services.errors import TrainingError
 
 RECALL_DEPTHS = (1, 3, 5, 10)
 RANKING_DEPTH = 10  # MRR and nDCG look this far down
 NEAR_DUPLICATE = 0.95  # cosine above which two passages say the same
 _BLOCK_SCORES = 16_000_000  # scores held at once: 64 MB of float32
-_LARGEST_HELD_OUT_SHARE = 0.5
-_FEWEST_QUESTIONS = 4
+FEWEST_TO_PROVE = 20  # questions; with fewer, chance alone moves them all the same way too often
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +32,14 @@ class Evaluation:
     def __len__(self) -> int:
         return len(self.mrr)
 
+    def figures(self) -> dict[str, np.ndarray]:
+        """By name, (n,): "recall@1", "recall@3", "recall@5", "recall@10", "mrr@10", "ndcg@10"."""
+        figures = {f"recall@{depth}": self.recall[depth] for depth in RECALL_DEPTHS}
+        return figures | {f"mrr@{RANKING_DEPTH}": self.mrr, f"ndcg@{RANKING_DEPTH}": self.ndcg}
+
     def as_metrics(self) -> dict[str, float]:
-        """The means: "recall@1", "recall@3", "recall@5", "recall@10", "mrr@10", "ndcg@10"."""
-        metrics = {f"recall@{depth}": _mean(self.recall[depth]) for depth in RECALL_DEPTHS}
-        metrics[f"mrr@{RANKING_DEPTH}"] = _mean(self.mrr)
-        metrics[f"ndcg@{RANKING_DEPTH}"] = _mean(self.ndcg)
-        return metrics
+        """The mean of each of the figures; 0 for no questions."""
+        return {name: _mean(values) for name, values in self.figures().items()}
 
 
 def recall_at(ranks: Iterable[int], relevant_count: int, depth: int) -> float:
@@ -154,122 +154,70 @@ class Comparison:
     losses: tuple[int, ...]  # questions whose nDCG fell, worst first
 
 
-def compare(before: Evaluation, after: Evaluation, *, seed: int = 0) -> Comparison:
+def compare(
+    before: Evaluation, after: Evaluation, groups: np.ndarray | None = None, *, seed: int = 0
+) -> Comparison:
     """Compare two evaluations of the same questions in the same order.
 
-    The verdict is on recall@10: better when the whole 95% interval lies above 0, worse when it lies
-    below, and not proven otherwise.
+    Questions of the same of `groups` (n,) share their fate, as those about one document do;
+    without it each stands for itself. The verdict is on recall@10: better when the whole 95%
+    interval lies above 0, worse when it lies below, and not proven otherwise, as it always is below
+    20 questions.
     """
-    differences = {
-        f"recall@{depth}": after.recall[depth] - before.recall[depth] for depth in RECALL_DEPTHS
-    }
-    differences[f"mrr@{RANKING_DEPTH}"] = after.mrr - before.mrr
-    differences[f"ndcg@{RANKING_DEPTH}"] = after.ndcg - before.ndcg
-    intervals = {name: mean_interval(values, seed=seed) for name, values in differences.items()}
-    low, high = intervals["recall@10"]
-    verdict = Verdict.BETTER if low > 0 else Verdict.WORSE if high < 0 else Verdict.NOT_PROVEN
+    was, became = before.figures(), after.figures()
+    differences = np.stack([became[name] - was[name] for name in was], axis=1)
+    rows = mean_intervals(differences, groups, seed=seed).tolist()
+    intervals = {name: (low, high) for name, (low, high) in zip(was, rows, strict=True)}
     moved = after.ndcg - before.ndcg
     order = [int(question) for question in np.argsort(moved, kind="stable")]
     return Comparison(
         intervals,
-        verdict,
+        _verdict(*intervals["recall@10"], len(before)),
         wins=tuple(question for question in reversed(order) if moved[question] > 0),
         losses=tuple(question for question in order if moved[question] < 0),
     )
 
 
-def mean_interval(
-    differences: np.ndarray, *, seed: int = 0, resamples: int = 2000, confidence: float = 0.95
-) -> tuple[float, float]:
-    """A percentile bootstrap interval of the mean of paired differences (Efron, 1979).
-
-    The questions are drawn again with replacement, so that a gain that hangs on a few of them
-    has an interval that reaches 0. (0, 0) for no questions.
-    """
-    if not len(differences):
-        return 0.0, 0.0
-    rng = np.random.default_rng(seed)
-    means = [
-        differences[rng.integers(0, len(differences), len(differences))].mean()
-        for _ in range(resamples)
-    ]
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+def _verdict(low: float, high: float, questions: int) -> Verdict:
+    if questions < FEWEST_TO_PROVE or low <= 0 <= high:
+        return Verdict.NOT_PROVEN
+    return Verdict.BETTER if low > 0 else Verdict.WORSE
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Indices of the questions to train on and of those held out; some may be in neither."""
-
-    train: np.ndarray
-    held_out: np.ndarray
-
-
-def split_by_document(
-    relevant: Sequence[Collection[int]],
-    documents: Sequence[Any],
-    chunks: np.ndarray,
+def mean_intervals(
+    differences: np.ndarray,
+    groups: np.ndarray | None = None,
     *,
-    held_out_share: float = 0.2,
     seed: int = 0,
-) -> Split:
-    """Hold out the questions of some documents, so that the figures speak of unseen text.
+    resamples: int = 2000,
+) -> np.ndarray:
+    """95% intervals of the means of paired differences: of (n, figures) the (figures, 2) bounds.
 
-    `relevant[i]` holds the chunk indices that answer question i, `documents[c]` names the document
-    of chunk c, and `chunks` (m, width) are the normalised embeddings. A training question whose
-    chunk nearly repeats a held-out chunk is left out of both sides. Where there are too few
-    documents for that, the questions are held out by chunk. The same arguments give the same split.
-
-    Raises:
-        TrainingError: there are too few questions, or chunks, to hold any out.
+    A cluster bootstrap: whole groups of questions are drawn again with replacement (Field and
+    Welsh, 2007). `groups` (n,) names the group of each question; without it each is one. The bounds
+    are t intervals with the bootstrap's standard error (Hesterberg, 2015), because percentiles are
+    too narrow for a handful of groups. A single group says nothing: -1 to 1, as no questions do.
     """
-    if len(relevant) >= _FEWEST_QUESTIONS:
-        by_document = [{documents[chunk] for chunk in found} for found in relevant]
-        by_chunk = [set(found) for found in relevant]
-        for groups in (by_document, by_chunk):
-            split = _split_by_group(groups, held_out_share, seed)
-            split = _without_near_duplicates(split, relevant, chunks)
-            if len(split.held_out) and len(split.train) >= len(relevant) // 4:
-                return split
-    raise TrainingError(
-        f"{len(relevant)} pairs over these chunks are too few to train on and to measure.",
-        next_step="Generate questions for more chunks, then train again. The pairs are kept.",
+    of = np.arange(len(differences))
+    if groups is not None:
+        of = np.unique(groups, return_inverse=True)[1]
+    count = len(np.unique(of))
+    if count < 2:
+        return np.tile([-1.0, 1.0], (differences.shape[1], 1))
+    totals = np.zeros((count, differences.shape[1] + 1))  # the sums of a group, and its size
+    np.add.at(totals, of, np.column_stack([differences, np.ones(len(differences))]))
+    rng = np.random.default_rng(seed)
+    times_drawn = (
+        np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(resamples)
     )
+    drawn = np.array([times @ totals for times in times_drawn])
+    spread = (drawn[:, :-1] / drawn[:, -1:]).std(axis=0) * sqrt(count / (count - 1))
+    reach = _students_t(count - 1) * spread
+    mean = differences.mean(axis=0)
+    return np.clip(np.stack([mean - reach, mean + reach], axis=1), -1, 1)
 
 
-def _split_by_group(groups: Sequence[set[Any]], held_out_share: float, seed: int) -> Split:
-    """Hold out groups in random order until the share is reached, passing over too large ones."""
-    members: dict[Any, set[int]] = {}
-    for question, names in enumerate(groups):
-        for name in names:
-            members.setdefault(name, set()).add(question)
-    names = sorted(members, key=str)
-    wanted = max(1, round(held_out_share * len(groups)))
-    largest = int(_LARGEST_HELD_OUT_SHARE * len(groups))
-    held_out: set[int] = set()
-    for position in np.random.default_rng(seed).permutation(len(names)):
-        grown = held_out | members[names[position]]
-        if len(grown) <= largest:
-            held_out = grown
-        if len(held_out) >= wanted:
-            break
-    train = [question for question in range(len(groups)) if question not in held_out]
-    return Split(np.array(train, dtype=np.int64), np.array(sorted(held_out), dtype=np.int64))
-
-
-def _without_near_duplicates(
-    split: Split, relevant: Sequence[Collection[int]], chunks: np.ndarray
-) -> Split:
-    """Drop the training questions whose passages, or nearly the same ones, are held out."""
-    held_out = sorted({chunk for question in split.held_out for chunk in relevant[question]})
-    if not held_out:
-        return split
-    candidates = sorted({chunk for question in split.train for chunk in relevant[question]})
-    known: set[int] = set()
-    step = max(1, _BLOCK_SCORES // len(held_out))
-    for start in range(0, len(candidates), step):
-        block = candidates[start : start + step]
-        nearest = (chunks[block] @ chunks[held_out].T).max(axis=1)
-        known.update(np.array(block)[nearest >= NEAR_DUPLICATE].tolist())
-    kept = [question for question in split.train if known.isdisjoint(relevant[question])]
-    return Split(np.array(kept, dtype=np.int64), split.held_out)
+def _students_t(freedom: int) -> float:
+    """The 97.5% point of Student's t: from above, within 1.2% from 3 degrees on (Wallace, 1959)."""
+    normal = 1.959964 * (8 * freedom + 3) / (8 * freedom + 1)
+    return sqrt(freedom * expm1(normal**2 / freedom))

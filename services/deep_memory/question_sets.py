@@ -11,6 +11,7 @@ import numpy as np
 
 from services.deep_memory.evaluation import evaluate_blocks
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
+from services.deep_memory.split import answering_groups
 from services.deep_memory.training import Questions, compared
 from services.errors import DocumentRejected, NotAllowed
 from services.knowledge.answers import chunks_that_hold, one_spaced
@@ -179,6 +180,12 @@ def measure_question_set(
         )
     vectors = embedder.embed(found.texts)
     starts = _document_starts(snapshot.chunks)
+    documents = (
+        range(len(starts))
+        if found.by_document
+        else [chunk.document_id for chunk in snapshot.chunks]
+    )
+    groups = answering_groups(found.relevant, documents)
     sources = (
         [snapshot.chunks[row].document for row in starts]
         if found.by_document
@@ -203,5 +210,5 @@ def measure_question_set(
         "questions": len(found.texts),
         "not_found": found.not_found,
         "by_document": found.by_document,
-        **compared(Questions(found.texts, vectors, found.relevant, sources), before, after),
+        **compared(Questions(found.texts, vectors, found.relevant, sources), before, after, groups),
     }

@@ -16,11 +16,11 @@ from services.deep_memory.evaluation import (
     compare,
     evaluate_blocks,
     evaluate_embeddings,
-    split_by_document,
 )
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex, train_hybrid
 from services.deep_memory.local_trainer import TrainingStopped
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.split import answering_groups, split_by_document
 from services.errors import TrainingError
 from services.knowledge.sample import relevant_chunks, sample_questions
 from services.models import TrainingPair, TrainingRun
@@ -93,8 +93,9 @@ def train_deep_memory(
     lease.note_training("Measuring on held-out questions", 0.95)
     before, after = _measure(held_out, snapshot, index, model)
     metrics: dict[str, Any] = {
-        **compared(held_out, before, after),
+        **compared(held_out, before, after, split.groups[split.held_out]),
         "held_out_questions": len(split.held_out),
+        "held_out_by": split.by,
         "trained_questions": len(split.train),
         "trained_chunks": len(set().union(*train.relevant)),
         "pairs_without_chunk": len(pairs) - sum(map(len, asked)),
@@ -218,26 +219,34 @@ def _measure_test_sets(
     questions = sample_test_questions(snapshot, embedder)
     if questions is None:
         return []
-    return [sample_metrics(questions, *_measure(questions, snapshot, index, model))]
+    return [sample_metrics(questions, snapshot, *_measure(questions, snapshot, index, model))]
 
 
-def sample_metrics(questions: Questions, before: Evaluation, after: Evaluation) -> dict[str, Any]:
+def sample_metrics(
+    questions: Questions, snapshot: Snapshot, before: Evaluation, after: Evaluation
+) -> dict[str, Any]:
     """The row of the results page for the sample's own questions."""
+    documents = [chunk.document_id for chunk in snapshot.chunks]
+    groups = answering_groups(questions.relevant, documents)
     return {
         "name": SAMPLE_TEST_SET,
         "questions": len(questions.relevant),
-        **compared(questions, before, after),
+        **compared(questions, before, after, groups),
     }
 
 
-def compared(questions: Questions, before: Evaluation, after: Evaluation) -> dict[str, Any]:
+def compared(
+    questions: Questions, before: Evaluation, after: Evaluation, groups: np.ndarray
+) -> dict[str, Any]:
     """What a run keeps of a comparison on the same questions, as JSON.
+
+    `groups` (n,) names what each question shares its fate with: a document or a chunk.
 
     "is_worse": recall@10 fell, or nDCG@10 did where that is equal. Such a model never switches
     itself on, even where the verdict is "not proven".
     "ranks": [rank before, rank after, how many questions], None for a rank beyond the first ten.
     """
-    result = compare(before, after)
+    result = compare(before, after, groups)
     key = ("recall@10", "ndcg@10")
     means = before.as_metrics(), after.as_metrics()
     ranks = [(_rank(was), _rank(is_)) for was, is_ in zip(before.mrr, after.mrr, strict=True)]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.deep_memory.evaluation import (
+    FEWEST_TO_PROVE,
     NEAR_DUPLICATE,
     Evaluation,
     Verdict,
@@ -17,9 +18,9 @@ from services.deep_memory.evaluation import (
     evaluate_blocks,
     evaluate_embeddings,
     evaluate_ids,
-    mean_interval,
-    split_by_document,
+    mean_intervals,
 )
+from services.deep_memory.split import answering_groups, split_by_document
 from services.errors import TrainingError
 
 
@@ -118,10 +119,35 @@ def test_wins_and_losses_name_the_questions_worst_loss_first() -> None:
 
 
 def test_the_interval_holds_the_mean_and_repeats_exactly() -> None:
-    differences = np.random.default_rng(0).normal(0.1, 0.3, 200)
-    low, high = mean_interval(differences, seed=3)
+    differences = np.random.default_rng(0).normal(0.1, 0.3, (200, 1))
+    [(low, high)] = mean_intervals(differences, seed=3)
     assert low < differences.mean() < high
-    assert (low, high) == mean_interval(differences, seed=3)
+    assert [[low, high]] == mean_intervals(differences, seed=3).tolist()
+
+
+@pytest.mark.parametrize(("groups", "size"), [(34, 3), (4, 15)])
+def test_chance_that_the_questions_of_a_group_share_is_seldom_called_a_gain(
+    groups: int, size: int
+) -> None:
+    rng = np.random.default_rng(0)
+    of = np.repeat(np.arange(groups), size)
+    called_better = 0
+    for _ in range(200):
+        shared, own = rng.normal(0, 0.1, (groups, 1)), rng.normal(0, 0.1, (groups * size, 1))
+        [(low, _high)] = mean_intervals(shared[of] + own, of, resamples=100)
+        called_better += low > 0
+    assert called_better / 200 < 0.05  # 2.5% are meant; by single questions it is 8% and more
+
+
+@pytest.mark.parametrize("questions", [1, 4, FEWEST_TO_PROVE - 1])
+def test_fewer_than_twenty_questions_prove_nothing_even_when_all_rise(questions: int) -> None:
+    low, high = of_recall([0.0] * questions), of_recall([1.0] * questions)
+    assert compare(low, high).verdict is compare(high, low).verdict is Verdict.NOT_PROVEN
+
+
+def test_one_document_proves_nothing_however_many_questions_it_has() -> None:
+    low, high = of_recall([0.0] * 60), of_recall([1.0] * 60)
+    assert compare(low, high, np.zeros(60)).verdict is Verdict.NOT_PROVEN
 
 
 def test_no_document_is_on_both_sides_of_the_split() -> None:
@@ -130,6 +156,8 @@ def test_no_document_is_on_both_sides_of_the_split() -> None:
     split = split_by_document(relevant, documents, random_vectors(100, 64))
     assert {row // 5 for row in split.train}.isdisjoint(row // 5 for row in split.held_out)
     assert len(split.held_out) == 20
+    assert split.by == "document"
+    assert [row // 5 for row in split.held_out] == split.groups[split.held_out].tolist()
 
 
 def test_the_split_repeats_for_a_seed_and_differs_for_another() -> None:
@@ -161,6 +189,30 @@ def test_one_document_is_split_by_chunk() -> None:
     split = split_by_document(relevant, ["only"] * 6, random_vectors(6, 64))
     assert len(split.held_out)
     assert {row // 2 for row in split.train}.isdisjoint(row // 2 for row in split.held_out)
+    assert split.by == "chunk"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_handbook_beside_a_note_is_split_by_chunk(seed: int) -> None:
+    relevant = [{row // 3} for row in range(96)] + [{32}]
+    split = split_by_document(
+        relevant, ["handbook"] * 32 + ["note"], random_vectors(33, 64), seed=seed
+    )
+    assert split.by == "chunk"
+    assert 19 <= len(split.held_out) <= 21
+    assert split.groups[split.held_out].tolist() == [row // 3 for row in split.held_out]
+
+
+def test_documents_whose_chunks_are_nearly_one_are_split_by_document_for_want_of_better() -> None:
+    chunks = np.repeat(random_vectors(5, 64), 8, axis=0)
+    split = split_by_document([{row} for row in range(40)], [row // 8 for row in range(40)], chunks)
+    assert (split.by, len(split.held_out), len(split.train)) == ("document", 8, 32)
+
+
+def test_test_questions_go_by_document_or_by_chunk_where_documents_are_few() -> None:
+    relevant = [{0}, {1}, {2, 4}, {3}]
+    assert answering_groups(relevant, list("aabbc")).tolist() == [0, 1, 2, 3]
+    assert answering_groups(relevant, list("aabcc")).tolist() == list("aabc")
 
 
 def test_even_four_pairs_leave_some_held_out() -> None:
