@@ -17,6 +17,11 @@ from pages.ui.run_details import run_details
 from services.models import TrainingRun
 from services.workspace import Workspace
 
+_UNSEEN = {
+    "document": "documents that were not trained on",
+    "chunk": "chunks that were not trained on, while others of the same documents were",
+}
+
 
 def results(space: Workspace, run: TrainingRun) -> None:
     metrics = run.metrics
@@ -42,11 +47,11 @@ def _verdict(metrics: dict[str, Any]) -> None:
     if metrics["is_worse"]:
         st.caption(":material/info: Search does not use this model by itself.")
     trained, chunks = metrics["trained_questions"], metrics["trained_chunks"]
+    unseen = _UNSEEN[metrics.get("held_out_by", "document")]
     st.caption(
         f"Trained on {trained:,} questions about {chunks:,} chunks in "
         f"{metrics['train_seconds']:.1f} s. Recall@k is the share of a question's relevant chunks "
-        "found among the first k; the held-out questions are about documents that were not "
-        "trained on."
+        f"found among the first k; the held-out questions are about {unseen}."
     )
     if metrics.get("pairs_without_chunk"):
         st.caption(
