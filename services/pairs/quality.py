@@ -16,13 +16,25 @@ _PLACE = (
     r"passages?|paragraphs?|excerpts?|extracts?|snippets?|chunks?|texts?|contexts?|documents?|"
     r"articles?|sections?"
 )
+_SAID = r"mentioned|described|stated|discussed|explained|outlined|presented|listed|shown"
+_SAYS = (
+    r"say|state|mention|describe|discuss|explain|outline|present|tell|talk|suggest|indicate|define"
+)
+# "the text of the treaty" and "the section on returns" say which one they mean.
+_UNNAMED = rf"the (?:{_PLACE})\b(?! (?:of|on|about|for|that|which)\b)"
 _GIVES_ITSELF_AWAY = re.compile(
     rf"\b(?:in|from|by|to|of|on|does|do|is|are) (?:this|the (?:given|above|provided|following|"
     rf"preceding)) (?:{_PLACE})\b"
-    rf"|\b(?:according to|based on|mentioned in|stated in|described in|discussed in) (?:the|this) "
-    rf"(?:{_PLACE}|authors?)\b"
-    rf"|\bthe (?:passage|excerpt|snippet|chunk|author|authors)\b"
-    r"|\b(?:mentioned|described|stated|listed|shown) (?:above|below|here)\b",
+    rf"|\b(?:according to|based on|(?:{_SAID}|covered|defined|given|provided) (?:in|by)) "
+    rf"(?:{_UNNAMED}|this (?:{_PLACE})\b|(?:the|this) authors?\b)"
+    rf"|^in {_UNNAMED}"
+    rf"|\b(?:does|do|did) {_UNNAMED} (?:{_SAYS})\b"
+    rf"|\bis {_UNNAMED} (?:mainly |mostly |primarily )?about\b"
+    rf"|\b(?:(?:main|central|primary|key|overall) \w+|topic|theme|gist) of {_UNNAMED}"
+    r"|\bthe (?:passage|excerpt|snippet|chunk|author|authors)\b"
+    rf"|\b(?:{_SAID}) (?:above|below|here)\b"
+    r"|\b(?:information|details|facts|advice|instructions) (?:is|are) (?:given|provided) "
+    r"(?:above|below|here)\b",
     re.IGNORECASE,
 )
 

@@ -42,6 +42,15 @@ def test_alike_questions_count_as_near_duplicates_within_one_chunk_only() -> Non
         "Which fees are mentioned above?",
         "Based on this document, when is rent due?",
         "What does the given paragraph describe?",
+        "What does the text say about fees?",
+        "How does the article explain the delay?",
+        "In the text, what is a bond?",
+        "What is explained in the text?",
+        "Which fees are covered by the document?",
+        "What is the main topic of the document?",
+        "What is the text mainly about?",
+        "What information is provided here?",
+        "Which steps are outlined below?",
     ],
 )
 def test_a_question_that_speaks_of_its_source_gives_itself_away(question: str) -> None:
@@ -56,6 +65,16 @@ def test_a_question_that_speaks_of_its_source_gives_itself_away(question: str) -
         "Who may sign a document for the company?",
         "Which section of the building is closed?",
         "How do I get from this airport to the office?",
+        "What does the contract say about fees?",
+        "Which document proves delivery?",
+        "What text must be on the label?",
+        "What does the text of the treaty say about fishing?",
+        "Which returns are described in the section on perishable goods?",
+        "How long does the document stay valid?",
+        "Who corrects mistakes in the text?",
+        "What is the main duty of the harbour master?",
+        "Which meals are provided here at night?",
+        "Is the document signed by both sides?",
     ],
 )
 def test_a_question_about_documents_in_general_is_sound(question: str) -> None:
