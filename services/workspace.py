@@ -149,9 +149,11 @@ class Workspace:
         """The figures of a completed run's model on a test set, as `compared` keeps them.
 
         Raises:
-            NotAllowed: the knowledge base answers none of its questions.
+            NotAllowed: search can not use this model, or the knowledge base answers none of the
+                questions.
             TrainingError: the model can not be read.
         """
+        self._require_usable(run)
         own = self.is_own_test_set(test_set)
         questions = self._question_sets.load(test_set) if own else sample_set()
         snapshot = self.store.snapshot()
@@ -194,14 +196,17 @@ class Workspace:
             return f"This model is for embeddings by {trained_for}, not by {self._embedder.name}."
         return "" if self.models.has(run) else "The file of this model is gone."
 
+    def _require_usable(self, run: TrainingRun) -> None:
+        if reason := self.unusable_models([run]).get(run.id):
+            raise NotAllowed(reason, next_step="Use another model, or train again.")
+
     def use_model(self, run: TrainingRun) -> TrainingRun:
         """Make search use the model of a completed run, and switch Deep Memory on.
 
         Raises:
             NotAllowed: search can not use it.
         """
-        if reason := self.unusable_models([run]).get(run.id):
-            raise NotAllowed(reason, next_step="Use another model, or train again.")
+        self._require_usable(run)
         return self.deep_memory.use_model(run.id)
 
     def search(
@@ -215,8 +220,8 @@ class Workspace:
             NotAllowed: the query is empty, or search can not use this model.
             TrainingError: the model can not be read.
         """
-        if run is not None and (reason := self.unusable_models([run]).get(run.id)):
-            raise NotAllowed(reason, next_step="Use another model, or train again.")
+        if run is not None:
+            self._require_usable(run)
         if self._searches_in_cloud:
             comparison = compare_in_cloud(
                 query, self._embedder, self.store, is_trained=run is not None, k=k

@@ -12,6 +12,7 @@ from services.accounts.database import Database
 from services.deep_memory.hybrid import DeepMemoryModel
 from services.deep_memory.model_store import SearchIndexes
 from services.deep_memory.query_map import QueryMap
+from services.deep_memory.training import SAMPLE_TEST_SET
 from services.errors import NotAllowed
 from services.models import TrainingRun
 from services.runs.states import RunStatus
@@ -98,11 +99,13 @@ def test_a_model_whose_file_is_gone_is_named_and_not_switched_to(workspace, serv
     assert workspace.deep_memory.active_run().id == kept.id
 
 
-def test_a_model_for_other_embeddings_or_of_the_cloud_is_not_switched_to(workspace, service):
+def test_a_model_for_other_embeddings_or_of_the_cloud_is_not_used(workspace, service):
     run = with_model(workspace, service, np.eye(256))
     of_others = replace(run, metrics={**METRICS, "embedder": "text-embedding-3-small"})
     with pytest.raises(NotAllowed, match="embeddings by text-embedding-3-small"):
         workspace.use_model(of_others)
+    with pytest.raises(NotAllowed, match="embeddings by text-embedding-3-small"):
+        workspace.measure(of_others, SAMPLE_TEST_SET)
     with pytest.raises(NotAllowed, match="in DeepLake Cloud"):
         workspace.use_model(replace(run, metrics=IN_CLOUD))
 
