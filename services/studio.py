@@ -171,6 +171,7 @@ class Studio:
     def _train(self, lease: RunLease, run: TrainingRun) -> None:
         store = self.store_of(run.user_id)
         pairs = lease.patiently(lambda: PairStore(self._service).all(run.id))
+        models = self.models_of(run.user_id)
         if self.settings.trains_in_cloud and isinstance(store, CloudVectorStore):
             train_in_cloud(
                 lease,
@@ -179,6 +180,7 @@ class Studio:
                 store=store,
                 embedder=self.embedder,
                 watching=self._watching,
+                models=models,
             )
             return
         snapshot = store.snapshot()
@@ -189,7 +191,7 @@ class Studio:
             snapshot=snapshot,
             index=self.indexes.of(snapshot),
             embedder=self.embedder,
-            models=self.models_of(run.user_id),
+            models=models,
         )
 
 

@@ -12,7 +12,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from pages.ui.components import count_text, percent, plain
+from pages.ui.components import count_text, page_of, percent, plain
 from services.deep_memory.evaluation import Verdict
 
 _NAMES = {
@@ -28,6 +28,7 @@ _CAME, _UP_FAR, _UP = "Into the first 10", "Up 4 or more", "Up 1 to 3"
 _NEVER = "Beyond 10, both times"
 _DOWN, _DOWN_FAR, _WENT = "Down 1 to 3", "Down 4 or more", "Out of the first 10"
 _NEAR = 3  # ranks
+_MOVES_A_PAGE = 20
 _GREEN, _GRAY, _ORANGE = "#2e9e5b", "#9aa5b1", "#e07b39"
 _CHANGES = {  # from best to worst, with colors
     **dict.fromkeys((_CAME, _UP_FAR, _UP), _GREEN),
@@ -125,7 +126,8 @@ def _questions(
 ) -> None:
     if moves:
         st.caption("A click on a question shows both lists.")
-    for number, move in enumerate(moves):
+    first = _MOVES_A_PAGE * page_of(len(moves), _MOVES_A_PAGE, key=f"page_{key}")
+    for number, move in enumerate(moves[first : first + _MOVES_A_PAGE], start=first):
         ranks = f"{rank_text(move['before'])} → {rank_text(move['after'])}"
         if st.button(
             f"{plain(move['question'])} :gray[{ranks}]",

@@ -23,11 +23,13 @@ from services.deep_memory.evaluation import (
     evaluate_embeddings,
     evaluate_ids,
 )
+from services.deep_memory.model_store import ModelStore
 from services.deep_memory.split import split_by_document
 from services.deep_memory.training import (
     SEED,
     Questions,
     compared,
+    complete,
     embed_questions,
     pairs_by_question,
     sample_metrics,
@@ -52,6 +54,7 @@ def train_in_cloud(
     store: CloudVectorStore,
     embedder: Embedder,
     watching: Watching,
+    models: ModelStore,
 ) -> None:
     """Have the service train on most of the pairs, measure on the others, complete the run.
 
@@ -90,7 +93,7 @@ def train_in_cloud(
         "embedder": embedder.name,
         "test_sets": _measure_test_sets(lease, snapshot, store, embedder),
     }
-    lease.finish_training(metrics, activate=not metrics["is_worse"])
+    complete(lease, run, metrics, models)
 
 
 def _train(

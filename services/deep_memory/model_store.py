@@ -1,4 +1,4 @@
-"""Trained models as files beside the vector store, each named by its run and attempt.
+"""Trained models and what each moved, as files beside the store, named by run and attempt.
 
 By the attempt too: a worker that was stopped in its sleep and wakes up late must not replace the
 model of the attempt that completed the run.
@@ -6,11 +6,13 @@ model of the attempt that completed the run.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from cachetools import LRUCache
@@ -51,17 +53,38 @@ class ModelStore:
                 self._loaded = (path, DeepMemoryModel.load(path))
             return self._loaded[1]
 
+    def save_moves(self, run: TrainingRun, moves: list[dict[str, Any]]) -> None:
+        """Keep the wins and losses on each set of questions, which are too many for the run's row.
+
+        Where the file can not be written, the row still has the first of them.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._moves_path(run).write_text(json.dumps(moves), encoding="utf-8")
+        except OSError:
+            log.warning("moves_not_kept run=%s", run.id, exc_info=True)
+
+    def moves(self, run: TrainingRun) -> list[dict[str, Any]]:
+        """What `save_moves` kept; empty for runs before it, and when the file is gone."""
+        try:
+            return json.loads(self._moves_path(run).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+
     def has(self, run: TrainingRun) -> bool:
         """Whether the model's file is there."""
         return self._path(run).is_file()
 
     def remove(self, run_id: str) -> None:
-        """Forget the models of a removed run; safe when there is none."""
-        for path in self._folder.glob(f"{_checked(run_id)}.*.npz"):
+        """Forget the models and moves of a removed run; safe when there is none."""
+        for path in self._folder.glob(f"{_checked(run_id)}.*"):
             path.unlink(missing_ok=True)
 
     def _path(self, run: TrainingRun) -> Path:
         return self._folder / f"{_checked(run.id)}.{run.attempt}.npz"
+
+    def _moves_path(self, run: TrainingRun) -> Path:
+        return self._path(run).with_suffix(".moves.json")
 
 
 @dataclass(frozen=True, eq=False)

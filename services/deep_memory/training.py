@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 SEED = 0
 _EMBEDDED_AT_ONCE = 1024
 _NOTE_EVERY_S = 1.0
-_SHOWN_MOVES = 20
+_MOST_MOVES = 1000  # of each side; 160 kB
+_MOVES_IN_ROW = 20
 SAMPLE_TEST_SET = "Hand-written questions of the sample"
 
 
@@ -104,6 +105,17 @@ def train_deep_memory(
         "test_sets": _measure_test_sets(snapshot, index, embedder, model),
     }
     models.save(run, model)
+    complete(lease, run, metrics, models)
+
+
+def complete(
+    lease: RunLease, run: TrainingRun, metrics: dict[str, Any], models: ModelStore
+) -> None:
+    """Complete the run. A file keeps all moves; the row has the first, because screens poll it."""
+    sets = [metrics, *metrics["test_sets"]]
+    models.save_moves(run, [{side: kept[side] for side in ("wins", "losses")} for kept in sets])
+    for kept in sets:
+        kept.update({side: kept[side][:_MOVES_IN_ROW] for side in ("wins", "losses")})
     lease.finish_training(metrics, activate=not metrics["is_worse"])
 
 
@@ -259,7 +271,7 @@ def compared(
                 "after": ranks[row][1],
                 "relevant": sorted(questions.sources[found] for found in questions.relevant[row]),
             }
-            for row in rows[:_SHOWN_MOVES]
+            for row in rows[:_MOST_MOVES]
         ]
 
     return {

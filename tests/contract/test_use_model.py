@@ -12,7 +12,7 @@ from services.accounts.database import Database
 from services.deep_memory.hybrid import DeepMemoryModel
 from services.deep_memory.model_store import SearchIndexes
 from services.deep_memory.query_map import QueryMap
-from services.deep_memory.training import SAMPLE_TEST_SET
+from services.deep_memory.training import SAMPLE_TEST_SET, complete
 from services.errors import NotAllowed
 from services.models import TrainingRun
 from services.runs.states import RunStatus
@@ -97,6 +97,19 @@ def test_a_model_whose_file_is_gone_is_named_and_not_switched_to(workspace, serv
     with pytest.raises(NotAllowed, match="gone"):
         workspace.search("dues", 3, gone)
     assert workspace.deep_memory.active_run().id == kept.id
+
+
+def test_all_wins_are_kept_beside_the_model_and_the_first_in_the_row(workspace, service):
+    script = Script(workspace.user, service).to(S.TRAINING)
+    wins = [{"question": f"Question {n}?", "before": None, "after": 1} for n in range(50)]
+    metrics = {"is_worse": False, "test_sets": [], "wins": list(wins), "losses": []}
+
+    complete(script.lease, script.run, metrics, workspace.models)
+
+    assert script.now.metrics["wins"] == wins[:20]
+    assert workspace.models.moves(script.now) == [{"wins": wins, "losses": []}]
+    workspace.models.remove(script.run.id)
+    assert workspace.models.moves(script.now) == []
 
 
 def test_a_model_for_other_embeddings_or_of_the_cloud_is_not_used(workspace, service):
