@@ -11,6 +11,7 @@ from services.accounts.auth import BearerUser, SignedInUser
 from services.deep_memory.deep_memory_service import REPLACED_IN_CLOUD, DeepMemory
 from services.deep_memory.question_set_store import QuestionSetStore
 from services.deep_memory.question_sets import (
+    measure_in_cloud,
     measure_question_set,
     read_question_set,
     sample_set,
@@ -152,11 +153,14 @@ class Workspace:
             NotAllowed: search can not use this model, or the knowledge base answers none of the
                 questions.
             TrainingError: the model can not be read.
+            StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
         """
         self._require_usable(run)
         own = self.is_own_test_set(test_set)
         questions = self._question_sets.load(test_set) if own else sample_set()
         snapshot = self.store.snapshot()
+        if self._searches_in_cloud:
+            return measure_in_cloud(test_set, questions, snapshot, self._embedder, self.store)
         return measure_question_set(
             test_set,
             questions,

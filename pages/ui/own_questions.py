@@ -10,6 +10,7 @@ import streamlit as st
 from pages.ui.both_lists import both_lists
 from pages.ui.components import attempt, count_text, flash
 from pages.ui.figures import figures_of, moves_of, verdict
+from services.deep_memory.cloud_training import MOST_MEASURED
 from services.models import TrainingRun
 from services.workspace import Workspace
 
@@ -18,9 +19,7 @@ _FILE, _NAME = "question_file", "test_set_name"
 
 
 def own_questions(space: Workspace, run: TrainingRun) -> None:
-    """Folded away; nothing where DeepLake Cloud holds the model, whose searches cost calls."""
-    if run.metrics.get("trainer") == "cloud":
-        return
+    """Folded away, because few bring any."""
     # Its state is kept, so that it does not fold when something above it comes or goes.
     folded = st.expander(
         "Measure on your own test questions",
@@ -38,9 +37,15 @@ def own_questions(space: Workspace, run: TrainingRun) -> None:
 def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
     columns = st.columns([4, 1, 1], vertical_alignment="bottom")
     name = columns[0].selectbox("Measure on", list(sets), key="test_set")
+    if run.metrics.get("trainer") == "cloud":
+        st.caption(
+            ":material/cloud: Each question is a search in DeepLake Cloud, so at most "
+            f"{MOST_MEASURED} of them are asked, chosen by chance."
+        )
 
     def measure() -> None:
-        figures = attempt(lambda: space.measure(run, name))
+        with st.spinner("Measuring"):
+            figures = attempt(lambda: space.measure(run, name))
         if figures is not None:
             st.session_state[_MEASURED] = ((run.id, name, space.store.snapshot().version), figures)
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
-from services.deep_memory.evaluation import evaluate_blocks
+from services.deep_memory.cloud_training import MOST_MEASURED, at_most
+from services.deep_memory.evaluation import (
+    RANKING_DEPTH,
+    Evaluation,
+    evaluate_blocks,
+    evaluate_ids,
+)
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
 from services.deep_memory.split import answering_groups
 from services.deep_memory.training import Questions, compared
@@ -19,10 +25,12 @@ from services.knowledge.sample import sample_questions
 from services.models import Chunk
 from services.pairs.beir import read_beir
 from services.pairs.exchange import read_csv
+from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import Embedder
 
 MOST_QUESTIONS = 5000
+_CHUNKS_FOR_DOCUMENTS = 100
 _SPLITS = ("test", "dev", "train")
 
 
@@ -172,39 +180,94 @@ def measure_question_set(
         NotAllowed: the knowledge base answers none of them.
         AppError: the embedder does not answer, or the model is of another embedder.
     """
+    found = _found(questions, snapshot)
+    vectors = embedder.embed(found.texts)
+    starts = _document_starts(snapshot.chunks)
+
+    def score(start: int, stop: int) -> np.ndarray:
+        scores = model.scores(vectors[start:stop], found.texts[start:stop], index)
+        return _pooled(scores, found, starts)
+
+    after = evaluate_blocks(score, len(snapshot.chunks), found.relevant)
+    return _figures(name, found, vectors, snapshot, after)
+
+
+def measure_in_cloud(
+    name: str,
+    questions: Sequence[OwnQuestion],
+    snapshot: Snapshot,
+    embedder: Embedder,
+    store: CloudVectorStore,
+) -> dict[str, Any]:
+    """Measure the model that DeepLake Cloud holds, on at most MOST_MEASURED of the questions.
+
+    Each is a search there. By documents the first ten are those of the first hundred chunks.
+
+    Raises:
+        NotAllowed: the knowledge base answers none of them.
+        AppError: the embedder, or the service, does not answer.
+    """
+    found = _found(questions, snapshot)
+    chosen = at_most(np.arange(len(found.texts)), MOST_MEASURED)
+    found = replace(
+        found,
+        texts=[found.texts[row] for row in chosen],
+        relevant=[found.relevant[row] for row in chosen],
+    )
+    vectors = embedder.embed(found.texts)
+    depth = _CHUNKS_FOR_DOCUMENTS if found.by_document else RANKING_DEPTH
+    place_of = dict(zip((c.id for c in snapshot.chunks), _places(found, snapshot), strict=True))
+    ranked = []
+    for vector in vectors:
+        hits = store.search(vector, depth, deep_memory=True)
+        places = dict.fromkeys(place_of.get(hit.chunk_id) for hit in hits)  # each once, in order
+        ranked.append(list(places)[:RANKING_DEPTH])
+    return _figures(name, found, vectors, snapshot, evaluate_ids(ranked, found.relevant))
+
+
+def _found(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundAnswers:
     found = find_answers(questions, snapshot)
     if not found.texts:
         raise NotAllowed(
             "The knowledge base has none of the chunks, documents and answers of this test set.",
             next_step="Add its documents, or bring questions about those that are there.",
         )
-    vectors = embedder.embed(found.texts)
+    return found
+
+
+def _places(found: FoundAnswers, snapshot: Snapshot) -> list[int]:
+    """What `found.relevant` calls each row of the snapshot."""
+    if found.by_document:
+        return _document_starts(snapshot.chunks, numbered=True).tolist()
+    return list(range(len(snapshot.chunks)))
+
+
+def _pooled(scores: np.ndarray, found: FoundAnswers, starts: np.ndarray) -> np.ndarray:
+    """Scores of chunks (n, chunks); by documents those of their best chunks (n, documents)."""
+    return np.maximum.reduceat(scores, starts, axis=1) if found.by_document else scores
+
+
+def _figures(
+    name: str,
+    found: FoundAnswers,
+    vectors: np.ndarray,
+    snapshot: Snapshot,
+    after: Evaluation,
+) -> dict[str, Any]:
+    """`after` beside plain cosine on the same questions, whose `vectors` are (n, width)."""
     starts = _document_starts(snapshot.chunks)
-    documents = (
-        range(len(starts))
-        if found.by_document
-        else [chunk.document_id for chunk in snapshot.chunks]
-    )
+
+    def score(start: int, stop: int) -> np.ndarray:
+        return _pooled(vectors[start:stop] @ snapshot.embeddings.T, found, starts)
+
+    before = evaluate_blocks(score, len(snapshot.chunks), found.relevant)
+    if found.by_document:
+        sources = [snapshot.chunks[row].document for row in starts]
+        documents: Sequence[Any] = range(len(sources))
+    else:
+        sources = [chunk.id for chunk in snapshot.chunks]
+        documents = [chunk.document_id for chunk in snapshot.chunks]
     groups = answering_groups(found.relevant, documents)
-    sources = (
-        [snapshot.chunks[row].document for row in starts]
-        if found.by_document
-        else [chunk.id for chunk in snapshot.chunks]
-    )
-
-    def pooled(scores: np.ndarray) -> np.ndarray:
-        return np.maximum.reduceat(scores, starts, axis=1) if found.by_document else scores
-
-    def without(start: int, stop: int) -> np.ndarray:
-        return pooled(vectors[start:stop] @ snapshot.embeddings.T)
-
-    def with_model(start: int, stop: int) -> np.ndarray:
-        return pooled(model.scores(vectors[start:stop], found.texts[start:stop], index))
-
-    before, after = (
-        evaluate_blocks(score, len(snapshot.chunks), found.relevant)
-        for score in (without, with_model)
-    )
     return {
         "name": name,
         "questions": len(found.texts),

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from services.deep_memory.cloud_jobs import WORKING, job_id_in
+from services.deep_memory.training import SAMPLE_TEST_SET
 from services.models import TrainingRun
 from services.runs.states import RunStatus
 from services.studio import Studio
@@ -115,6 +116,16 @@ def test_a_run_is_trained_in_the_cloud_stopped_proceeded_and_found_better(
     assert len(comparison.without) == len(comparison.with_) == 5
     assert comparison.run_id == run.id
     assert "deepmemory_distance" in cloud.calls("/api/query/")[-1].request.text
+
+    by_chunk = workspace.measure(run, SAMPLE_TEST_SET)
+    [in_training] = run.metrics["test_sets"]
+    for key in ("questions", "before", "after", "intervals", "ranks"):
+        assert by_chunk[key] == in_training[key]
+    asked = b"question,document\nWhat is the notice period?,%s\n"
+    document = comparison.with_[0].document
+    workspace.add_test_set("mine", "mine.csv", asked % document.encode())
+    by_document = workspace.measure(run, "mine")
+    assert (by_document["questions"], by_document["after"]["recall@1"]) == (1, 1.0)
 
 
 def test_a_stop_while_the_training_is_submitted_cancels_the_job_that_comes_of_it(
