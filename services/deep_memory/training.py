@@ -104,6 +104,7 @@ def train_deep_memory(
         "embedder": embedder.name,
         "test_sets": _measure_test_sets(snapshot, index, embedder, model),
     }
+    lease.check()  # whoever stopped the run may have removed it with its files
     models.save(run, model)
     complete(lease, run, metrics, models)
 
