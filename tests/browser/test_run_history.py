@@ -27,8 +27,8 @@ METRICS = {
               "ndcg@10": 0.6},
     "held_out_questions": 20, "trained_questions": 80, "trained_chunks": 30, "train_seconds": 1.0,
     "is_worse": False, "verdict": "better", "intervals": {"recall@10": [0.02, 0.18]},
-    "win_count": 1, "loss_count": 0, "losses": [],
-    "wins": [{"question": "Who pays?", "before": None, "after": 2}],
+    "held_out_by": "chunk", "win_count": 25, "loss_count": 0, "losses": [],
+    "wins": [{"question": f"Who pays {n}?", "before": None, "after": 2} for n in range(25)],
 }  # fmt: skip
 
 
@@ -208,7 +208,22 @@ def test_a_completed_row_shows_its_results_and_does_not_expand(
     analyst.clicks_row(run_id)
 
     expect(analyst.page.get_by_text(re.compile("went from 70.0% to 80.0%"))).to_be_visible()
+    expect(analyst.page.get_by_text("others of the same documents were")).to_be_visible()
     expect(analyst.row(run_id).get_by_role("button", name="Remove")).to_have_count(0)
+
+
+def test_won_questions_are_shown_in_pages_to_the_last(app: RunningApp, analyst: Analyst) -> None:
+    run_id = analyst.has_run(RunStatus.COMPLETED, metrics=Jsonb(METRICS), completed_at="now")
+    analyst.opens(app)
+    analyst.clicks_row(run_id)
+    analyst.page.get_by_text("Won: 25 questions").click()
+    moves = analyst.page.locator("[class*='st-key-move_'] button")
+    expect(moves).to_have_count(20)
+
+    analyst.page.get_by_role("button", name="Page 2", exact=True).click()
+
+    expect(moves).to_have_count(5)
+    expect(moves.last).to_contain_text("Who pays 24?")
 
 
 def test_proceed_closes_the_row_and_the_workflow_shows_what_follows(
