@@ -51,7 +51,7 @@ def verdict(figures: dict[str, Any], questions: str) -> None:
         st.success(f"**Better.** {change}", icon=":material/trending_up:")
     else:
         st.info(
-            f"**Not proven.** {change} With so few questions that can be chance.",
+            f"**Not proven.** {change} With so few questions, or documents, that can be chance.",
             icon=":material/trending_flat:",
         )
 
