@@ -213,8 +213,8 @@ class _Fit:
 def _check(queries: np.ndarray, chunks: np.ndarray, relevant: Sequence[Collection[int]]) -> None:
     if len(queries) < 4:
         raise TrainingError(
-            f"{len(queries)} pairs are too few to train on. They are kept.",
-            next_step="Generate questions for more chunks, then train again.",
+            f"{len(queries)} questions to train on, besides those held out, are too few.",
+            next_step="Remove this run, and generate questions for more chunks.",
         )
     fits = len(queries) == len(relevant) and queries.shape[1:] == chunks.shape[1:]
     if not fits or not all(len(found) for found in relevant):

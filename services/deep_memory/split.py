@@ -58,8 +58,8 @@ def split_by_document(
             if _is_usable(split):
                 return split
     raise TrainingError(
-        f"{len(relevant)} pairs over these chunks are too few to train on and to measure.",
-        next_step="Generate questions for more chunks, then train again. The pairs are kept.",
+        f"{len(relevant)} questions over these chunks are too few to train on and to measure.",
+        next_step="Remove this run, and generate questions for more chunks.",
     )
 
 
