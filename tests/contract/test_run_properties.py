@@ -48,6 +48,7 @@ class Runs(RuleBasedStateMachine):
         self.store = RunStore(user.database)
         self.status: dict[str, RunStatus] = {}  # the model: what each run's status must be
         self.holder: dict[str, RunLease | None] = {}
+        self.late: dict[str, RunLease | None] = {}  # who may still bring answers to a stopped run
         self.current = ""  # the run that was started last, also when it is gone
         self.leases: list[RunLease | None] = [None, None]  # of each worker, good or not
 
@@ -84,12 +85,15 @@ class Runs(RuleBasedStateMachine):
     def proceed(self) -> None:
         targets = {S.GENERATING_FAILED: S.GENERATING, S.TRAINING_FAILED: S.TRAINING}
         self.person_moves(self.store.proceed, targets)
+        self.late.pop(self.current, None)
 
     @precondition(lambda self: self.current)
     @rule()
     def stop(self) -> None:
         targets = {S.GENERATING: S.GENERATING_FAILED, S.TRAINING: S.TRAINING_FAILED}
         targets[S.GENERATED] = S.GENERATING_FAILED
+        if self.status.get(self.current) is S.GENERATING:
+            self.late[self.current] = self.holder[self.current]
         self.person_moves(lambda run_id: self.store.stop(run_id, by="ann"), targets)
 
     @precondition(lambda self: self.current)
@@ -132,6 +136,11 @@ class Runs(RuleBasedStateMachine):
 
     @rule(worker=any_worker, chunk_ids=some_chunks)
     def save(self, worker, chunk_ids) -> None:
+        lease = self.leases[worker]
+        if lease is not None and self.late.get(lease.run_id) is lease:
+            lands = self.lands(lambda: lease.save_pairs(*finished(chunk_ids, 2), {}))
+            assert lands is (lease.run_id in self.status)
+            return
         self.worker_writes(
             worker, {S.GENERATING}, lambda lease: lease.save_pairs(*finished(chunk_ids, 2), {})
         )
