@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from services.runs.store import RunStore, run_from_row
 from services.runs.worker import JobRunner
 
 _SETTINGS = "deep_memory_settings"
+_LAST_ANSWERS_S = 5.0
 REPLACED_IN_CLOUD = (
     "DeepLake Cloud keeps the latest model only: a later training has replaced this one."
 )
@@ -225,18 +227,29 @@ class DeepMemory:
     def proceed(self, run_id: str) -> tuple[TrainingRun, str]:
         """Go on with a failed run where it stopped; returns it and a sentence that says where."""
         self._require_available()
-        if self.runs.get(run_id).status is RunStatus.GENERATING_FAILED and not self._store.count():
+        stopped = self.runs.get(run_id)
+        if stopped.status is RunStatus.GENERATING_FAILED and not self._store.count():
             raise NotAllowed(
                 "The knowledge base is empty, so this run would lose its pairs. They are kept.",
                 next_step="Add its documents again, then proceed; or remove the run.",
             )
-        self._jobs.await_last_answers(run_id, self._identity.user_id)
+        self._await_last_answers(stopped)
         run = self.runs.proceed(run_id)
         self._jobs.launch(run)
         if run.status is RunStatus.TRAINING:
             return run, f"Resuming training with {run.pair_count} pairs"
         total = max(self._store.count(), run.processed_chunks)
         return run, f"Resuming generation from chunk {run.processed_chunks}/{total}"
+
+    def _await_last_answers(self, run: TrainingRun) -> None:
+        """Give the worker of a stopped run, wherever it is, time to store what it had asked for.
+
+        The new attempt locks it out, and would ask and pay for the same again.
+        """
+        deadline = time.monotonic() + _LAST_ANSWERS_S
+        while run.status.is_failed and run.worker_id and time.monotonic() < deadline:
+            time.sleep(0.2)
+            run = self.runs.get(run.id)
 
     def stop(self, run_id: str) -> TrainingRun:
         """Stop an active run or discard one in review. What it made is kept.

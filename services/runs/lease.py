@@ -91,6 +91,10 @@ class RunLease:
         )
         self._require(bool(answer.data))
 
+    def leave(self) -> None:
+        """Say that nothing more comes for a run that was stopped. Does not retry."""
+        self._service.rpc("leave_run", **self._key)
+
     def was_stopped(self) -> bool:
         """Whether a person ended the run, and nobody proceeded with it since.
 

@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 10.0  # the lease lasts 28 seconds, by the database's clock
 SWEEP_S = 10.0  # rescue_runs() takes a gap of 15 seconds for an outage
-LAST_ANSWERS_S = 5.0
 LOOK_S = 2.0  # how soon a stop that was asked for elsewhere is noticed
 
 Job = Callable[[RunLease, TrainingRun], None]
@@ -70,21 +69,6 @@ class JobRunner:
             ]
         for lease in leases:
             lease.lost.set()
-
-    def await_last_answers(self, run_id: str, user_id: str) -> None:
-        """Give the worker of a stopped run up to 5 seconds to store what it had asked for.
-
-        A new attempt locks it out, and would ask and pay for the same again.
-        """
-        deadline = time.monotonic() + LAST_ANSWERS_S
-        with self._lock:
-            leaving = [
-                thread
-                for lease, thread in self._working.items()
-                if (lease.run_id, lease.user_id) == (run_id, user_id) and lease.lost.is_set()
-            ]
-        for thread in leaving:
-            thread.join(max(0.0, deadline - time.monotonic()))
 
     def drain(self, timeout_s: float = 3.0) -> None:
         """Stop all work of this process, and say so in the rows. For a clean shutdown.
@@ -142,6 +126,8 @@ class JobRunner:
             )
         finally:
             done.set()
+            if lease.lost.is_set():
+                self._leave(lease)
             with self._lock:
                 self._working.pop(lease, None)
 
@@ -150,6 +136,12 @@ class JobRunner:
             lease.fail(message)
         except RunLost:
             log.info("run_lost run=%s", lease.run_id)
+
+    def _leave(self, lease: RunLease) -> None:
+        try:
+            lease.leave()
+        except AppError:  # whoever proceeds waits for it a few seconds, and then goes on
+            log.warning("leaving_could_not_be_said run=%s", lease.run_id)
 
     def _beat(self, lease: RunLease, done: threading.Event) -> None:
         """Beat from a thread of its own: one call to a model can outlast the lease."""

@@ -1,8 +1,9 @@
 -- What a stopped run had asked before it was stopped is paid for, so its answers are still stored.
 --
--- A run that a person stops keeps the name of its worker, who may bring what was under way; he asks
--- nothing more. Whoever proceeds starts a new attempt without a worker, so that later answers of the
--- old one change nothing. A run that was rescued, or failed, names no worker: nothing comes late.
+-- A run that a person stops keeps the name of its worker, who may bring what was under way, asks
+-- nothing more, and takes his name off when he leaves. Whoever proceeds waits a while for that, then
+-- starts a new attempt without a worker, so that later answers of the old one change nothing. A run
+-- that was rescued, or failed, names no worker: nothing comes late.
 
 create or replace function public.stop_run(p_run uuid, p_by text)
 returns setof public.deep_memory_training_runs
@@ -14,7 +15,7 @@ begin
      set status = case status when 'training' then 'training_failed' else 'generating_failed' end,
          error_message = case status when 'generated' then 'Discarded in review by ' || p_by
                                      else 'Stopped by ' || p_by end,
-         worker_id = case status when 'generating' then worker_id end, lease_expires_at = null
+         lease_expires_at = null
    where id = p_run and user_id = auth.uid() and status in ('generating', 'generated', 'training')
   returning * into moved;
   if moved.id is not null then
@@ -24,6 +25,19 @@ begin
     return next moved;
   end if;
 end $$;
+
+create function public.leave_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt int)
+returns boolean language sql set search_path = '' as $$
+  with left_alone as (
+    update public.deep_memory_training_runs set worker_id = null
+     where id = p_run and user_id = p_user and worker_id = p_worker and attempt = p_attempt
+       and status in ('generating_failed', 'training_failed')
+    returning 1)
+  select exists (select 1 from left_alone)
+$$;
+
+revoke execute on function public.leave_run(uuid, uuid, uuid, int) from public, anon, authenticated;
+grant execute on function public.leave_run(uuid, uuid, uuid, int) to service_role;
 
 -- As before; the status that comes back tells the worker whether the run goes on. A question that
 -- the generator wrote for another chunk already is left out, the first chunk of a batch has it.

@@ -145,7 +145,7 @@ def test_a_stop_while_the_training_is_submitted_cancels_the_job_that_comes_of_it
     run = memory.stop(run.id)
     assert job_id_in(run.deeplake_job_id) is None
     stopped.set()
-    studio.jobs.await_last_answers(run.id, run.user_id)
+    wait_for(workspace, lambda run: run.worker_id is None)
     assert len(cloud.calls("/cancel")) == 1
     assert unfinished(cloud) == []
 

@@ -151,39 +151,25 @@ def test_late_word_of_a_stop_does_not_stop_the_next_attempt(work, store, service
     assert not second.lost.is_set()
 
 
-def test_last_answers_of_a_stopped_run_are_waited_for_before_the_next_attempt(work, store, newest):
-    working, go_on, left = threading.Event(), threading.Event(), threading.Event()
+def test_worker_of_a_stopped_run_keeps_its_name_until_it_leaves(work, store, newest):
+    working, go_on = threading.Event(), threading.Event()
 
     def job(lease: RunLease, run: TrainingRun) -> None:
         working.set()
         assert go_on.wait(LONG_S)
-        left.set()
+        lease.check()
 
     runner = work(job)
     assert working.wait(LONG_S)
-    run = newest()
-    runner.await_last_answers(run.id, run.user_id)  # it works: there is nothing to wait for
-    assert not left.is_set()
-    runner.stop_here(store.stop(run.id, by="ann"))
-    threading.Timer(0.2, go_on.set).start()
-    runner.await_last_answers(run.id, run.user_id)
-    assert left.is_set()
-
-
-def test_worker_that_hangs_holds_up_the_next_attempt_for_seconds_only(work, store, newest):
-    working, never = threading.Event(), threading.Event()
-
-    def job(lease: RunLease, run: TrainingRun) -> None:
-        working.set()
-        never.wait()
-
-    runner = work(job)
-    assert working.wait(LONG_S)
+    worker = newest().worker_id
     runner.stop_here(store.stop(newest().id, by="ann"))
-    began = time.monotonic()
-    runner.await_last_answers(newest().id, newest().user_id)
-    assert time.monotonic() - began < LONG_S
-    never.set()
+    assert newest().worker_id == worker
+    go_on.set()
+    deadline = time.monotonic() + LONG_S
+    while newest().worker_id is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert newest().status is RunStatus.GENERATING_FAILED
 
 
 def test_shut_down_says_so_in_the_row(work, newest):
