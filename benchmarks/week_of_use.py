@@ -162,7 +162,7 @@ def wednesday(week: Week) -> str:
     week.openai.forgive()
     week.expect(week.proceed(stopped), RunStatus.GENERATED)
     week.memory.stop(run.id)
-    week.space.remove_run(run.id)
+    week.memory.remove(run.id)
     week.space.knowledge.remove(week.space.knowledge.documents()[0].id)
     week.search(5)
     return f"stopped with {stopped.processed_chunks} chunks done, proceeded, discarded"

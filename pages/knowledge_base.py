@@ -16,6 +16,7 @@ from pages.ui.components import (
     when_text,
 )
 from pages.ui.progress import time_left
+from services.errors import StoreDamaged
 from services.knowledge.ingestion import Ingestion
 from services.knowledge.knowledge_base import IngestProgress, IngestReport, missing_of_sample
 from services.models import Document
@@ -129,12 +130,27 @@ def _load_sample(is_busy: bool) -> None:
     )
 
 
+@st.dialog("Begin anew?")
+def _confirm_begin_anew() -> None:
+    st.markdown(
+        "What is left of the knowledge base is deleted. Do this only when its folder cannot be put "
+        "back from a backup. Runs and their pairs stay."
+    )
+
+    def begin() -> None:
+        attempt(knowledge.begin_anew)
+
+    if st.button("Begin anew", type="primary", key="confirm_begin_anew", on_click=begin):
+        st.rerun()
+
+
 @st.dialog("Remove this document?")
 def _confirm_remove(document: Document) -> None:
     st.markdown(
         f"**{plain(document.name)}** leaves the knowledge base with its "
         f"{document.chunk_count:,} chunks. Runs train only on documents that are still here; one "
-        "that goes on generating drops its pairs of the others."
+        "that goes on generating drops its pairs of the others. The pairs of a run that is kept "
+        "show the first lines of each chunk until the run is removed."
     )
 
     def remove() -> None:
@@ -172,6 +188,13 @@ def _table(documents: list[Document]) -> None:
                 _confirm_remove(document)
 
 
+try:
+    knowledge.chunk_count()
+except StoreDamaged as damage:
+    show_error(damage)
+    if st.button("Begin anew", key="begin_anew", icon=":material/restart_alt:"):
+        _confirm_begin_anew()
+    st.stop()
 _ingestion()
 is_busy = space.ingestion is not None and space.ingestion.is_running
 documents = knowledge.documents()

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.ui import context
 from pages.ui.components import attempt, empty_state, flash, show_error
 from pages.ui.hits import INDEXING, hit_list
-from services.errors import NotAllowed, TrainingError
+from services.errors import NotAllowed
 
 HYBRID, MAP_ALONE = "Hybrid", "Deep Memory"
 _WHAT = {
@@ -82,15 +82,11 @@ if active and not problem and space.ranks_words:
         help=_HELP,
     )
 try:
-    comparison = space.search(
-        query, int(k), None if problem else active, with_words=ranking == HYBRID
-    )
+    comparison = space.search(query, int(k), active, with_words=ranking == HYBRID)
 except NotAllowed as error:
     show_error(error)
     st.stop()
-except TrainingError as error:
-    problem = str(error)
-    comparison = space.search(query, int(k), None)
+problem = comparison.problem
 
 without, with_ = st.columns(2)
 with without:

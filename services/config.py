@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     run_cost_cap_usd: PositiveFloat | None = None
     questions_per_chunk: int = Field(3, ge=1, le=MOST_QUESTIONS_PER_CHUNK)
     generation_concurrency: int = Field(8, ge=1, le=64)
+    # How many trained models of each person stay on this machine; the one in use always does.
+    models_kept: int = Field(20, ge=1)
 
     @classmethod
     def settings_customise_sources(

@@ -91,6 +91,16 @@ class StoreUnavailable(AppError):
     next_step = "Try again in a moment."
 
 
+class StoreDamaged(StoreUnavailable):
+    """What the store held is damaged or gone, and stays so until somebody does something."""
+
+    code = "store_damaged"
+    next_step = (
+        "Put its folder back from a backup; or begin anew on the page of the knowledge base, and "
+        "add the documents again."
+    )
+
+
 class EmbedderMismatch(AppError):
     """The store holds embeddings of another model than the one that is set."""
 

@@ -16,9 +16,10 @@ from services.accounts.database import Database, SupabaseEndpoint
 from services.config import MOST_QUESTIONS_PER_CHUNK, Settings, load_settings
 from services.deep_memory.activeloop_trainer import Watching
 from services.deep_memory.cloud_training import train_in_cloud
+from services.deep_memory.kept_models import tidy_all_models, tidy_models
 from services.deep_memory.model_store import ModelStore, SearchIndexes
 from services.deep_memory.training import train_deep_memory
-from services.errors import ConfigurationError
+from services.errors import AppError, ConfigurationError
 from services.knowledge.ingestion import Ingestions
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.models import TrainingRun
@@ -30,7 +31,7 @@ from services.pairs.written_questions import QuestionWriter
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embedders import make_embedder
 from services.retrieval.embeddings import Embedder
-from services.retrieval.stores import models_folder, open_store
+from services.retrieval.stores import models_folder, open_store, sweep_stores
 from services.retrieval.vector_store import VectorStore
 from services.runs.lease import RunLease
 from services.runs.states import RunStatus
@@ -73,6 +74,8 @@ class Studio:
         self.jobs.start_sweeping()
         self.ingestions = Ingestions()
         self.indexes = SearchIndexes()
+        # Daemon: what it does not finish, the next start does.
+        threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
         self._tickets: dict[str, tuple[str, float]] = {}
         self._ticket_lock = threading.Lock()
 
@@ -126,6 +129,11 @@ class Studio:
         with self._ticket_lock:
             cookie, until = self._tickets.pop(ticket, ("", 0.0))
         return cookie if until > time.monotonic() else None
+
+    def _tidy(self) -> None:
+        """Delete what crashes left on this machine of what people removed."""
+        sweep_stores(self.settings)
+        tidy_all_models(self.settings, self._service)
 
     def _endpoint(self) -> SupabaseEndpoint:
         if self.local_supabase is not None:
@@ -193,6 +201,10 @@ class Studio:
             embedder=self.embedder,
             models=models,
         )
+        try:
+            tidy_models(self._service, run.user_id, models, self.settings.models_kept)
+        except (AppError, OSError):  # the run is completed all the same
+            log.warning("models_not_tidied user=%s", run.user_id, exc_info=True)
 
 
 def _secret(value: str | SecretStr) -> SecretStr:

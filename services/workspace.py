@@ -17,7 +17,7 @@ from services.deep_memory.question_sets import (
     sample_set,
 )
 from services.deep_memory.training import SAMPLE_TEST_SET
-from services.errors import NotAllowed
+from services.errors import NotAllowed, TrainingError
 from services.knowledge.ingestion import Ingestion
 from services.knowledge.knowledge_base import File, IngestReport, KnowledgeBase, OnProgress
 from services.knowledge.sample import sample_questions
@@ -53,6 +53,7 @@ class Workspace:
             user.identity,
             user.database,
             self.store,
+            self.models,
             studio.jobs,
             studio.patient_mode,
         )
@@ -83,12 +84,6 @@ class Workspace:
 
     def _ingest(self, work: Callable[[OnProgress], IngestReport]) -> None:
         self._ingestions.start(self.user.identity.user_id, work)
-
-    def remove_run(self, run_id: str) -> str:
-        """Delete a failed run, its pairs and its model; returns a sentence that says how many."""
-        message = self.deep_memory.remove(run_id)
-        self.models.remove(run_id)
-        return message
 
     def check_cost(self, run: TrainingRun) -> float | None:
         """US dollars for one check of the run's pairs, None when no price is known."""
@@ -185,6 +180,10 @@ class Workspace:
         why = {run.id: self._why_unusable(run, in_cloud) for run in runs}
         return {run_id: reason for run_id, reason in why.items() if reason}
 
+    def models_no_longer_kept(self, runs: Sequence[TrainingRun]) -> set[str]:
+        """The ids of those of `runs` whose model was deleted because there are newer ones."""
+        return {run.id for run in runs if self.models.was_given_up(run)}
+
     def _why_unusable(self, run: TrainingRun, in_cloud: str | None) -> str:
         of_the_cloud = run.metrics.get("trainer") == "cloud"
         if of_the_cloud != self._searches_in_cloud:
@@ -198,7 +197,7 @@ class Workspace:
         trained_for = run.metrics.get("embedder", self._embedder.name)
         if trained_for != self._embedder.name:
             return f"This model is for embeddings by {trained_for}, not by {self._embedder.name}."
-        return "" if self.models.has(run) else "The file of this model is gone."
+        return self.models.problem(run)
 
     def _require_usable(self, run: TrainingRun) -> None:
         if reason := self.unusable_models([run]).get(run.id):
@@ -218,22 +217,35 @@ class Workspace:
     ) -> Comparison:
         """The same query by plain cosine, and with the model of `run` unless that is None.
 
-        Without words only the trained map ranks; see `ranks_words`.
+        Where that model can not rank, the plain list comes alone and `problem` says why. Without
+        words only the trained map ranks; see `ranks_words`.
 
         Raises:
-            NotAllowed: the query is empty, or search can not use this model.
-            TrainingError: the model can not be read.
+            NotAllowed: the query is empty.
+            StoreUnavailable: the knowledge base can not be read.
         """
-        if run is not None:
-            self._require_usable(run)
+        problem = self.unusable_models([run]).get(run.id, "") if run else ""
+        usable = None if problem else run
+        try:
+            comparison = self._compared(query, k, usable, with_words)
+        except TrainingError as error:  # its file changed a moment ago, or it has another width
+            problem, usable = str(error), None
+            comparison = self._compared(query, k, None, with_words)
+        ranked = usable is not None and not comparison.is_indexing and not comparison.problem
+        return replace(
+            comparison,
+            run_id=usable.id if usable and ranked else None,
+            problem=problem or comparison.problem,
+        )
+
+    def _compared(
+        self, query: str, k: int, run: TrainingRun | None, with_words: bool
+    ) -> Comparison:
         if self._searches_in_cloud:
-            comparison = compare_in_cloud(
+            return compare_in_cloud(
                 query, self._embedder, self.store, is_trained=run is not None, k=k
             )
-        else:
-            comparison = self._compare(query, k, run, with_words)
-        used = run is not None and not comparison.is_indexing
-        return replace(comparison, run_id=run.id if used else None)
+        return self._compare(query, k, run, with_words)
 
     def _compare(self, query: str, k: int, run: TrainingRun | None, with_words: bool) -> Comparison:
         """Both lists on this machine; the plain one alone while the index for models is made."""

@@ -24,7 +24,7 @@ OLD_RUNS = {  # status, DeepLake job -> status after the migrations
 }
 PEOPLE_CALL = {"start_run", "start_training", "proceed_run", "stop_run", "remove_run"}
 PEOPLE_CALL |= {"retry_problem_chunks", "waiting_batches", "waiting_progress"}
-PEOPLE_CALL |= {"use_model", "model_in_cloud"}
+PEOPLE_CALL |= {"use_model", "model_in_cloud", "may_remove_run", "remove_completed_run"}
 PEOPLE_CALL |= {"deep_memory_state", "run_problems", "log_run_event", "add_pairs"}
 ANYONE_MAY_CALL = {"run_moves", "run_phase", "lease_end", "question_key"}  # touch no row
 

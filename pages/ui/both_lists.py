@@ -30,6 +30,9 @@ def both_lists(space: Workspace, run: TrainingRun, move: dict[str, Any]) -> None
     except AppError as error:
         show_error(error)
         return
+    if comparison.problem:
+        st.warning(comparison.problem, icon=":material/warning:")
+        return
     if comparison.is_indexing:
         st.info(INDEXING, icon=":material/hourglass_top:")
         return

@@ -154,6 +154,7 @@ def small_screens() -> None:
         [class*="st-key-move"] button { text-align: left; }
         [class*="st-key-move"] button > div { justify-content: flex-start; }
         [class*="st-key-run_row"] { position: relative; }
+        [class*="st-key-run_row"] [class*="st-key-remove"] { position: relative; z-index: 1; }
         [class*="st-key-run_row"] [class*="st-key-toggle"],
         [class*="st-key-run_row"] [class*="st-key-toggle"] button { position: static; }
         [class*="st-key-run_row"] [class*="st-key-toggle"] button::after

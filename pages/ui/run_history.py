@@ -26,8 +26,8 @@ from services.runs.states import RunStatus
 from services.workspace import Workspace
 
 _ROWS = 20
-_WIDTHS = [3, 3, 2, 2, 2, 3]
-_HEADINGS = ("Started", "Status", "Duration", "Progress", "Pairs", "Recall@10")
+_WIDTHS = [3, 3, 2, 2, 2, 3, 1]
+_HEADINGS = ("Started", "Status", "Duration", "Progress", "Pairs", "Recall@10", "")
 _REFRESHED = "refreshed_runs"
 
 
@@ -59,8 +59,10 @@ def run_history(space: Workspace, *, enabled: bool) -> None:
         with st.container(key="wide_only_history"):
             for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=True):
                 column.caption(heading)
+        unkept = space.models_no_longer_kept(runs)
         for run in runs:
-            _row(space, run, is_chosen=run.id == active_id, enabled=enabled)
+            is_chosen = run.id == active_id
+            _row(space, run, is_chosen=is_chosen, enabled=enabled, is_kept=run.id not in unkept)
 
 
 def _nothing(*, filtered: bool) -> None:
@@ -73,14 +75,16 @@ def _nothing(*, filtered: bool) -> None:
 
 
 @st.fragment
-def _row(space: Workspace, run: TrainingRun, *, is_chosen: bool, enabled: bool) -> None:
+def _row(
+    space: Workspace, run: TrainingRun, *, is_chosen: bool, enabled: bool, is_kept: bool
+) -> None:
     """One run. A fragment, so that Refresh reads and draws this row alone."""
     run = _refreshed(space, run)
     expandable = run.status.is_active or run.status.is_failed
     is_open = expandable and st.session_state.get(EXPANDED_RUN) == run.id
     with st.container(border=True, key=f"run_{run.id}"):
         with st.container(key=f"run_row_{run.id}"):
-            started, status, duration, progress, pairs, recall = st.columns(
+            started, status, duration, progress, pairs, recall, remove = st.columns(
                 _WIDTHS, vertical_alignment="center"
             )
             if started.button(
@@ -96,10 +100,15 @@ def _row(space: Workspace, run: TrainingRun, *, is_chosen: bool, enabled: bool) 
                 status_badge(run.status)
                 if is_chosen:
                     in_use_badge(enabled=enabled)
+                if not is_kept:
+                    st.caption("Its model is no longer kept.")
             duration.markdown(_duration(run))
             progress.markdown(progress_text(run))
             pairs.markdown(f"{run.pair_count:,} pairs")
             recall.markdown(_recall(run))
+            if run.status is RunStatus.COMPLETED:
+                with remove:
+                    _remove_completed(space, run, is_used=is_chosen and enabled)
         if is_open:
             _details(space, run)
 
@@ -183,15 +192,33 @@ def _failed_actions(space: Workspace, run: TrainingRun) -> None:
         _confirm_remove(space, run)
 
 
+def _remove_completed(space: Workspace, run: TrainingRun, *, is_used: bool) -> None:
+    if st.button(
+        "",
+        key=f"remove_{run.id}",
+        type="tertiary",
+        icon=":material/delete:",
+        disabled=is_used,
+        help="Search uses its model: use another one, or switch Deep Memory off, to remove it."
+        if is_used
+        else "Remove this run",
+    ):
+        _confirm_remove(space, run)
+
+
 @st.dialog("Remove this run?")
 def _confirm_remove(space: Workspace, run: TrainingRun) -> None:
     st.markdown(
-        f"The run of {when_text(run.started_at)} goes, with its **{run.pair_count:,} pairs** and "
-        "any model file of it. This can not be undone."
+        f"The run of {when_text(run.started_at)} goes, with its **{run.pair_count:,} pairs**, its "
+        "figures and any model file of it. This cannot be undone."
     )
 
     def remove() -> None:
-        message = attempt(lambda: space.remove_run(run.id))
+        is_completed = run.status is RunStatus.COMPLETED
+        memory = space.deep_memory
+        message = attempt(
+            lambda: (memory.remove_completed if is_completed else memory.remove)(run.id)
+        )
         if message is not None:
             flash(message)
             st.session_state[EXPANDED_RUN] = None

@@ -12,6 +12,7 @@ from services.accounts.auth import Identity
 from services.accounts.database import Database
 from services.config import MOST_QUESTIONS_PER_CHUNK, Settings
 from services.deep_memory.cloud_jobs import cancel_job
+from services.deep_memory.model_store import ModelStore
 from services.errors import GenerationError, NotAllowed, NotFound, RunMoved, TrainingError
 from services.models import RememberedBatch, TrainingPair, TrainingRun
 from services.pairs.patient_mode import PatientMode, batches_of, cancel_batches
@@ -55,6 +56,7 @@ class DeepMemory:
         identity: Identity,
         database: Database,
         store: VectorStore,
+        models: ModelStore,
         jobs: JobRunner,
         patient_mode: PatientMode = PatientMode(),
     ) -> None:
@@ -62,6 +64,7 @@ class DeepMemory:
         self._identity = identity
         self._database = database
         self._store = store
+        self._models = models
         self._jobs = jobs
         self._patient_mode = patient_mode
         self.runs = RunStore(database)
@@ -264,15 +267,27 @@ class DeepMemory:
         return run
 
     def remove(self, run_id: str) -> str:
-        """Delete a failed run with its pairs; returns a sentence that says how many."""
+        """Delete a failed run, its pairs and its files; returns a sentence that says how many."""
         run = self.runs.get(run_id)
         batches = batches_of(run, self._database)
         message = f"Training run and {self.runs.remove(run_id)} associated pairs deleted"
+        self._models.remove(run_id)
         try:
             self._cancel_outside(run, batches)
         except (GenerationError, TrainingError) as error:  # the run is gone all the same
             return f"{message}. {error}"
         return message
+
+    def remove_completed(self, run_id: str) -> str:
+        """Delete a completed run, its pairs and its model; returns a sentence that says how many.
+
+        Raises:
+            RunMoved: it is not completed.
+            NotAllowed: search uses its model.
+        """
+        pairs = self.runs.remove_completed(run_id)
+        self._models.remove(run_id)
+        return f"Training run, its model and {pairs} associated pairs deleted"
 
     def _cancel_outside(self, run: TrainingRun, batches: Sequence[RememberedBatch]) -> None:
         """Cancel what a person gives up where it runs, so that it costs nothing more."""

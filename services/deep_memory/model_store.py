@@ -1,7 +1,8 @@
 """Trained models and what each moved, as files beside the store, named by run and attempt.
 
 By the attempt too: a worker that was stopped in its sleep and wakes up late must not replace the
-model of the attempt that completed the run.
+model of the attempt that completed the run. Beside a model that is no longer kept lies an empty
+file that says so.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from uuid import UUID
 from cachetools import LRUCache
 
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
-from services.errors import NotFound
+from services.errors import NotFound, TrainingError
 from services.models import TrainingRun
 from services.retrieval.content import Snapshot
 from services.retrieval.nearest import VectorIndex
 
+GONE = "The file of this model is gone."
+DAMAGED = "The file of this model is damaged."
+NO_LONGER_KEPT = "This model is no longer kept: MODELS_KEPT says how many are."
 _CHUNKS_KEPT = 1_500_000
 _PATIENCE_S = 3.0
 
@@ -34,7 +38,8 @@ class ModelStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._loaded: tuple[Path, DeepMemoryModel] | None = None
+        self._loaded: tuple[_Seen, DeepMemoryModel] | None = None
+        self._found_whole: set[_Seen] = set()
         self._lock = threading.Lock()
 
     def save(self, run: TrainingRun, model: DeepMemoryModel) -> None:
@@ -49,8 +54,9 @@ class ModelStore:
         """
         path = self._path(run)
         with self._lock:
-            if self._loaded is None or self._loaded[0] != path:
-                self._loaded = (path, DeepMemoryModel.load(path))
+            seen = _seen(path)
+            if seen is None or self._loaded is None or self._loaded[0] != seen:
+                self._loaded = (seen, DeepMemoryModel.load(path))
             return self._loaded[1]
 
     def save_moves(self, run: TrainingRun, moves: list[dict[str, Any]]) -> None:
@@ -71,9 +77,36 @@ class ModelStore:
         except (OSError, ValueError):
             return []
 
-    def has(self, run: TrainingRun) -> bool:
-        """Whether the model's file is there."""
-        return self._path(run).is_file()
+    def problem(self, run: TrainingRun) -> str:
+        """Why the model of a completed run can not be used; empty when it can.
+
+        Its file is read for that, once, and again when it has changed.
+        """
+        path = self._path(run)
+        seen = _seen(path)
+        if seen is None:
+            return NO_LONGER_KEPT if self.was_given_up(run) else GONE
+        if seen not in self._found_whole:
+            try:
+                DeepMemoryModel.load(path)
+            except TrainingError:
+                return DAMAGED
+            self._found_whole.add(seen)
+        return ""
+
+    def was_given_up(self, run: TrainingRun) -> bool:
+        return _given_up(self._path(run)).exists()
+
+    def runs(self, files: str = "*") -> set[str]:
+        """The ids of the runs of which there are such files; "*.npz" are models."""
+        names = {path.name.split(".")[0] for path in self._folder.glob(files)}
+        return {name for name in names if _is_id(name)}
+
+    def give_up(self, run_id: str) -> None:
+        """Delete the models of a run and remember that; its moves stay. Safe to repeat."""
+        for path in self._folder.glob(f"{_checked(run_id)}.*.npz"):
+            _given_up(path).touch()
+            path.unlink(missing_ok=True)
 
     def remove(self, run_id: str) -> None:
         """Forget the models and moves of a removed run; safe when there is none."""
@@ -85,6 +118,21 @@ class ModelStore:
 
     def _moves_path(self, run: TrainingRun) -> Path:
         return self._path(run).with_suffix(".moves.json")
+
+
+_Seen = tuple[Path, int, int]  # a file with its time of change in ns and its size in bytes
+
+
+def _seen(path: Path) -> _Seen | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return path, stat.st_mtime_ns, stat.st_size
+
+
+def _given_up(path: Path) -> Path:
+    return path.with_suffix(".given-up")
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,9 +209,15 @@ class SearchIndexes:
             version.trained.set_result(index)
 
 
-def _checked(run_id: str) -> UUID:
+def _checked(run_id: str) -> str:
     """The id, and never a path or a pattern that someone typed."""
+    if not _is_id(run_id):
+        raise NotFound("There is no such run.")
+    return run_id
+
+
+def _is_id(name: str) -> bool:
     try:
-        return UUID(run_id)
-    except ValueError as error:
-        raise NotFound("There is no such run.") from error
+        return str(UUID(name)) == name
+    except ValueError:
+        return False

@@ -1,11 +1,18 @@
-"""A trained map of query embeddings, and the file that keeps it."""
+"""A trained map of query embeddings, and the file that keeps it.
+
+The file is numpy's .npz and, behind it, the SHA-256 of what stands before: numpy reads over that.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +22,22 @@ import numpy as np
 from services.errors import TrainingError
 
 FORMAT = "deep-memory-query-map"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no checksum
+_SEAL = b"\nsha256 "
+_SEALED_BYTES = len(_SEAL) + 64
+
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +96,10 @@ class QueryMap:
             TrainingError: the file is missing, damaged, or not such a model.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            content, is_sealed = _unsealed(Path(path).read_bytes())
+            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 matrix, about = stored["matrix"], json.loads(str(stored["about"]))
-            if (about["format"], about["version"]) != (FORMAT, FORMAT_VERSION):
+            if (about["format"], about["version"]) != (FORMAT, FORMAT_VERSION if is_sealed else 1):
                 raise ValueError("another format")
             if matrix.shape != (about["width"],) * 2 or not np.isfinite(matrix).all():
                 raise ValueError("the matrix does not fit its description")
@@ -86,7 +109,7 @@ class QueryMap:
                 int(about["seed"]),
                 dict(about["settings"]),
             )
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise TrainingError(
                 f"The trained model {Path(path).name} can not be read.",
                 next_step="Switch to another model, or train again. The pairs are kept.",
@@ -98,12 +121,28 @@ def _normalised(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.where(lengths > 0, lengths, 1)
 
 
+def _sealed(content: bytes) -> bytes:
+    return content + _SEAL + hashlib.sha256(content).hexdigest().encode()
+
+
+def _unsealed(stored: bytes) -> tuple[bytes, bool]:
+    """The content and whether it was sealed; raises ValueError where it is not what was sealed."""
+    content, seal = stored[:-_SEALED_BYTES], stored[-_SEALED_BYTES:]
+    if not seal.startswith(_SEAL):
+        return stored, False
+    if _sealed(content) != stored:
+        raise ValueError("the content is not what was written")
+    return content, True
+
+
 def _write_atomically(path: Path, **arrays: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
+        content = io.BytesIO()
+        np.savez(content, **arrays)
         with os.fdopen(descriptor, "wb") as file:
-            np.savez(file, **arrays)
+            file.write(_sealed(content.getvalue()))
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)

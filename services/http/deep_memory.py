@@ -202,7 +202,15 @@ def run(run_id: UUID, space: UserSpace) -> TrainingRun:
 )
 def remove(run_id: UUID, space: UserSpace) -> Done:
     """Delete a failed run with its pairs."""
-    return Done(message=space.remove_run(str(run_id)))
+    return Done(message=space.deep_memory.remove(str(run_id)))
+
+
+@router.post(
+    "/runs/{run_id}/remove", response_model=Done, responses=refusals(400, 401, 404, 413, 422, 503)
+)
+def remove_completed(run_id: UUID, space: Space) -> Done:
+    """Delete a completed run with its pairs and its model, unless search uses that model."""
+    return Done(message=space.deep_memory.remove_completed(str(run_id)))
 
 
 @router.get("/runs/{run_id}/pairs", response_model=Pairs, responses=refusals(401, 404, 422, 503))

@@ -84,6 +84,15 @@ async def add(files: list[UploadFile], space: Space) -> dict[str, Any]:
     return {"documents": report.added, "errors": errors}
 
 
+@router.post(
+    "/begin-anew", response_model=Removed, responses=refusals(400, 401, 404, 413, 422, 503)
+)
+def begin_anew(space: Space) -> Removed:
+    """Make a knowledge base that is damaged or lost an empty one; refused while it can be read."""
+    space.knowledge.begin_anew()
+    return Removed(message="The knowledge base is empty: add its documents again")
+
+
 @router.get("", response_model=Documents, responses=refusals(401, 404, 422, 503))
 def documents(
     space: Space,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from services.http.bearer import Space
 from services.http.refusals import refusals
+from services.retrieval.search import Comparison
 
 router = APIRouter(prefix="/search", tags=["Search"])
 
@@ -36,11 +37,23 @@ class Hit(BaseModel):
 
 class Hits(BaseModel):
     """`deep_memory` says whether it ranked these: not before a training has completed, not when its
-    model is gone, and not while a changed knowledge base is indexed for it."""
+    model is gone or damaged, and not while a changed knowledge base is indexed for it. `notice`
+    says why, where it was to rank and did not."""
 
     hits: list[Hit]
     deep_memory: bool
     trained_run_id: UUID | None
+    notice: str | None
+
+
+def _notice(comparison: Comparison, *, wanted: bool) -> str | None:
+    if comparison.problem:
+        return f"{comparison.problem} Search works without it."
+    if comparison.is_indexing:
+        return "The changed knowledge base is being indexed for Deep Memory. Search again soon."
+    if wanted and comparison.run_id is None:
+        return "No trained model is in use yet."
+    return None
 
 
 @router.post("", response_model=Hits, responses=refusals(400, 401, 404, 413, 422, 503))
@@ -50,8 +63,6 @@ def search(body: SearchRequest, space: Space) -> Hits:
     if wanted is None:
         wanted = space.deep_memory.settings().enabled
     active = space.deep_memory.active_run() if wanted else None
-    if active is not None and space.unusable_models([active]):
-        active = None  # search answers without it, and says so
     comparison = space.search(body.query, body.k, active)
     used = comparison.run_id is not None
     return Hits(
@@ -67,4 +78,5 @@ def search(body: SearchRequest, space: Space) -> Hits:
         ],
         deep_memory=used,
         trained_run_id=UUID(comparison.run_id) if used and comparison.run_id else None,
+        notice=_notice(comparison, wanted=wanted),
     )

@@ -85,6 +85,14 @@ class KnowledgeBase:
             raise NotFound("This document is not in the knowledge base any more.")
         return document
 
+    def begin_anew(self) -> None:
+        """Make a knowledge base that is damaged or lost an empty one, to add documents to again.
+
+        Raises:
+            NotAllowed: it can be read.
+        """
+        self._store.begin_anew()
+
     def add_files(
         self, files: Sequence[File], on_progress: OnProgress | None = None
     ) -> IngestReport:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from services.models import Chunk, SearchHit
 from services.retrieval.cloud_calls import CloudProcess
 from services.retrieval.cloud_failures import WORDS, CloudFailure, Failure
 from services.retrieval.content import (
+    ABSENT,
     EMPTY,
     Content,
     EmbeddedDocument,
@@ -49,8 +51,9 @@ class CloudVectorStore(VectorStore):
         *,
         reader: CloudProcess,
         writer: CloudProcess,
+        witness: Path | None = None,
     ) -> None:
-        super().__init__((embedder_name, width))
+        super().__init__((embedder_name, width), witness)
         self.path = path
         self.reader = reader
         self.writer = writer
@@ -80,9 +83,10 @@ class CloudVectorStore(VectorStore):
         ]
 
     @contextmanager
-    def _changing(self) -> Iterator[Content]:
+    def _changing(self) -> Iterator[None]:
         with self._lock:
-            yield self._content(fresh=True)
+            self._looked_at = -FRESH_S
+            yield
 
     def _add(self, before: Content, new: Sequence[EmbeddedDocument]) -> None:
         self._change("append", Content.empty(self._embedder).with_added(new, self._embedder))
@@ -90,10 +94,10 @@ class CloudVectorStore(VectorStore):
     def _replace(self, after: Content) -> None:
         self._change("replace", after)
 
-    def _content(self, *, fresh: bool = False) -> Content:
+    def _content(self) -> Content:
         """The content, looked for again when the last look is old; read only when it changed."""
         with self._lock:
-            if self._cached is not None and not fresh and self._age_s() < FRESH_S:
+            if self._cached is not None and self._age_s() < FRESH_S:
                 return self._cached
             try:
                 version = self.reader.call("version", self.path, deadline_s=READ_S)
@@ -106,8 +110,8 @@ class CloudVectorStore(VectorStore):
 
     def _read(self) -> Content:
         stored = self.reader.call("read", self.path, deadline_s=READ_S)
-        if stored["version"] == EMPTY:
-            return Content.empty(self._embedder)
+        if stored["version"] in (ABSENT, EMPTY):
+            return Content.empty(self._embedder, stored["version"])
         rows = zip(stored["ids"], stored["texts"], stored["metadata"], strict=True)
         return Content(
             documents=documents_of(stored["metadata"]),
@@ -142,7 +146,7 @@ class CloudVectorStore(VectorStore):
 
 
 def open_cloud_store(
-    settings: Settings, user_id: str, embedder_name: str, width: int
+    settings: Settings, user_id: str, embedder_name: str, width: int, witness: Path
 ) -> CloudVectorStore:
     """The user's own dataset: the one in DEEPLAKE_PATH with the user's id behind its name."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", user_id):
@@ -150,7 +154,7 @@ def open_cloud_store(
     assert settings.deeplake_path and settings.activeloop_token  # `Settings` saw to both
     token = settings.activeloop_token.get_secret_value()
     path = f"{settings.deeplake_path.rstrip('/')}-{user_id}"
-    return _shared_store(path, embedder_name, width, token, settings.activeloop_endpoint)
+    return _shared_store(path, embedder_name, width, witness, token, settings.activeloop_endpoint)
 
 
 def store_error(failure: CloudFailure, consequence: str) -> StoreUnavailable | ConfigurationError:
@@ -168,7 +172,9 @@ def shared_process(token: str, endpoint: str | None, role: str) -> CloudProcess:
 
 @lru_cache(maxsize=64)
 def _shared_store(
-    path: str, embedder_name: str, width: int, token: str, endpoint: str | None
+    path: str, embedder_name: str, width: int, witness: Path, token: str, endpoint: str | None
 ) -> CloudVectorStore:
     reader, writer = (shared_process(token, endpoint, role) for role in ("read", "write"))
-    return CloudVectorStore(path, embedder_name, width, reader=reader, writer=writer)
+    return CloudVectorStore(
+        path, embedder_name, width, reader=reader, writer=writer, witness=witness
+    )

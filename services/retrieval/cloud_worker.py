@@ -6,7 +6,9 @@ whatever it is doing. `cloud_calls.CloudProcess` starts it, asks it one thing af
 its standard input and output (pickled), and kills it when an answer takes too long.
 
 Changes are atomic by deeplake's own version control: a change is committed when it is whole,
-readers read the last commit, and the next change discards what a killed one left half done.
+readers read the last commit, and the next change discards what a killed one left half done. The
+history that this makes is not kept: texts and vectors of before the last replacement are deleted,
+because a person removed them.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ import numpy as np
 import requests
 
 from services.retrieval.cloud_failures import CloudFailure, Failure
-from services.retrieval.content import EMPTY
+from services.retrieval.cloud_history import ADDED, REPLACED, forget_replaced
+from services.retrieval.content import ABSENT, EMPTY
 from services.retrieval.local_store import import_deeplake
 
 deeplake: Any = import_deeplake()
@@ -102,7 +105,7 @@ class Cloud:
         """Return the last commit's rows, or only its version when it is empty."""
         dataset = self._committed(path)
         if dataset is None or not len(dataset):
-            return {"version": EMPTY}
+            return {"version": _without_rows(dataset)}
         return {
             "version": dataset.commit_id,
             "ids": [str(id_) for id_ in dataset.id.text()],
@@ -114,7 +117,7 @@ class Cloud:
 
     def version(self, path: str) -> str:
         dataset = self._committed(path)
-        return EMPTY if dataset is None or not len(dataset) else dataset.commit_id
+        return dataset.commit_id if dataset is not None and len(dataset) else _without_rows(dataset)
 
     def replace(self, path: str, rows: dict[str, Any], embedder: tuple[str, int]) -> str:
         """Make `rows` the whole content, as one commit; return its version."""
@@ -127,7 +130,7 @@ class Cloud:
             # Emptying a tensor drops its notes, and the service keeps its trained models there.
             dataset.embedding.info.update(known_figures)
             dataset.info.update(embedder=embedder[0], width=embedder[1])
-        return self._commit(dataset)
+        return self._commit(dataset, REPLACED)
 
     def append(self, path: str, rows: dict[str, Any], embedder: tuple[str, int]) -> str:
         """Add `rows` that are not there yet, as one commit; return its version."""
@@ -139,7 +142,7 @@ class Cloud:
         with dataset:
             self._extend(dataset, {name: [rows[name][row] for row in new] for name in _TENSORS})
             dataset.info.update(embedder=embedder[0], width=embedder[1])
-        return self._commit(dataset)
+        return self._commit(dataset, ADDED)
 
     def search(
         self, path: str, embedding: np.ndarray, k: int, deep_memory: bool
@@ -238,10 +241,15 @@ class Cloud:
         for name in _TENSORS:
             dataset[name].extend(rows[name])
 
-    def _commit(self, dataset: Any) -> str:
-        version = dataset.commit("Changed by Deep Memory Studio")
+    def _commit(self, dataset: Any, what: str) -> str:
+        version = dataset.commit(what)
+        forget_replaced(dataset)
         dataset._unlock()  # or the next writer finds it locked until this object is collected
         return str(version)
+
+
+def _without_rows(dataset: Any | None) -> str:
+    return ABSENT if dataset is None else EMPTY
 
 
 def _names(path: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ import numpy as np
 from services.models import Chunk, Document
 
 EMPTY = "empty"  # the version of a store without documents
+ABSENT = "absent"  # the version of a store that is not there: never written, or lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +47,8 @@ class Content:
     version: str
 
     @classmethod
-    def empty(cls, embedder: tuple[str, int]) -> Content:
-        return cls((), (), np.zeros((0, embedder[1]), dtype=np.float32), embedder, EMPTY)
+    def empty(cls, embedder: tuple[str, int], version: str = EMPTY) -> Content:
+        return cls((), (), np.zeros((0, embedder[1]), dtype=np.float32), embedder, version)
 
     def with_added(self, new: Sequence[EmbeddedDocument], embedder: tuple[str, int]) -> Content:
         rows = [np.asarray(entry.embeddings, dtype=np.float32) for entry in new]

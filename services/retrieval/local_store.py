@@ -1,13 +1,18 @@
 """A knowledge base in a folder of this machine: the only import of deeplake here.
 
 A local store never changes a dataset in place. Each change writes a whole new dataset beside the
-old one (0.5 s for 10,000 chunks) and then renames one small file, `current`, that names it. So a
-reader sees the store before the change or after it, never half of it; a crash leaves a folder that
-the next change sweeps away; and `deeplake.Dataset.pop`, which fails with numpy 2, is not needed.
+old one (0.5 s for 10,000 chunks), renames one small file, `current`, that names it, and deletes the
+old one at once: it holds what a person wanted removed. `deeplake.Dataset.pop`, which fails with
+numpy 2, is not needed.
+
+Readers take no lock. A dataset is deleted only after `current` has left it, and no name comes
+twice; so what was read is whole if `current` still names it afterwards, and is read again if not. A
+crash leaves a folder that the next process to open the store sweeps away, or the next change.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -22,9 +27,10 @@ from typing import Any
 
 import filelock
 
-from services.errors import StoreUnavailable
+from services.errors import StoreDamaged, StoreUnavailable
 from services.models import Chunk
 from services.retrieval.content import (
+    ABSENT,
     EMPTY,
     Content,
     EmbeddedDocument,
@@ -36,6 +42,7 @@ from services.retrieval.vector_store import VectorStore
 log = logging.getLogger(__name__)
 
 WRITER_WAIT_S = 120.0
+MANIFEST = "manifest.sha256"  # in each dataset; `sha256sum -c` reads it too
 
 
 class LocalVectorStore(VectorStore):
@@ -45,21 +52,47 @@ class LocalVectorStore(VectorStore):
     which the system releases when a process dies), readers never wait for a writer.
     """
 
-    def __init__(self, folder: Path, embedder_name: str, width: int) -> None:
-        super().__init__((embedder_name, width))
+    def __init__(
+        self, folder: Path, embedder_name: str, width: int, witness: Path | None = None
+    ) -> None:
+        super().__init__((embedder_name, width), witness)
         self._folder = folder
         self._loading = threading.Lock()
+        self._writer = filelock.FileLock(folder / "writer.lock")
 
     def dataset_path(self) -> Path | None:
         """Return the current dataset, which deeplake's own `VectorStore` opens; None if empty."""
         version = self._current_version()
-        return None if version == EMPTY else self._folder / version
+        return None if version in (ABSENT, EMPTY) else self._folder / version
+
+    def sweep(self) -> None:
+        """Delete datasets that are not the current one: superseded, or left by a crash.
+
+        A writer who is at work does it himself. Nothing is deleted while `current` names no
+        dataset that is there: what lies beside it may be all that is left.
+        """
+        try:
+            leftovers = self._leftovers()
+            if leftovers:
+                with self._writer.acquire(timeout=0):
+                    _delete(self._leftovers())
+        except filelock.Timeout:
+            log.info("sweep_left_to_writer store=%s", self._folder.name)
+        except OSError:
+            log.warning("sweep_failed store=%s", self._folder.name, exc_info=True)
+
+    def _leftovers(self) -> list[Path]:
+        current = self._current_version()
+        datasets = {folder.name: folder for folder in self._folder.glob("v-*")}
+        if current != EMPTY and current not in datasets:
+            return []
+        return [folder for name, folder in datasets.items() if name != current]
 
     def _current_version(self) -> str:
         try:
             return (self._folder / "current").read_text().strip()
         except FileNotFoundError:
-            return EMPTY
+            return ABSENT
         except OSError as error:
             raise StoreUnavailable("The knowledge base can not be read.") from error
 
@@ -68,27 +101,32 @@ class LocalVectorStore(VectorStore):
             version = self._current_version()
             if self._cached is None or self._cached.version != version:
                 self._cached = self._read(version)
+                self.sweep()
             return self._cached
 
     def _read(self, version: str) -> Content:
-        """Read a version; when a writer swept it away meanwhile, read the one that is current."""
-        if version == EMPTY:
-            return Content.empty(self._embedder)
-        try:
-            return _read_dataset(self._folder / version)
-        except StoreUnavailable:
-            current = self._current_version()
-            if current == version:
-                raise
-            return self._read(current)
+        """Read a version; when a writer has superseded it meanwhile, read what is current."""
+        while True:
+            try:
+                if version in (ABSENT, EMPTY):
+                    content = Content.empty(self._embedder, version)
+                else:
+                    content = _read_dataset(self._folder / version)
+            except StoreDamaged:
+                if self._current_version() == version:
+                    raise
+            else:
+                if self._current_version() == version:
+                    return content
+            version = self._current_version()
 
     @contextmanager
-    def _changing(self) -> Iterator[Content]:
+    def _changing(self) -> Iterator[None]:
         """Be the only writer, in this process and in all others."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(self._folder / "writer.lock", timeout=WRITER_WAIT_S):
-                yield self._content()
+            with self._writer.acquire(timeout=WRITER_WAIT_S):
+                yield
         except filelock.Timeout as error:
             raise StoreUnavailable(
                 "Another session is changing this knowledge base. Nothing was changed."
@@ -103,27 +141,19 @@ class LocalVectorStore(VectorStore):
         self._replace(before.with_added(new, self._embedder))
 
     def _replace(self, content: Content) -> None:
-        """Write `content` as a new dataset, then make it the current one in one step."""
-        self._sweep()
-        if content.chunks:
-            _write_dataset(self._folder / content.version, content)
-        pointer = self._folder / "current.new"
-        pointer.write_text(content.version)
-        _to_disk(pointer)
-        pointer.replace(self._folder / "current")
-        _to_disk(self._folder)
+        """Write `content` as a new dataset, make it the current one in one step, delete others."""
+        try:
+            if content.chunks:
+                _write_dataset(self._folder / content.version, content)
+            pointer = self._folder / "current.new"
+            pointer.write_text(content.version)
+            _to_disk(pointer)
+            pointer.replace(self._folder / "current")
+            _to_disk(self._folder)
+        finally:  # of a change that failed, its own half
+            self.sweep()
         self._cached = content
         log.info("store_changed version=%s chunks=%d", content.version, len(content.chunks))
-
-    def _sweep(self) -> None:
-        """Remove what no reader needs: superseded datasets, and what a crash left behind.
-
-        The current dataset stays for readers that are still loading it when it is superseded.
-        """
-        keep = self._current_version()
-        for folder in self._folder.glob("v-*"):
-            if folder.name != keep:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def import_deeplake() -> Any:
@@ -181,10 +211,33 @@ def _write_dataset(path: Path, content: Content) -> None:
         raise StoreUnavailable(
             "The documents could not be written. The knowledge base is as it was."
         ) from error
+    _write_manifest(path)
     for folder, _, files in os.walk(path):
         for file in files:
             _to_disk(Path(folder, file))
         _to_disk(Path(folder))
+
+
+def _write_manifest(path: Path) -> None:
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = [f"{_sum_of(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
+    (path / MANIFEST).write_text("".join(lines), encoding="utf-8")
+
+
+def _require_sums(path: Path) -> None:
+    """Raise ValueError or OSError where a file is missing or differs from what was written."""
+    manifest = path / MANIFEST
+    if not manifest.exists():
+        return  # a store from before there were manifests has one after its next change
+    for line in manifest.read_text(encoding="utf-8").splitlines():
+        digest, name = line.split("  ", 1)
+        if _sum_of(path / name) != digest:
+            raise ValueError(f"{name} is not what was written")
+
+
+def _sum_of(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _read_dataset(path: Path) -> Content:
@@ -192,6 +245,7 @@ def _read_dataset(path: Path) -> Content:
     from deeplake.util import exceptions
 
     try:
+        _require_sums(path)
         dataset = deeplake.load(str(path), read_only=True, lock_enabled=False, verbose=False)
         ids, texts, metadata = dataset.id.text(), dataset.text.text(), dataset.metadata.dict()
         embeddings = dataset.embedding.numpy()
@@ -214,15 +268,20 @@ def _read_dataset(path: Path) -> Content:
         exceptions.GetChunkError,
         exceptions.ReadSampleFromChunkError,
     ) as error:
-        raise StoreUnavailable(
-            "The knowledge base can not be read: its files are damaged or missing.",
-            next_step="Restore the data folder, or delete it and add the documents again.",
+        raise StoreDamaged(
+            "The knowledge base can not be read: its files are damaged or missing."
         ) from error
     chunks = tuple(
         Chunk(str(id_), about["document_id"], about["document"], about["position"], str(text))
         for id_, text, about in zip(ids, texts, metadata, strict=True)
     )
     return Content(documents_of(metadata), chunks, embeddings, embedder, path.name)
+
+
+def _delete(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder)
+        _to_disk(folder.parent)
 
 
 def _to_disk(path: Path) -> None:

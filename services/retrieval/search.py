@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from services.errors import NotAllowed
+from services.errors import NotAllowed, StoreUnavailable
 from services.models import SearchHit
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import Embedder
@@ -38,6 +38,7 @@ class Comparison:
     moved: dict[str, int | None]
     run_id: str | None = None  # the run whose model ranked the list with Deep Memory
     is_indexing: bool = False  # a model is to rank, when what it searches is made
+    problem: str = ""  # why the model that was asked for did not rank
 
 
 def compare(
@@ -75,12 +76,17 @@ def compare_in_cloud(
 ) -> Comparison:
     """As `compare`, where the service that holds the store ranks, with the model it trained.
 
+    Where it ranks without that model but not with it, `problem` says so.
+
     Raises:
         StoreUnavailable: the service does not answer.
     """
     vector = _embedded(query, embedder)
     without = store.search(vector, k, deep_memory=False)
-    with_ = store.search(vector, k, deep_memory=True) if is_trained else []
+    try:
+        with_ = store.search(vector, k, deep_memory=True) if is_trained else []
+    except StoreUnavailable as error:
+        return Comparison(without, [], {}, problem=f"With the trained model: {error}")
     return Comparison(without, with_, ranks_moved(without, with_))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from services.retrieval.cloud_store import open_cloud_store
 from services.retrieval.local_store import LocalVectorStore
 from services.retrieval.vector_store import VectorStore
 
+_USER_ID = re.compile(r"[A-Za-z0-9_-]+")
+
 
 def open_store(settings: Settings, user_id: str, embedder_name: str, width: int) -> VectorStore:
     """Return the user's store. Nothing is read or made yet, and one process shares one store.
@@ -19,8 +22,33 @@ def open_store(settings: Settings, user_id: str, embedder_name: str, width: int)
     `embedder_name` and `width` say which vectors will go in and be searched.
     """
     if settings.is_cloud:
-        return open_cloud_store(settings, user_id, embedder_name, width)
-    return _shared_local_store(_store_folder(settings, user_id), embedder_name, width)
+        return open_cloud_store(
+            settings, user_id, embedder_name, width, _witness(settings, user_id)
+        )
+    folder = _store_folder(settings, user_id)
+    return _shared_local_store(folder, embedder_name, width, _witness(settings, user_id))
+
+
+def _witness(settings: Settings, user_id: str) -> Path:
+    """Return the file that tells a lost store from one that never was: see `VectorStore`.
+
+    In the data folder, because DEEPLAKE_PATH may name a disk that is not there one day; and one for
+    each DEEPLAKE_PATH, because another one begins empty.
+    """
+    place = hashlib.sha256((settings.deeplake_path or "").encode()).hexdigest()[:12]
+    return settings.data_dir / "has_documents" / place / user_id
+
+
+def sweep_stores(settings: Settings) -> None:
+    """Delete from the stores of this machine what a crash left of removed documents."""
+    for user_id in users_with_folder(settings):
+        LocalVectorStore(_store_folder(settings, user_id), "", 0).sweep()
+
+
+def users_with_folder(settings: Settings) -> list[str]:
+    """Return whose stores or models are on this machine."""
+    folders = _stores_folder(settings).glob("*/")
+    return sorted(folder.name for folder in folders if _USER_ID.fullmatch(folder.name))
 
 
 def models_folder(settings: Settings, user_id: str) -> Path:
@@ -29,15 +57,20 @@ def models_folder(settings: Settings, user_id: str) -> Path:
 
 
 def _store_folder(settings: Settings, user_id: str) -> Path:
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", user_id):
+    if not _USER_ID.fullmatch(user_id):
         raise NotAllowed("This user id can not name a folder.")
+    return _stores_folder(settings) / user_id
+
+
+def _stores_folder(settings: Settings) -> Path:
     local_path = None if settings.is_cloud else settings.deeplake_path
     if "://" in (local_path or ""):
         raise ConfigurationError("DEEPLAKE_PATH must be a folder or begin with hub://.")
-    root = Path(local_path or settings.data_dir / "stores").expanduser().resolve()
-    return root / user_id
+    return Path(local_path or settings.data_dir / "stores").expanduser().resolve()
 
 
 @lru_cache(maxsize=16)
-def _shared_local_store(folder: Path, embedder_name: str, width: int) -> LocalVectorStore:
-    return LocalVectorStore(folder, embedder_name, width)
+def _shared_local_store(
+    folder: Path, embedder_name: str, width: int, witness: Path
+) -> LocalVectorStore:
+    return LocalVectorStore(folder, embedder_name, width, witness)

@@ -159,6 +159,25 @@ class RunStore:
             raise self._moved_error(run_id)
         return int(pairs)
 
+    def remove_completed(self, run_id: str) -> int:
+        """Delete a completed run with its pairs; returns how many pairs went.
+
+        Raises:
+            RunMoved: it is not completed.
+            NotAllowed: search uses its model, or DeepLake Cloud holds it beside older runs.
+        """
+        pairs = self._database.rpc("remove_completed_run", p_run=run_id)
+        if pairs is not None:
+            return int(pairs)
+        moved = self._moved_error(run_id)
+        if self.get(run_id).status is not RunStatus.COMPLETED:
+            raise moved
+        raise NotAllowed(
+            "Search uses the model of this run, or DeepLake Cloud holds it. Nothing was removed.",
+            next_step="Use another model or switch Deep Memory off first; of the cloud's runs, "
+            "remove the older ones first.",
+        )
+
     def _back_to_work(self, function: str, run_id: str) -> TrainingRun:
         try:
             return self._moved(run_id, self._database.rpc(function, p_run=run_id))

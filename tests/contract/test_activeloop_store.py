@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from services.config import Settings
-from services.errors import ConfigurationError, EmbedderMismatch, NotAllowed, StoreUnavailable
+from services.errors import (
+    ConfigurationError,
+    EmbedderMismatch,
+    NotAllowed,
+    StoreDamaged,
+    StoreUnavailable,
+)
 from services.models import Chunk, Document
+from services.retrieval import cloud_worker
 from services.retrieval.cloud_calls import CloudPatience, CloudProcess
 from services.retrieval.cloud_failures import CloudFailure, Failure
 from services.retrieval.cloud_store import CloudVectorStore
-from services.retrieval.content import EmbeddedDocument
+from services.retrieval.content import EmbeddedDocument, metadata_of
 from services.retrieval.local_store import import_deeplake
 from services.retrieval.stores import open_store
 from tests.fakes.activeloop_server import FakeActiveloop, failing, wrong_json
@@ -53,8 +62,13 @@ def open_again(shared, request):
     """Opens the store of this test, with nothing in memory."""
     name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)
 
-    def open_it(path: str = f"hub://acme/{name}", embedder: str = "words") -> CloudVectorStore:
-        return CloudVectorStore(path, embedder, WIDTH, reader=shared[1], writer=shared[2])
+    def open_it(
+        path: str = f"hub://acme/{name}", embedder: str = "words", witness: Path | None = None
+    ) -> CloudVectorStore:
+        reader, writer = shared[1:]
+        return CloudVectorStore(
+            path, embedder, WIDTH, reader=reader, writer=writer, witness=witness
+        )
 
     return open_it
 
@@ -102,6 +116,70 @@ def test_the_last_document_can_be_removed_and_others_added_after_it(open_again):
     assert open_again().count() == 0
     store.add([embedded("b")])
     assert open_again().count() == 3
+
+
+def traces(fake, text: bytes) -> int:
+    files = [file for file in fake.folder.rglob("*") if file.is_file()]
+    return sum(file.read_bytes().count(text) for file in files)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_nothing_of_a_removed_document_is_kept_in_the_datasets_history(open_again, fake, last):
+    store = open_again()
+    store.add([embedded("secret")])
+    if not last:
+        store.add([embedded("kept")])
+    assert traces(fake, b"secret 1") > 0
+    store.remove("secret")
+    assert traces(fake, b"secret 1") == 0
+
+    store.add([embedded("new")])
+    expected = ["new"] if last else ["kept", "new"]
+    assert [document.id for document in open_again().documents()] == expected
+    assert len(open_again().snapshot().chunks) == 3 * len(expected)
+
+
+def test_what_a_killed_removal_left_in_the_history_goes_with_the_next_change(
+    open_again, fake, monkeypatch
+):
+    """Killed between its commit and the deletion: the worker runs in this process for once."""
+    store = open_again()
+    store.add([embedded("secret"), embedded("kept")])
+    monkeypatch.setattr(cloud_worker.rest, "HUB_REST_ENDPOINT", fake.url)
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud_worker, "forget_replaced", lambda dataset: None)
+        rows = embedded("kept")
+        cloud_worker.Cloud(fake.token, fake.url).replace(
+            store.path,
+            {
+                "text": [chunk.text for chunk in rows.chunks],
+                "metadata": [metadata_of(chunk, rows.document) for chunk in rows.chunks],
+                "embedding": rows.embeddings,
+                "id": [chunk.id for chunk in rows.chunks],
+            },
+            ("words", WIDTH),
+        )
+    assert traces(fake, b"secret 1") > 0
+
+    open_again().add([embedded("new")])
+
+    assert traces(fake, b"secret 1") == 0
+    assert [document.id for document in open_again().documents()] == ["kept", "new"]
+
+
+def test_a_dataset_that_was_deleted_there_is_said_and_not_taken_for_an_empty_one(
+    open_again, fake, tmp_path
+):
+    def opened() -> CloudVectorStore:
+        return open_again(witness=tmp_path / "witness")
+
+    opened().add([embedded("a")])
+    shutil.rmtree(fake.folder / "acme" / opened().path.rsplit("/", 1)[1])
+
+    with pytest.raises(StoreDamaged, match="gone"):
+        opened().documents()
+    opened().begin_anew()
+    assert opened().documents() == []
 
 
 def test_search_runs_in_the_cloud_and_gives_the_nearest_first(open_again, fake):
@@ -193,9 +271,10 @@ def test_an_organization_of_others_is_refused_rather_than_shown_as_empty(open_ag
         open_again("hub://others/kb").documents()
 
 
-def test_the_settings_lead_each_user_to_a_dataset_of_their_own(fake):
+def test_the_settings_lead_each_user_to_a_dataset_of_their_own(fake, tmp_path):
     settings = Settings(
         _env_file=None,
+        data_dir=tmp_path,
         deeplake_path="hub://acme/kb",
         activeloop_token=fake.token,
         activeloop_endpoint=fake.url,

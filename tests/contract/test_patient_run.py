@@ -116,7 +116,7 @@ def test_a_stop_that_does_not_reach_openai_says_so(workspace, openai):
         workspace.deep_memory.stop(run.id)
     assert wait_for(workspace, lambda run: True).status is RunStatus.GENERATING_FAILED
     openai.forgive()
-    workspace.remove_run(run.id)
+    workspace.deep_memory.remove(run.id)
     assert statuses(openai) == ["cancelling"]  # nobody would have collected it
 
 

@@ -94,8 +94,6 @@ def test_a_model_whose_file_is_gone_is_named_and_not_switched_to(workspace, serv
     assert workspace.unusable_models([kept, gone]) == {gone.id: "The file of this model is gone."}
     with pytest.raises(NotAllowed, match="gone"):
         workspace.use_model(gone)
-    with pytest.raises(NotAllowed, match="gone"):
-        workspace.search("dues", 3, gone)
     assert workspace.deep_memory.active_run().id == kept.id
 
 

@@ -182,8 +182,8 @@ store.add([a_document("lost.txt", 500)])
     assert store.snapshot().embeddings.shape == (3, WIDTH)
     store.add([a_document("after.txt")])
     assert names(a_store(tmp_path)) == ["before.txt", "after.txt"]
-    # The previous dataset and the current one: what the crash left is gone.
-    assert len(list(tmp_path.glob("v-*"))) == 2
+    # Nothing but the current one: what the crash left is gone, and so is the one before.
+    assert list(tmp_path.glob("v-*")) == [a_store(tmp_path).dataset_path()]
 
 
 def test_a_killed_writer_holds_nobody_up(tmp_path):

@@ -1,0 +1,71 @@
+"""Which model files stay on the disk: the newest of a person's, and the one that search uses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from services.accounts.database import Database
+from services.config import Settings
+from services.deep_memory.model_store import ModelStore
+from services.errors import AppError
+from services.retrieval.stores import models_folder, users_with_folder
+
+log = logging.getLogger(__name__)
+
+
+def tidy_models(service: Database, user_id: str, models: ModelStore, kept: int) -> None:
+    """Give up the models of all but the `kept` newest completed runs, never the one in use.
+
+    Files of runs that were removed go too: the app may have been killed between the row and them.
+    """
+    left = models.runs()
+    if not left:
+        return
+    runs = _runs(service, user_id, sorted(left))
+    settings = _settings(service, user_id)
+    if not runs and not settings:
+        return  # a person whom this database does not know: perhaps it is another one than before
+    for run_id in left - runs.keys():
+        models.remove(run_id)
+    active = {row["active_run_id"] for row in settings}
+    with_model = models.runs("*.npz") & runs.keys()
+    completed = [run_id for run_id in with_model if runs[run_id]]
+    newest_first = sorted(completed, key=lambda run_id: runs[run_id], reverse=True)
+    for run_id in newest_first[kept:]:
+        if run_id not in active:
+            models.give_up(run_id)
+
+
+def tidy_all_models(settings: Settings, service: Database) -> None:
+    """The same for everybody with a folder on this machine."""
+    for user_id in users_with_folder(settings):
+        try:
+            models = ModelStore(models_folder(settings, user_id))
+            tidy_models(service, user_id, models, settings.models_kept)
+        except (AppError, OSError):
+            log.warning("models_not_tidied user=%s", user_id, exc_info=True)
+
+
+def _settings(service: Database, user_id: str) -> list[dict[str, Any]]:
+    return service.execute(
+        lambda c: c.table("deep_memory_settings").select("active_run_id").eq("user_id", user_id)
+    ).data
+
+
+def _runs(service: Database, user_id: str, ids: Sequence[str]) -> dict[str, str]:
+    """Those of `ids` that are runs of the user, with when they were completed: "" is not yet."""
+    found = {}
+    for first in range(0, len(ids), 100):  # ids travel in the URL
+        batch = ids[first : first + 100]
+        rows = service.execute(
+            lambda c, ids=batch: (
+                c.table("deep_memory_training_runs")
+                .select("id, completed_at")
+                .eq("user_id", user_id)
+                .in_("id", ids)
+            )
+        ).data
+        found |= {row["id"]: row["completed_at"] or "" for row in rows}
+    return found
