@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Iterator
 
 import httpx
@@ -157,6 +158,7 @@ MOVES = {
     "proceed": (RunStatus.GENERATING_FAILED, RunStatus.TRAINING_FAILED),
     "stop": (RunStatus.GENERATING, RunStatus.GENERATED, RunStatus.TRAINING),
     "remove": (RunStatus.GENERATING_FAILED, RunStatus.TRAINING_FAILED),
+    "remove_completed": (RunStatus.COMPLETED,),
 }
 
 
@@ -164,6 +166,8 @@ def ask_for(move: str, caller: Caller, run_id: str) -> httpx.Response:
     body = {**caller.own, "training_run_id": run_id}
     if move == "stop":
         return caller.api.post(f"/deep-memory/runs/{run_id}/stop")
+    if move == "remove_completed":
+        return caller.api.post(f"/deep-memory/runs/{run_id}/remove")
     if move == "remove":
         return caller.api.delete(f"/deep-memory/runs/{run_id}", params=caller.own)
     return caller.api.post(f"/deep-memory/{move}", json=body)
@@ -219,6 +223,70 @@ def test_remove_says_how_many_pairs_went(caller: Caller) -> None:
         {"message": "Training run and 2 associated pairs deleted"},
     )
     assert ask_for("remove", caller, run.id).status_code == 404
+
+
+def test_a_completed_run_is_removed_unless_search_uses_its_model(caller: Caller) -> None:
+    run = caller.script().to(RunStatus.COMPLETED).run
+    switch = {**caller.own, "enabled": True}
+    assert caller.api.put("/deep-memory/settings", json=switch).status_code == 200
+    refused = ask_for("remove_completed", caller, run.id)
+    assert refused.status_code == 400
+    assert "Search uses the model of this run" in refused.json()["detail"]
+
+    caller.api.put("/deep-memory/settings", json={**switch, "enabled": False})
+    removed = ask_for("remove_completed", caller, run.id)
+    assert (removed.status_code, removed.json()) == (
+        200,
+        {"message": "Training run, its model and 2 associated pairs deleted"},
+    )
+    assert ask_for("remove_completed", caller, run.id).status_code == 404
+
+
+@pytest.mark.parametrize("damage", [b"", b"no model at all", None])
+def test_search_with_a_damaged_or_missing_model_answers_without_it_and_says_so(
+    caller: Caller, supabase_stack: LocalSupabase, damage: bytes | None
+) -> None:
+    add_documents(caller, "leave-study.md", "leave-annual.md")
+    run = caller.script().to(RunStatus.COMPLETED).now
+    caller.api.put("/deep-memory/settings", json={**caller.own, "enabled": True})
+    if damage is not None:
+        file = supabase_stack.data_dir / "stores" / caller.id / "models" / f"{run.id}.2.npz"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(damage)
+
+    found = caller.api.post("/search", json={"query": "leave for an examination", "k": 2})
+
+    assert found.status_code == 200
+    answer = found.json()
+    assert (answer["deep_memory"], answer["trained_run_id"], len(answer["hits"])) == (
+        False,
+        None,
+        2,
+    )
+    what = "gone" if damage is None else "damaged"
+    assert answer["notice"] == f"The file of this model is {what}. Search works without it."
+
+
+def test_a_lost_knowledge_base_is_said_and_begun_anew(
+    caller: Caller, supabase_stack: LocalSupabase
+) -> None:
+    assert caller.api.post("/documents/begin-anew").status_code == 400
+    add_documents(caller, "leave-study.md")
+    assert caller.api.post("/documents/begin-anew").status_code == 400
+    shutil.rmtree(supabase_stack.data_dir / "stores" / caller.id)
+
+    for answer in (
+        caller.api.get("/documents"),
+        caller.api.post("/search", json={"query": "leave"}),
+        caller.api.get("/deep-memory/settings", params=caller.own),
+        caller.api.post("/deep-memory/generate", json=caller.own),
+    ):
+        assert answer.status_code == 503
+        assert answer.json()["detail"].startswith("The knowledge base is gone")
+
+    assert caller.api.post("/documents/begin-anew").status_code == 200
+    assert caller.api.get("/documents").json() == {"documents": [], "total": 0}
+    assert add_documents(caller, "leave-study.md")
 
 
 def test_runs_are_paged_and_filtered(caller: Caller) -> None:

@@ -70,9 +70,10 @@ def test_services_change_nothing_of_another_user(ann, ben, owner):
     with pytest.raises(NotFound):
         PairStore(ben.database).edit(pair.id, "Mine now?")
     assert PairStore(ben.database).drop([pair.id]) == 0
-    for move in ("start_training", "proceed", "remove"):
-        with pytest.raises(NotFound):
-            getattr(RunStore(ben.database), move)(ann.run.id)
+    for move in ("start_training", "proceed", "remove", "remove_completed"):
+        for run in RunStore(ann.user.database).page(limit=5)[0]:
+            with pytest.raises(NotFound):
+                getattr(RunStore(ben.database), move)(run.id)
     with pytest.raises(NotFound):
         RunStore(ben.database).stop(ann.run.id, by="ben")
     assert everything(ann, owner) == before
@@ -128,6 +129,18 @@ def test_raw_client_adds_nothing_to_another_user(ann, ben, owner):
         with pytest.raises(NotAllowed):
             ben.database.execute(lambda c, t=table, r=row: c.table(t).insert(r))
     assert everything(ann, owner) == before
+
+
+def test_a_completed_run_of_another_user_is_not_removed_by_its_function_or_by_hand(ann, ben, owner):
+    [run] = RunStore(ann.user.database).page(limit=5, status=RunStatus.COMPLETED)[0]
+    before = everything(ann, owner)
+    assert ben.database.rpc("remove_completed_run", p_run=run.id) is None
+    by_hand = ben.database.execute(
+        lambda c: c.table("deep_memory_training_runs").delete().eq("id", run.id)
+    )
+    assert by_hand.data == []
+    assert everything(ann, owner) == before
+    assert ann.user.database.rpc("remove_completed_run", p_run=run.id) == 2
 
 
 def test_own_row_can_not_be_given_to_another_user(ann, ben, service):

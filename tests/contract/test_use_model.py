@@ -15,6 +15,7 @@ from services.deep_memory.query_map import QueryMap
 from services.deep_memory.training import SAMPLE_TEST_SET, complete
 from services.errors import NotAllowed
 from services.models import TrainingRun
+from services.retrieval.stores import models_folder
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
@@ -95,6 +96,37 @@ def test_a_model_whose_file_is_gone_is_named_and_not_switched_to(workspace, serv
     with pytest.raises(NotAllowed, match="gone"):
         workspace.use_model(gone)
     assert workspace.deep_memory.active_run().id == kept.id
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "other width"])
+def test_a_model_that_can_not_be_used_is_searched_without_and_said_everywhere(
+    workspace, studio, user, service, damage
+):
+    run = with_model(workspace, service, np.eye(256))
+    workspace.use_model(run)
+    assert workspace.search("Who pays harbour dues?", 3, run).run_id == run.id
+    folder = models_folder(studio.settings, user.identity.user_id)
+    [file] = folder.glob(f"{run.id}.*.npz")
+    whole = file.read_bytes()
+    if damage == "cut":
+        file.write_bytes(whole[:-100])
+    elif damage == "flipped":
+        file.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    elif damage == "gone":
+        file.unlink()
+    else:
+        workspace.models.save(run, DeepMemoryModel(QueryMap(np.eye(8, dtype=np.float32)), 0.0))
+
+    for space in (workspace, Workspace(studio, user)):
+        found = space.search("Who pays harbour dues?", 3, run)
+        assert found.without[0].document == "dues.txt"
+        assert (found.with_, found.run_id, bool(found.problem)) == ([], None, True)
+    if damage != "other width":  # its file is whole
+        assert "model is" in workspace.unusable_models([run])[run.id]
+        with pytest.raises(NotAllowed):
+            workspace.use_model(run)
+        file.write_bytes(whole)
+        assert workspace.search("Who pays harbour dues?", 3, run).run_id == run.id
 
 
 def test_all_wins_are_kept_beside_the_model_and_the_first_in_the_row(workspace, service):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from services.deep_memory import query_map
 from services.deep_memory.evaluation import evaluate_blocks, evaluate_embeddings
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex, in_context, train_hybrid
 from services.deep_memory.lexical import LexicalIndex
@@ -155,6 +156,31 @@ def test_a_damaged_cut_or_foreign_file_is_refused(trained: QueryMap, tmp_path: P
             QueryMap.load(path)
     with pytest.raises(TrainingError):
         QueryMap.load(tmp_path / "missing.npz")
+
+
+def test_a_changed_byte_anywhere_in_a_model_is_noticed(trained: QueryMap, tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    trained.save(path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 400)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(TrainingError, match="can not be read"):
+            QueryMap.load(path)
+    for end in (len(whole) - 72, len(whole) - 1):
+        path.write_bytes(whole[:end])
+        with pytest.raises(TrainingError, match="can not be read"):
+            QueryMap.load(path)
+
+
+def test_a_model_from_before_there_were_checksums_is_read(
+    trained: QueryMap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.npz"
+    monkeypatch.setattr(query_map, "FORMAT_VERSION", 1)
+    monkeypatch.setattr(query_map, "_sealed", lambda content: content)
+    trained.save(path)
+    monkeypatch.undo()
+    assert np.array_equal(QueryMap.load(path).matrix, trained.matrix)
 
 
 def test_a_model_that_can_not_be_written_leaves_the_old_one(
