@@ -46,10 +46,10 @@ class Hits(BaseModel):
 @router.post("", response_model=Hits, responses=refusals(400, 401, 404, 413, 422, 503))
 def search(body: SearchRequest, space: Space) -> Hits:
     """The `k` chunks that answer the query best, with Deep Memory or without."""
-    wanted = body.deep_memory
-    if wanted is None:
-        wanted = space.deep_memory.settings().enabled
-    active = space.deep_memory.active_run() if wanted else None
+    if body.deep_memory is None:
+        active = space.deep_memory.run_in_use()
+    else:
+        active = space.deep_memory.active_run() if body.deep_memory else None
     if active is not None and space.unusable_models([active]):
         active = None  # search answers without it, and says so
     comparison = space.search(body.query, body.k, active)
