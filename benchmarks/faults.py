@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from services.config import Settings
-from services.deep_memory.activeloop_trainer import Watching
+from services.deep_memory.cloud_jobs import Watching
 from services.knowledge.knowledge_base import File
 from services.models import TrainingRun
 from services.runs.states import RunStatus

@@ -7,6 +7,7 @@ import streamlit as st
 from pages.ui import context
 from pages.ui.components import attempt, empty_state, flash, show_error
 from pages.ui.hits import INDEXING, hit_list
+from services.deep_memory.deep_memory_service import REPLACED_IN_CLOUD
 from services.errors import NotAllowed
 
 HYBRID, MAP_ALONE = "Hybrid", "Deep Memory"
@@ -47,7 +48,10 @@ if not query.strip():
 
 settings = space.deep_memory.settings()
 active = space.deep_memory.active_run()
-problem = space.unusable_models([active]).get(active.id) if active else None
+if active:
+    problem = space.unusable_models([active]).get(active.id)
+else:
+    problem = REPLACED_IN_CLOUD if settings.model_was_replaced else None
 
 
 def _use(*, deep_memory: bool, said: str) -> None:
@@ -86,7 +90,7 @@ try:
 except NotAllowed as error:
     show_error(error)
     st.stop()
-problem = comparison.problem
+problem = comparison.problem or problem
 
 without, with_ = st.columns(2)
 with without:
@@ -95,16 +99,16 @@ with without:
     _in_use(not settings.enabled or bool(problem), deep_memory=False, name="plain cosine")
     hit_list(comparison.without)
 with with_:
-    if not active:
-        st.subheader("Deep Memory", anchor=False)
-        st.info("No trained model yet: generate, review and train first.", icon=":material/info:")
-        st.page_link("deep_memory.py", label="Go to Deep Memory")
-    elif problem:
+    if problem:
         st.subheader("Deep Memory", anchor=False)
         st.warning(
             f"{problem} Search works without it. Use another model, or train again.",
             icon=":material/warning:",
         )
+        st.page_link("deep_memory.py", label="Go to Deep Memory")
+    elif not active:
+        st.subheader("Deep Memory", anchor=False)
+        st.info("No trained model yet: generate, review and train first.", icon=":material/info:")
         st.page_link("deep_memory.py", label="Go to Deep Memory")
     else:
         in_cloud = not space.ranks_words

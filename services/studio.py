@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from services.accounts.auth import Accounts, SignedInUser
 from services.accounts.database import Database, SupabaseEndpoint
 from services.config import MOST_QUESTIONS_PER_CHUNK, Settings, load_settings
-from services.deep_memory.activeloop_trainer import Watching
+from services.deep_memory.cloud_jobs import Watching
 from services.deep_memory.cloud_training import train_in_cloud
 from services.deep_memory.kept_models import tidy_all_models, tidy_models
 from services.deep_memory.model_store import ModelStore, SearchIndexes

@@ -17,7 +17,7 @@ from services.deep_memory.question_sets import (
     sample_set,
 )
 from services.deep_memory.training import SAMPLE_TEST_SET
-from services.errors import NotAllowed, TrainingError
+from services.errors import ConfigurationError, NotAllowed, StoreUnavailable, TrainingError
 from services.knowledge.ingestion import Ingestion
 from services.knowledge.knowledge_base import File, IngestReport, KnowledgeBase, OnProgress
 from services.knowledge.sample import sample_questions
@@ -176,15 +176,20 @@ class Workspace:
 
     def unusable_models(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
         """By id, those of completed `runs` whose models search can not use now, and why."""
-        in_cloud = self.deep_memory.model_in_cloud() if self._searches_in_cloud else None
-        why = {run.id: self._why_unusable(run, in_cloud) for run in runs}
+        in_cloud, otherwise = None, REPLACED_IN_CLOUD
+        if self._searches_in_cloud:
+            try:
+                in_cloud = self.deep_memory.model_in_cloud()
+            except (StoreUnavailable, ConfigurationError) as error:
+                otherwise = str(error)
+        why = {run.id: self._why_unusable(run, in_cloud, otherwise) for run in runs}
         return {run_id: reason for run_id, reason in why.items() if reason}
 
     def models_no_longer_kept(self, runs: Sequence[TrainingRun]) -> set[str]:
         """The ids of those of `runs` whose model was deleted because there are newer ones."""
         return {run.id for run in runs if self.models.was_given_up(run)}
 
-    def _why_unusable(self, run: TrainingRun, in_cloud: str | None) -> str:
+    def _why_unusable(self, run: TrainingRun, in_cloud: str | None, otherwise: str) -> str:
         of_the_cloud = run.metrics.get("trainer") == "cloud"
         if of_the_cloud != self._searches_in_cloud:
             return (
@@ -193,7 +198,7 @@ class Workspace:
                 else "This model is not in DeepLake Cloud, where search is now."
             )
         if of_the_cloud:
-            return "" if run.id == in_cloud else REPLACED_IN_CLOUD
+            return "" if run.id == in_cloud else otherwise
         trained_for = run.metrics.get("embedder", self._embedder.name)
         if trained_for != self._embedder.name:
             return f"This model is for embeddings by {trained_for}, not by {self._embedder.name}."

@@ -25,6 +25,7 @@ OLD_RUNS = {  # status, DeepLake job -> status after the migrations
 PEOPLE_CALL = {"start_run", "start_training", "proceed_run", "stop_run", "remove_run"}
 PEOPLE_CALL |= {"retry_problem_chunks", "waiting_batches", "waiting_progress"}
 PEOPLE_CALL |= {"use_model", "model_in_cloud", "may_remove_run", "remove_completed_run"}
+PEOPLE_CALL |= {"settle_cloud_job", "say_job_goes_on"}
 PEOPLE_CALL |= {"deep_memory_state", "run_problems", "log_run_event", "add_pairs"}
 ANYONE_MAY_CALL = {"run_moves", "run_phase", "lease_end", "question_key"}  # touch no row
 
@@ -103,6 +104,14 @@ def test_008_runs_twice_without_harm(at_007):
     assert {key: status_of(at_007, run) for key, run in runs.items()} == OLD_RUNS
     with pytest.raises(psycopg.errors.CheckViolation):
         add_run(at_007, BEN, "failed")
+
+
+def test_jobs_in_the_cloud_of_unfinished_runs_are_accounted_for_from_023_on(at_007):
+    for key in OLD_RUNS:
+        add_run(at_007, ANN, *key)
+    apply_migrations(at_007)
+    jobs = at_007.execute("select job, completed from deep_memory_cloud_jobs order by job")
+    assert jobs.fetchall() == [("job-1", False), ("job-3", False)]
 
 
 def test_several_unfinished_runs_of_one_user_are_all_kept_and_block_a_new_one(at_007):
@@ -218,6 +227,7 @@ def test_every_table_has_row_level_security_and_its_owner_or_nobody_gets_in(owne
         "deep_memory_test_sets",
         "deep_memory_generation_batches",
         "deep_memory_waiting_chunks",
+        "deep_memory_cloud_jobs",
     }
     of_the_app = {"app_sessions", "deep_memory_watch"}
     assert {row[0] for row in rows} == of_the_owner | of_the_app

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.components import ago_text, attempt
-from services.deep_memory.deep_memory_service import DeepMemorySettings
+from services.deep_memory.deep_memory_service import REPLACED_IN_CLOUD, DeepMemorySettings
 from services.workspace import Workspace
 
 _SWITCH = "deep_memory_enabled"
@@ -30,6 +30,8 @@ def settings_card(space: Workspace, settings: DeepMemorySettings) -> None:
                 if settings.enabled
                 else "Search works without it just now."
                 if settings.can_enable
+                else f"{REPLACED_IN_CLOUD} Search works without it."
+                if settings.model_was_replaced
                 else "It can be switched on as soon as a training has made search better."
             )
         trained = settings.last_trained_at

@@ -25,17 +25,19 @@ from services.deep_memory.cloud_jobs import (
     ENDED_WELL,
     WORKING,
     Submission,
+    Watching,
+    WatchingStopped,
     cancel_job,
     cloud_error,
-    jobs_since,
 )
+from services.deep_memory.cloud_submission import Submitter
 from services.errors import TrainingError
 from services.retrieval.cloud_failures import CloudFailure, Failure
 from services.retrieval.cloud_store import CHANGE_S, CloudVectorStore
+from services.retrieval.deadline import Deadline
 
 log = logging.getLogger(__name__)
 
-_SUBMISSIONS = 3
 # Not the estimated end or the time of the last update: they tick while a job is stuck.
 _MOVING = ("epoch", "loss", "train_recall@10", "val_recall@10", "best_recall@10")
 _BEST_RECALL = re.compile(r"(?P<recall>[\d.]+)% \((?P<gain>[+-][\d.]+)\)%")
@@ -70,19 +72,6 @@ class ServiceFigures:
     gain: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Watching:
-    """The pauses between two looks at a job, in seconds; they grow by half each time."""
-
-    first_s: float = 1.0
-    longest_s: float = 20.0
-    given_up_after_s: float = 3600.0  # without any movement
-
-
-class WatchingStopped(Exception):
-    """`stop` was set. The job goes on in the cloud, unless somebody cancels it."""
-
-
 class ActiveloopTrainer:
     """Trains the model of one dataset in DeepLake Cloud."""
 
@@ -112,16 +101,19 @@ class ActiveloopTrainer:
         checked = self._checked(pairs)
         questions = checked.fingerprint
         before = None if recorded is None else Submission.read(recorded)
+        submitter = Submitter(
+            self._store, self._watching, lambda words: on_progress(words, 0.0), stop
+        )
         job_id, step = None, "Sending the questions to DeepLake Cloud"
         if before and before.questions != questions:
             cancel_job(self._store, str(before))
             step = "The documents have changed: sending the questions to DeepLake Cloud again"
         elif before:
-            job_id = self._job_to_resume(before, stop)
+            job_id = self._job_to_resume(before, submitter, stop)
             step = "No training is under way: sending the questions to DeepLake Cloud again"
         if job_id is None:
             on_progress(step, 0.0)
-            job_id = self._submit(checked, record, stop)
+            job_id = self._submit(checked, submitter, record, stop)
         if before != (submission := Submission(questions, job_id)):
             record(str(submission))
         log.info("cloud_training_watched job=%s", job_id)
@@ -156,10 +148,12 @@ class ActiveloopTrainer:
             np.asarray(pairs.vectors[keep], dtype=np.float32),
         )
 
-    def _job_to_resume(self, before: Submission, stop: threading.Event) -> str | None:
+    def _job_to_resume(
+        self, before: Submission, submitter: Submitter, stop: threading.Event
+    ) -> str | None:
         """The job of an earlier attempt that works or has completed, or None."""
         if before.job_id is None:
-            return self._job_since(before.known, stop)
+            return submitter.find(before.known)
         try:
             job = self._call("job", before.job_id, stop=stop)
         except CloudFailure as failure:
@@ -168,50 +162,28 @@ class ActiveloopTrainer:
             raise cloud_error(failure, "Nothing was changed; a job may be running.") from failure
         return before.job_id if job.get("status") in {*WORKING, ENDED_WELL} else None
 
-    def _job_since(self, known: Sequence[str], stop: threading.Event) -> str | None:
-        """A job of this dataset that is not among `known`: its submitter never saw its id.
-
-        It is looked for once even when `stop` is set, so that it can be recorded, or cancelled.
-        """
-        try:
-            new = jobs_since(self._store, known, WORKING | {ENDED_WELL}, stop)
-        except CloudFailure as failure:
-            raise cloud_error(failure, "Nothing was changed; a job may be running.") from failure
-        if new:
-            log.info("cloud_training_adopted job=%s", new[-1])
-        return new[-1] if new else None
-
     def _submit(
-        self, pairs: CloudPairs, record: Callable[[str], None], stop: threading.Event
+        self,
+        pairs: CloudPairs,
+        submitter: Submitter,
+        record: Callable[[str], None],
+        stop: threading.Event,
     ) -> str:
         try:
-            known = tuple(job["id"] for job in self._call("jobs", self._path, stop=stop))
-        except CloudFailure as failure:
-            raise cloud_error(failure, "Nothing was changed.") from failure
-        record(str(Submission(pairs.fingerprint, known=known)))
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return self._submit_once(pairs)
-            except CloudFailure as failure:
-                log.info("cloud_submit_failed kind=%s %s", failure.kind, failure.detail)
-                # Never repeated blindly: an answer that got lost may hide a job that began.
-                found = self._job_since(known, stop) if failure.kind.may_pass else None
-                if found:
-                    return found
-                if not failure.kind.may_pass or attempt == _SUBMISSIONS:
-                    raise cloud_error(failure, "No training was started.") from failure
-            if stop.wait(self._watching.first_s * 2**attempt):
-                raise WatchingStopped
-
-    def _submit_once(self, pairs: CloudPairs) -> str:
-        arguments = (pairs.questions, pairs.relevant, pairs.vectors)
-        return str(
+            known = submitter.known_jobs()
             self._store.writer.call(
-                "train", self._path, *arguments, deadline_s=CHANGE_S, repeatable=False
+                "send_questions",
+                self._path,
+                pairs.questions,
+                pairs.relevant,
+                pairs.vectors,
+                deadline=Deadline(CHANGE_S),
+                stop=stop,
             )
-        )
+        except CloudFailure as failure:
+            raise cloud_error(failure, "No training was started.") from failure
+        record(str(Submission(pairs.fingerprint, known=known)))
+        return submitter.submit(known)
 
     def _watch(
         self, job_id: str, on_progress: Callable[[str, float], None], stop: threading.Event
@@ -251,7 +223,7 @@ class ActiveloopTrainer:
             raise cloud_error(failure, consequence) from failure
 
     def _call(self, name: str, argument: str, *, stop: threading.Event) -> Any:
-        answer = self._store.reader.call(name, argument, deadline_s=CALL_S, stop=stop)
+        answer = self._store.reader.call(name, argument, deadline=Deadline(CALL_S), stop=stop)
         if stop.is_set():
             raise WatchingStopped
         return answer

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from services.errors import TrainingError
 from services.retrieval.cloud_failures import WORDS, CloudFailure, Failure
 from services.retrieval.cloud_store import CloudVectorStore
+from services.retrieval.deadline import Deadline
 
 log = logging.getLogger(__name__)
 
-CALL_S = 30.0
+CALL_S = 30.0  # in all, with its tries
+LOOK_S = 5.0  # before a search, which waits for it
 WORKING = frozenset({"pending", "training"})
 ENDED_WELL, ENDED_BADLY = "completed", "failed"
 _SUBMITTING = "submitting:"  # and the jobs that were there before
@@ -42,6 +44,23 @@ class Submission:
             return cls(questions, job_id=job)
         return cls(questions, known=tuple(job.removeprefix(_SUBMITTING).split(",")))
 
+    def may_be(self, job_id: str) -> bool:
+        """Whether the job came of this submission, as far as is known."""
+        return job_id == self.job_id if self.job_id else job_id not in self.known
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """The pauses between two looks at a job, in seconds; they grow by half each time."""
+
+    first_s: float = 1.0
+    longest_s: float = 20.0
+    given_up_after_s: float = 3600.0  # without any movement
+
+
+class WatchingStopped(Exception):
+    """`stop` was set. The job goes on in the cloud, unless somebody cancels it."""
+
 
 def job_id_in(recorded: str | None) -> str | None:
     """The job's id in what was recorded of it; None as long as the service has not told one."""
@@ -53,10 +72,18 @@ def jobs_since(
     known: Sequence[str],
     statuses: frozenset[str],
     stop: threading.Event | None = None,
-) -> list[str]:
-    """The jobs of this dataset in one of `statuses` that are not `known`. Raises CloudFailure."""
-    jobs = store.reader.call("jobs", store.path, deadline_s=CALL_S, stop=stop)
-    return [job["id"] for job in jobs if job["id"] not in known and job["status"] in statuses]
+) -> dict[str, str]:
+    """The jobs of this dataset in one of `statuses` that are not `known`, each with its status.
+
+    Raises:
+        CloudFailure: they can not be listed.
+    """
+    jobs = store.reader.call("jobs", store.path, deadline=Deadline(CALL_S), stop=stop)
+    return {
+        job["id"]: job["status"]
+        for job in jobs
+        if job["id"] not in known and job["status"] in statuses
+    }
 
 
 def cancel_job(
@@ -67,20 +94,55 @@ def cancel_job(
     Safe when it has ended or is gone. `stop` ends the tries.
 
     Raises:
-        TrainingError: it may still be running.
+        TrainingError: it goes on there, or may do so.
     """
     submission = Submission.read(recorded)
     try:
         if submission.job_id:
             job_ids = [submission.job_id]
         else:
-            job_ids = jobs_since(store, submission.known, WORKING, stop)
+            job_ids = list(jobs_since(store, submission.known, WORKING, stop))
         for job_id in job_ids:
-            store.reader.call("cancel", job_id, deadline_s=CALL_S, stop=stop)
-            log.info("cloud_training_cancelled job=%s", job_id)
+            _cancel(store, job_id, stop)
     except CloudFailure as failure:
-        if failure.kind not in {Failure.MISSING, Failure.REFUSED}:
-            raise cloud_error(failure, "The job may still be running in the cloud.") from failure
+        raise cloud_error(failure, "The job may still be running in the cloud.") from failure
+
+
+def _cancel(store: CloudVectorStore, job_id: str, stop: threading.Event | None) -> None:
+    try:
+        store.reader.call("cancel", job_id, deadline=Deadline(CALL_S), stop=stop)
+        log.info("cloud_training_cancelled job=%s", job_id)
+    except CloudFailure as failure:
+        if failure.kind is Failure.MISSING:
+            return
+        if failure.kind is not Failure.REFUSED:
+            raise
+        # It has ended, or it can not be cancelled: the refusal is the same.
+        job = store.reader.call("job", job_id, deadline=Deadline(CALL_S), stop=stop)
+        if job["status"] in WORKING:
+            log.warning("cloud_training_goes_on job=%s", job_id)
+            raise TrainingError(
+                f"DeepLake Cloud refused to cancel the training (job {job_id}). It goes on there, "
+                "and when it ends, its model replaces the one there.",
+                next_step="No other training is submitted before it has ended. Cancel it in your "
+                "Activeloop account, or wait; then proceed.",
+            ) from failure
+
+
+def ended_jobs(store: CloudVectorStore, recorded: Sequence[str]) -> dict[str, bool]:
+    """Those of the recorded jobs that work no more, each with whether it has completed.
+
+    Raises:
+        CloudFailure: they can not be listed.
+    """
+    listed = store.reader.call("jobs", store.path, deadline=Deadline(LOOK_S))
+    ended = {}
+    for text in recorded:
+        submission = Submission.read(text)
+        statuses = {job["status"] for job in listed if submission.may_be(job["id"])}
+        if ENDED_WELL in statuses or not statuses & WORKING:
+            ended[text] = ENDED_WELL in statuses
+    return ended
 
 
 def cloud_error(failure: CloudFailure, consequence: str) -> TrainingError:

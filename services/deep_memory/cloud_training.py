@@ -13,10 +13,8 @@ from services.deep_memory.activeloop_trainer import (
     ActiveloopTrainer,
     CloudPairs,
     ServiceFigures,
-    Watching,
-    WatchingStopped,
 )
-from services.deep_memory.cloud_jobs import cancel_job, job_id_in
+from services.deep_memory.cloud_jobs import Watching, WatchingStopped, cancel_job, job_id_in
 from services.deep_memory.evaluation import (
     RANKING_DEPTH,
     Evaluation,
@@ -35,6 +33,7 @@ from services.deep_memory.training import (
     sample_metrics,
     sample_test_questions,
 )
+from services.errors import TrainingError
 from services.models import TrainingPair, TrainingRun
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.content import Snapshot
@@ -119,7 +118,10 @@ def _train(
             # Whoever stopped the run could not cancel a job that was still being submitted. One
             # try: whoever proceeds in the meantime takes the job up.
             if job_id_in(submission) and lease.was_stopped():
-                cancel_job(store, submission, stop=lease.lost)
+                try:
+                    cancel_job(store, submission, stop=lease.lost)
+                except TrainingError as error:
+                    lease.say_job_goes_on(str(error))
             raise
 
     try:

@@ -11,14 +11,15 @@ from typing import Any
 from services.accounts.auth import Identity
 from services.accounts.database import Database
 from services.config import MOST_QUESTIONS_PER_CHUNK, Settings
-from services.deep_memory.cloud_jobs import cancel_job
+from services.deep_memory.cloud_jobs import cancel_job, ended_jobs
 from services.deep_memory.model_store import ModelStore
 from services.errors import GenerationError, NotAllowed, NotFound, RunMoved, TrainingError
 from services.models import RememberedBatch, TrainingPair, TrainingRun
 from services.pairs.patient_mode import PatientMode, batches_of, cancel_batches
 from services.pairs.pricing import Estimate, estimate_generation
 from services.pairs.store import PairStore
-from services.retrieval.cloud_store import CloudVectorStore
+from services.retrieval.cloud_failures import CloudFailure
+from services.retrieval.cloud_store import CloudVectorStore, store_error
 from services.retrieval.vector_store import VectorStore
 from services.runs.states import RunStatus
 from services.runs.store import RunStore, run_from_row
@@ -29,6 +30,8 @@ _LAST_ANSWERS_S = 5.0
 REPLACED_IN_CLOUD = (
     "DeepLake Cloud keeps the latest model only: a later training has replaced this one."
 )
+
+MAY_BE_REPLACED = "A training that went on there may have replaced this model."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class DeepMemorySettings:
     blocking_run_id: str | None
     blocking_run_status: str | None
     is_cloud: bool
+    model_was_replaced: bool  # DeepLake Cloud has another one now than the one that was chosen
 
 
 class DeepMemory:
@@ -95,6 +99,7 @@ class DeepMemory:
             blocking_run_id=blocking.id if blocking else None,
             blocking_run_status=blocking.status.value if blocking else None,
             is_cloud=self._settings.is_cloud,
+            model_was_replaced=bool(row.get("active_run_id")) and active is None,
         )
 
     def set_enabled(self, enabled: bool) -> DeepMemorySettings:
@@ -125,8 +130,31 @@ class DeepMemory:
         raise NotAllowed(REPLACED_IN_CLOUD)
 
     def model_in_cloud(self) -> str | None:
-        """The run whose model DeepLake Cloud holds: the last one that was trained there."""
+        """The run whose model DeepLake Cloud holds: the last one that was trained there.
+
+        None when a job has completed there for no run: one that could not be cancelled, or whose
+        run failed. DeepLake Cloud is asked only while such a job may be working.
+
+        Raises:
+            StoreUnavailable: it did not say how such a job stands.
+        """
+        rows = self._database.execute(
+            lambda c: c.table("deep_memory_cloud_jobs").select("job").eq("completed", False)
+        ).data
+        if rows and isinstance(self._store, CloudVectorStore):
+            try:
+                ended = ended_jobs(self._store, [row["job"] for row in rows])
+            except CloudFailure as failure:
+                raise store_error(failure, MAY_BE_REPLACED) from failure
+            for job, completed in ended.items():
+                self._database.rpc("settle_cloud_job", p_job=job, p_completed=completed)
         return self._database.rpc("model_in_cloud")
+
+    def run_in_use(self) -> TrainingRun | None:
+        """The run whose model search uses now; None while Deep Memory is off."""
+        state = self._state()
+        is_on = bool((state["settings"] or {}).get("enabled"))
+        return run_from_row(state["active"]) if is_on and state["active"] else None
 
     def active_run(self) -> TrainingRun | None:
         """The run whose model search uses when Deep Memory is on."""
@@ -263,7 +291,13 @@ class DeepMemory:
         """
         run = self.runs.stop(run_id, by=self._identity.email)
         self._jobs.stop_here(run)
-        self._cancel_outside(run, batches_of(run, self._database))
+        try:
+            self._cancel_outside(run, batches_of(run, self._database))
+        except TrainingError as error:
+            self.runs.say_job_goes_on(run_id, str(error))
+            raise TrainingError(
+                f"The run was stopped. {error}", next_step=error.next_step
+            ) from error
         return run
 
     def remove(self, run_id: str) -> str:

@@ -59,10 +59,10 @@ def _notice(comparison: Comparison, *, wanted: bool) -> str | None:
 @router.post("", response_model=Hits, responses=refusals(400, 401, 404, 413, 422, 503))
 def search(body: SearchRequest, space: Space) -> Hits:
     """The `k` chunks that answer the query best, with Deep Memory or without."""
-    wanted = body.deep_memory
-    if wanted is None:
-        wanted = space.deep_memory.settings().enabled
-    active = space.deep_memory.active_run() if wanted else None
+    if body.deep_memory is None:
+        active = space.deep_memory.run_in_use()
+    else:
+        active = space.deep_memory.active_run() if body.deep_memory else None
     comparison = space.search(body.query, body.k, active)
     used = comparison.run_id is not None
     return Hits(

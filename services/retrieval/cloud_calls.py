@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import pickle
+import queue
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
@@ -18,6 +18,7 @@ from tenacity import (
     sleep_using_event,
     stop_after_attempt,
     stop_any,
+    stop_before_delay,
     stop_when_event_set,
     wait_exponential,
     wait_random,
@@ -25,8 +26,12 @@ from tenacity import (
 
 from services.config import PROJECT_ROOT
 from services.retrieval.cloud_failures import CloudFailure, Failure
+from services.retrieval.deadline import Deadline
 
 log = logging.getLogger(__name__)
+
+# With less time left, another try would end as "late" and hide why the one before it failed.
+_SHORTEST_TRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +43,37 @@ class CloudPatience:
     longest_wait_s: float = 30.0
 
 
-class CloudProcess:
-    """A process that speaks to DeepLake Cloud, started at the first call and after each kill.
+class CloudProcesses:
+    """Processes that speak to DeepLake Cloud, at most `size` of them, for all threads.
 
-    Threads take turns. Nothing that the library does can hold a caller longer than the deadline,
-    or write to the app's output.
+    Each is started when a call finds the others busy, and again after a kill. Nothing that the
+    library does can hold a caller longer than its deadline, or write to the app's output.
     """
 
     def __init__(
-        self, token: str, endpoint: str | None = None, patience: CloudPatience | None = None
+        self,
+        token: str,
+        endpoint: str | None = None,
+        patience: CloudPatience | None = None,
+        *,
+        size: int = 1,
     ) -> None:
-        self._hello = (token, endpoint)
         self._patience = patience or CloudPatience()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._turn = threading.Lock()
+        self._size = size
+        # The last one in is the first one out, so that no more are started than are needed.
+        self._free: queue.LifoQueue[_Process] = queue.LifoQueue()
+        for _ in range(size):
+            self._free.put(_Process(token, endpoint))
 
     def call(
         self,
         name: str,
         *arguments: Any,
-        deadline_s: float,
+        deadline: Deadline,
         repeatable: bool = True,
         stop: threading.Event | None = None,
     ) -> Any:
-        """Call a method of `cloud_worker.Cloud`. Each try may take `deadline_s`.
+        """Call a method of `cloud_worker.Cloud`. All its tries, and the waits, end at `deadline`.
 
         What may pass is tried again, with growing waits, if the call is `repeatable`: one that
         does its work twice without harm. `stop` ends the waits.
@@ -74,33 +86,47 @@ class CloudProcess:
         first_s = self._patience.first_wait_s
         return Retrying(
             retry=retry_if_exception(_may_pass),
-            stop=stop_any(stop_after_attempt(attempts), stop_when_event_set(stop)),
+            stop=stop_any(
+                stop_after_attempt(attempts),
+                stop_when_event_set(stop),
+                stop_before_delay(deadline.left_s - _SHORTEST_TRY_S),
+            ),
             wait=wait_exponential(multiplier=first_s, max=self._patience.longest_wait_s)
             + wait_random(0, first_s),
             sleep=sleep_using_event(stop),
             before_sleep=_log_failure(name),
             reraise=True,
-        )(self._once, name, arguments, deadline_s)
+        )(self._once, name, arguments, deadline)
 
     def close(self) -> None:
-        """End the process. The next call starts a new one."""
-        with self._turn:
-            self._end()
+        """End the processes, each when its call is done. The next call starts a new one."""
+        for process in [self._free.get() for _ in range(self._size)]:
+            process.end()
+            self._free.put(process)
 
-    def _once(self, name: str, arguments: tuple[Any, ...], deadline_s: float) -> Any:
-        # Waiting for a turn counts: no caller may wait without a bound.
-        ends_at = time.monotonic() + deadline_s
-        if not self._turn.acquire(timeout=deadline_s):
-            raise CloudFailure(Failure.LATE, "other calls took all the time")
+    def _once(self, name: str, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
         try:
-            answer = self._ask(name, arguments, ends_at - time.monotonic())
+            process = self._free.get(timeout=deadline.left_s)
+        except queue.Empty:
+            raise CloudFailure(Failure.LATE, "other calls took all the time") from None
+        try:
+            answer = process.ask(name, arguments, deadline.left_s)
         finally:
-            self._turn.release()
+            self._free.put(process)
         if isinstance(answer, CloudFailure):
             raise answer
         return answer
 
-    def _ask(self, name: str, arguments: tuple[Any, ...], seconds: float) -> Any:
+
+class _Process:
+    """One process, for one caller at a time."""
+
+    def __init__(self, token: str, endpoint: str | None) -> None:
+        self._hello = (token, endpoint)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, name: str, arguments: tuple[Any, ...], seconds: float) -> Any:
+        """What the method returned, or a CloudFailure. The process is killed after `seconds`."""
         process = self._running()
         killed = threading.Event()
 
@@ -116,7 +142,7 @@ class CloudProcess:
             cast(IO[bytes], process.stdin).flush()
             return pickle.load(cast(IO[bytes], process.stdout))
         except (EOFError, OSError, pickle.UnpicklingError) as error:
-            self._end()
+            self.end()
             kind = Failure.LATE if killed.is_set() else Failure.SERVER
             raise CloudFailure(kind, "the process was ended") from error
         finally:
@@ -124,7 +150,7 @@ class CloudProcess:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
-            self._end()
+            self.end()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "services.retrieval.cloud_worker"],
                 cwd=PROJECT_ROOT,
@@ -135,7 +161,7 @@ class CloudProcess:
             pickle.dump(self._hello, cast(IO[bytes], self._process.stdin))
         return self._process
 
-    def _end(self) -> None:
+    def end(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()

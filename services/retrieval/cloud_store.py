@@ -16,7 +16,7 @@ import numpy as np
 from services.config import Settings
 from services.errors import ConfigurationError, NotAllowed, StoreUnavailable
 from services.models import Chunk, SearchHit
-from services.retrieval.cloud_calls import CloudProcess
+from services.retrieval.cloud_calls import CloudProcesses
 from services.retrieval.cloud_failures import WORDS, CloudFailure, Failure
 from services.retrieval.content import (
     ABSENT,
@@ -26,21 +26,25 @@ from services.retrieval.content import (
     documents_of,
     metadata_of,
 )
+from services.retrieval.deadline import Deadline
 from services.retrieval.vector_store import VectorStore
 
 log = logging.getLogger(__name__)
 
+# What each may take in all, with its tries and its waits for others.
 SEARCH_S = 20.0
+LOOK_S = 20.0
 READ_S = 120.0
 CHANGE_S = 600.0  # uploads of a large knowledge base; a kill leaves the lock for five minutes
 # Screens ask for counts with each rerun. Changes by this app are known at once all the same.
 FRESH_S = 30.0
+READERS = 4  # for all people; 100 MB each
 
 
 class CloudVectorStore(VectorStore):
     """One user's dataset in the cloud; which also searches there.
 
-    `reader` and `writer` are processes of their own, so that a search does not wait for an upload.
+    `reader` and `writer` have processes of their own, so that a search does not wait for an upload.
     """
 
     def __init__(
@@ -49,33 +53,41 @@ class CloudVectorStore(VectorStore):
         embedder_name: str,
         width: int,
         *,
-        reader: CloudProcess,
-        writer: CloudProcess,
+        reader: CloudProcesses,
+        writer: CloudProcesses,
         witness: Path | None = None,
     ) -> None:
         super().__init__((embedder_name, width), witness)
         self.path = path
         self.reader = reader
         self.writer = writer
-        self._looked_at = -FRESH_S
-        self._lock = threading.RLock()
+        self._seen: str | None = None  # the version at the last look
+        self._looked_at = 0.0
+        # A thread that has one of them may wait for those that follow.
+        self._changes, self._reading, self._looking = (threading.Lock() for _ in range(3))
 
     def search(
-        self, query_vector: np.ndarray, k: int, *, deep_memory: bool = False
+        self,
+        query_vector: np.ndarray,
+        k: int,
+        *,
+        deep_memory: bool = False,
+        deadline: Deadline | None = None,
     ) -> list[SearchHit]:
         """Return the `k` best chunks as the service ranks them, with its trained model or without.
+
+        All of it ends at `deadline`, which is SEARCH_S from now unless another is given.
 
         Raises:
             StoreUnavailable: the service does not answer, or has no model for this dataset.
         """
-        if not self.count():
-            return []
-        try:
+        deadline = deadline or Deadline(SEARCH_S)
+        with _explained("The search did not run."):
+            if self._version(deadline) == EMPTY:
+                return []
             found = self.reader.call(
-                "search", self.path, query_vector, k, deep_memory, deadline_s=SEARCH_S
+                "search", self.path, query_vector, k, deep_memory, deadline=deadline
             )
-        except CloudFailure as failure:
-            raise store_error(failure, "The search did not run.") from failure
         rows = zip(found["id"], found["text"], found["metadata"], found["score"], strict=True)
         return [
             SearchHit(id_, about["document"], text, float(score), rank)
@@ -84,8 +96,9 @@ class CloudVectorStore(VectorStore):
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        with self._lock:
-            self._looked_at = -FRESH_S
+        with self._changes:
+            with self._looking:
+                self._seen = None
             yield
 
     def _add(self, before: Content, new: Sequence[EmbeddedDocument]) -> None:
@@ -96,20 +109,23 @@ class CloudVectorStore(VectorStore):
 
     def _content(self) -> Content:
         """The content, looked for again when the last look is old; read only when it changed."""
-        with self._lock:
-            if self._cached is not None and self._age_s() < FRESH_S:
-                return self._cached
-            try:
-                version = self.reader.call("version", self.path, deadline_s=READ_S)
-                if self._cached is None or self._cached.version != version:
-                    self._cached = self._read()
-            except CloudFailure as failure:
-                raise store_error(failure, "The knowledge base could not be read.") from failure
-            self._looked_at = time.monotonic()
+        deadline = Deadline(READ_S)
+        with _explained("The knowledge base could not be read."), deadline.turn(self._reading):
+            version = self._version(Deadline(LOOK_S))
+            if self._cached is None or self._cached.version != version:
+                self._cached = self._read(deadline)
             return self._cached
 
-    def _read(self) -> Content:
-        stored = self.reader.call("read", self.path, deadline_s=READ_S)
+    def _version(self, deadline: Deadline) -> str:
+        """The last commit, looked for again when the last look is old; one look for all threads."""
+        with deadline.turn(self._looking):
+            if self._seen is None or time.monotonic() - self._looked_at >= FRESH_S:
+                self._seen = str(self.reader.call("version", self.path, deadline=deadline))
+                self._looked_at = time.monotonic()
+            return self._seen
+
+    def _read(self, deadline: Deadline) -> Content:
+        stored = self.reader.call("read", self.path, deadline=deadline)
         if stored["version"] in (ABSENT, EMPTY):
             return Content.empty(self._embedder, stored["version"])
         rows = zip(stored["ids"], stored["texts"], stored["metadata"], strict=True)
@@ -133,16 +149,15 @@ class CloudVectorStore(VectorStore):
             "id": [chunk.id for chunk in content.chunks],
         }
         try:
-            # Both ways may be repeated: one skips rows that are there, the other replaces all.
-            self.writer.call(how, self.path, rows, content.embedder, deadline_s=CHANGE_S)
-        except CloudFailure as failure:
-            raise store_error(failure, "The change was made whole or not at all.") from failure
+            with _explained("The change was made whole or not at all."):
+                # Both ways may be repeated: one skips rows that are there, the other replaces all.
+                self.writer.call(
+                    how, self.path, rows, content.embedder, deadline=Deadline(CHANGE_S)
+                )
         finally:
-            self._looked_at = -FRESH_S
+            with self._looking:  # after a look that is under way, and may not see the change
+                self._seen = None
         log.info("cloud_store_changed how=%s chunks=%d", how, len(content.chunks))
-
-    def _age_s(self) -> float:
-        return time.monotonic() - self._looked_at
 
 
 def open_cloud_store(
@@ -157,6 +172,15 @@ def open_cloud_store(
     return _shared_store(path, embedder_name, width, witness, token, settings.activeloop_endpoint)
 
 
+@contextmanager
+def _explained(consequence: str) -> Iterator[None]:
+    """Raise what fails inside in words, with what it means for the knowledge base."""
+    try:
+        yield
+    except CloudFailure as failure:
+        raise store_error(failure, consequence) from failure
+
+
 def store_error(failure: CloudFailure, consequence: str) -> StoreUnavailable | ConfigurationError:
     """What a person is told of a failed call, and what it means for the knowledge base."""
     happened, next_step = WORDS[failure.kind]
@@ -165,16 +189,16 @@ def store_error(failure: CloudFailure, consequence: str) -> StoreUnavailable | C
 
 
 @lru_cache(maxsize=2)
-def shared_process(token: str, endpoint: str | None, role: str) -> CloudProcess:
-    """One process for each role ("read", "write"), shared by all users' stores."""
-    return CloudProcess(token, endpoint)
+def _shared_processes(token: str, endpoint: str | None, role: str) -> CloudProcesses:
+    """Those of each role ("read", "write"), shared by all users' stores."""
+    return CloudProcesses(token, endpoint, size=READERS if role == "read" else 1)
 
 
 @lru_cache(maxsize=64)
 def _shared_store(
     path: str, embedder_name: str, width: int, witness: Path, token: str, endpoint: str | None
 ) -> CloudVectorStore:
-    reader, writer = (shared_process(token, endpoint, role) for role in ("read", "write"))
+    reader, writer = (_shared_processes(token, endpoint, role) for role in ("read", "write"))
     return CloudVectorStore(
         path, embedder_name, width, reader=reader, writer=writer, witness=witness
     )

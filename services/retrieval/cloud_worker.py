@@ -1,9 +1,9 @@
 """The process that speaks to DeepLake Cloud: `python -m services.retrieval.cloud_worker`.
 
-It is a process of its own because its client knows no bound in time: a lost connection is an
-endless loop inside `DeepLakeBackendClient.request`, and only a process can be stopped from outside
-whatever it is doing. `cloud_calls.CloudProcess` starts it, asks it one thing after another over
-its standard input and output (pickled), and kills it when an answer takes too long.
+It is a process of its own because its client knows no bound in time: opening a dataset is ten calls
+of up to 170 s each, and only a process can be stopped from outside whatever it is doing.
+`cloud_calls.CloudProcesses` starts it, asks it one thing after another over its standard input and
+output (pickled), and kills it when an answer takes too long. It ends with the app.
 
 Changes are atomic by deeplake's own version control: a change is committed when it is whole,
 readers read the last commit, and the next change discards what a killed one left half done. The
@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import queue
 import sys
-import time
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,7 +39,6 @@ from deeplake.util import exceptions  # noqa: E402
 
 _TENSORS = [str(tensor["name"]) for tensor in DEFAULT_VECTORSTORE_TENSORS]
 _MANAGED = {"tensor_db": True}
-_CONNECTION_TRIES = 3
 _FAILURES: dict[type[BaseException], Failure] = {
     exceptions.AuthenticationException: Failure.TOKEN,
     exceptions.InvalidTokenException: Failure.TOKEN,
@@ -48,15 +48,14 @@ _FAILURES: dict[type[BaseException], Failure] = {
     exceptions.AgreementError: Failure.FORBIDDEN,
     exceptions.ResourceNotFoundException: Failure.MISSING,
     exceptions.DatasetHandlerError: Failure.MISSING,
-    exceptions.DeepMemoryAccessError: Failure.PLAN,
     exceptions.OverLimitException: Failure.LIMITED,
     exceptions.ServerException: Failure.SERVER,
     exceptions.BadGatewayException: Failure.SERVER,
     exceptions.GatewayTimeoutException: Failure.SERVER,
-    exceptions.UnexpectedStatusCodeException: Failure.SERVER,
     exceptions.LockedException: Failure.LOCKED,
     exceptions.ReadOnlyModeError: Failure.LOCKED,
     exceptions.BadRequestException: Failure.REFUSED,
+    exceptions.UnexpectedStatusCodeException: Failure.REFUSED,  # such as 409
     exceptions.UnprocessableEntityException: Failure.REFUSED,
     requests.exceptions.JSONDecodeError: Failure.GARBLED,
     requests.RequestException: Failure.NETWORK,
@@ -64,29 +63,23 @@ _FAILURES: dict[type[BaseException], Failure] = {
 
 
 class Unreachable(BaseException):
-    """Not an Exception: the client swallows those and would say "not on this plan" instead."""
+    """No connection. Not an Exception, because the client swallows those or tries again."""
 
 
-class ConnectionWatch:
-    """The standard output of this process: ends the client's endless loop.
+def one_try(method: str, url: str, **options: Any) -> requests.Response:
+    """Stands in for `requests.request`, so that the client sends nothing twice.
 
-    The client prints a line for each connection that failed and tries again at once. Printing to
-    this object waits a moment instead, and raises when it has happened too often in one call.
+    It repeats a 502 up to three times, and a lost connection without end, whatever was asked: a
+    training that had begun is begun again. Both are raised here instead, past the client's loop;
+    whether to try again is for `CloudProcesses.call` and those who call it.
     """
-
-    def __init__(self) -> None:
-        self.failures = 0
-
-    def write(self, text: str) -> int:
-        if text.startswith("Connection error on"):
-            self.failures += 1
-            if self.failures >= _CONNECTION_TRIES:
-                raise Unreachable
-            time.sleep(0.2 * 2**self.failures)
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing is kept back."""
+    try:
+        response = requests.api.request(method, url, **options)
+    except requests.ConnectionError as error:
+        raise Unreachable from error
+    if response.status_code in rest.retry_status_codes:
+        raise exceptions.BadGatewayException
+    return response
 
 
 class Cloud:
@@ -155,24 +148,31 @@ class Cloud:
         query = parse_query(metric, k, embedding, "embedding", "", tensors)
         return self._client().remote_query(*_names(path), query)["data"]
 
-    def train(
+    def send_questions(
         self,
         path: str,
         questions: list[str],
         relevance: list[list[tuple[str, int]]],
         vectors: np.ndarray,
-    ) -> str:
-        """Overwrite `<path>_queries` with the questions, submit a training, return the job's id."""
+    ) -> None:
+        """Overwrite `<path>_queries` with the questions to train on."""
         self._require_plan(path)
-        store = VectorStore(path, token=self._token, runtime=_MANAGED, verbose=False)
         vector_of = dict(zip(questions, vectors, strict=True))
-        if store.deep_memory.client is None:
-            raise CloudFailure(Failure.SERVER, "the plan could not be read")
-        return store.deep_memory.train(
-            queries=questions,
-            relevance=relevance,
+        store = VectorStore(
+            _queries(path), overwrite=True, token=self._token, runtime=_MANAGED, verbose=False
+        )
+        store.add(
+            text=questions,
+            metadata=[{"relevance": row} for row in relevance],
+            embedding_data=questions,
             embedding_function=lambda texts: [vector_of[text] for text in texts],
         )
+
+    def submit(self, path: str) -> str:
+        """Begin a training on what was sent, and return the job's id. Each call begins one."""
+        # Not `DeepMemory.train`, which uploads and submits in one: after a failure of that nobody
+        # knows whether a job may have begun.
+        return str(self._client().start_taining(path, _queries(path))["job_id"])
 
     def jobs(self, path: str) -> list[dict[str, str]]:
         jobs = self._client().list_jobs(path)
@@ -252,6 +252,11 @@ def _without_rows(dataset: Any | None) -> str:
     return ABSENT if dataset is None else EMPTY
 
 
+def _queries(path: str) -> str:
+    """The dataset that the service takes the questions from."""
+    return f"{path}_queries"
+
+
 def _names(path: str) -> tuple[str, str]:
     """The organization and the dataset of `hub://organization/dataset`."""
     organization, dataset = path.removeprefix("hub://").split("/")
@@ -260,18 +265,24 @@ def _names(path: str) -> tuple[str, str]:
 
 def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.stdout = watch = ConnectionWatch()  # type: ignore[assignment]
-    questions = sys.stdin.buffer
-    cloud = Cloud(*pickle.load(questions))
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the client prints
+    requests.request = one_try  # type: ignore[assignment]
+    cloud = Cloud(*pickle.load(sys.stdin.buffer))
+    asked: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue()
+    threading.Thread(target=_read, args=(asked,), daemon=True).start()
     while True:
-        try:
-            name, arguments = pickle.load(questions)
-        except EOFError:
-            return
-        watch.failures = 0
+        name, arguments = asked.get()
         pickle.dump(_answer(getattr(cloud, name), arguments), answers)
         answers.flush()
+
+
+def _read(asked: queue.Queue[tuple[str, tuple[Any, ...]]]) -> None:
+    """Hand on what is asked, and end this process when the app is gone: in a call, too."""
+    try:
+        while True:
+            asked.put(pickle.load(sys.stdin.buffer))
+    except (EOFError, pickle.UnpicklingError):
+        os._exit(0)
 
 
 def _answer(method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

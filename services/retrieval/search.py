@@ -10,7 +10,9 @@ import numpy as np
 
 from services.errors import NotAllowed, StoreUnavailable
 from services.models import SearchHit
+from services.retrieval.cloud_store import SEARCH_S
 from services.retrieval.content import Snapshot
+from services.retrieval.deadline import Deadline
 from services.retrieval.embeddings import Embedder
 from services.retrieval.nearest import VectorIndex
 
@@ -23,9 +25,14 @@ class SearchingStore(Protocol):
     """A store that ranks by itself."""
 
     def search(
-        self, query_vector: np.ndarray, k: int, *, deep_memory: bool = False
+        self,
+        query_vector: np.ndarray,
+        k: int,
+        *,
+        deep_memory: bool = False,
+        deadline: Deadline | None = None,
     ) -> list[SearchHit]:
-        """Return the `k` best chunks, best first."""
+        """Return the `k` best chunks, best first, or fail at the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +79,27 @@ def _hits(rows: np.ndarray, scores: np.ndarray, snapshot: Snapshot) -> list[Sear
 
 
 def compare_in_cloud(
-    query: str, embedder: Embedder, store: SearchingStore, *, is_trained: bool, k: int = 10
+    query: str,
+    embedder: Embedder,
+    store: SearchingStore,
+    *,
+    is_trained: bool,
+    k: int = 10,
+    within_s: float = SEARCH_S,
 ) -> Comparison:
     """As `compare`, where the service that holds the store ranks, with the model it trained.
 
-    Where it ranks without that model but not with it, `problem` says so.
+    Both lists together take `within_s` at the most. Where it ranks without that model but not with
+    it, `problem` says so.
 
     Raises:
         StoreUnavailable: the service does not answer.
     """
     vector = _embedded(query, embedder)
-    without = store.search(vector, k, deep_memory=False)
+    deadline = Deadline(within_s)
+    without = store.search(vector, k, deadline=deadline)
     try:
-        with_ = store.search(vector, k, deep_memory=True) if is_trained else []
+        with_ = store.search(vector, k, deep_memory=True, deadline=deadline) if is_trained else []
     except StoreUnavailable as error:
         return Comparison(without, [], {}, problem=f"With the trained model: {error}")
     return Comparison(without, with_, ranks_moved(without, with_))

@@ -105,6 +105,7 @@ class RunLease:
                 c.table("deep_memory_run_events")
                 .select("kind")
                 .eq("training_run_id", self.run_id)
+                .neq("kind", "goes_on")  # said of a run that was stopped
                 .order("id", desc=True)
                 .limit(1)
             )
@@ -170,6 +171,12 @@ class RunLease:
 
     def record_training_job(self, job_id: str) -> None:
         self._require(self._call("record_training_job", p_job=job_id))
+
+    def say_job_goes_on(self, message: str) -> None:
+        """Say in the row of a stopped run that its job outside could not be cancelled."""
+        self.patiently(
+            lambda: self._service.rpc("say_job_goes_on", p_run=self.run_id, p_message=message)
+        )
 
     def note_training(self, step: str, share: float) -> None:
         """Say where training stands: `step` in words, `share` from 0 to 1."""

@@ -152,6 +152,10 @@ class RunStore:
         """End an active run, or discard one in review; what it made is kept."""
         return self._moved(run_id, self._database.rpc("stop_run", p_run=run_id, p_by=by))
 
+    def say_job_goes_on(self, run_id: str, message: str) -> None:
+        """Say in the row and the timeline of a stopped run that its job could not be cancelled."""
+        self._database.rpc("say_job_goes_on", p_run=run_id, p_message=message)
+
     def remove(self, run_id: str) -> int:
         """Delete a failed run with its pairs; returns how many pairs went."""
         pairs = self._database.rpc("remove_run", p_run=run_id)

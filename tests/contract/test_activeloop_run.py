@@ -10,7 +10,9 @@ from uuid import uuid4
 import pytest
 
 from services.deep_memory.cloud_jobs import WORKING, job_id_in
+from services.deep_memory.deep_memory_service import REPLACED_IN_CLOUD
 from services.deep_memory.training import SAMPLE_TEST_SET
+from services.errors import NotAllowed, TrainingError
 from services.models import TrainingRun
 from services.runs.states import RunStatus
 from services.studio import Studio
@@ -64,7 +66,7 @@ def run(workspace, cloud, openai) -> Iterator[TrainingRun]:
     assert run.status is RunStatus.GENERATED, run.error_message
     yield run
     cloud.forgive()
-    cloud.outcome = "completed"
+    cloud.outcome, cloud.refuses_to_cancel = "completed", 0
     if left := workspace.deep_memory.runs.blocking():
         if not left.status.is_failed:
             workspace.deep_memory.stop(left.id)
@@ -148,6 +150,123 @@ def test_a_stop_while_the_training_is_submitted_cancels_the_job_that_comes_of_it
     wait_for(workspace, lambda run: run.worker_id is None)
     assert len(cloud.calls("/cancel")) == 1
     assert unfinished(cloud) == []
+
+
+def test_a_job_that_comes_of_a_stopped_submit_and_can_not_be_cancelled_is_said_in_the_row(
+    workspace, run, cloud
+):
+    arrived, stopped = threading.Event(), threading.Event()
+
+    def slow(request, answer):
+        arrived.set()
+        assert stopped.wait(30)
+        return answer(request)
+
+    cloud.outcome, cloud.refuses_to_cancel = "stuck", 409
+    cloud.fail(slow, matching="/deepmemory/v1/train")
+    workspace.deep_memory.train(run.id)
+    assert arrived.wait(30)
+    workspace.deep_memory.stop(run.id)
+    stopped.set()
+    run = wait_for(workspace, lambda run: run.worker_id is None)
+    (job_id,) = unfinished(cloud)
+    assert f"refused to cancel the training (job {job_id})" in run.error_message
+    assert job_id_in(run.deeplake_job_id) == job_id
+    del cloud.jobs[job_id]
+
+
+@pytest.fixture
+def chosen(workspace, run, cloud) -> TrainingRun:
+    """The run whose model search uses, trained in the cloud."""
+    workspace.deep_memory.train(run.id)
+    trained = wait_for(workspace, lambda run: not run.status.is_active)
+    assert trained.status is RunStatus.COMPLETED, trained.error_message
+    workspace.use_model(trained)
+    return trained
+
+
+def stopped_in_training(workspace, cloud) -> TrainingRun:
+    """A second run, stopped while the cloud trains, which refuses to cancel that."""
+    cloud.outcome, cloud.refuses_to_cancel = "stuck", 409
+    memory = workspace.deep_memory
+    run = memory.generate(1)
+    wait_for(workspace, lambda run: not run.status.is_active)
+    memory.train(run.id)
+    wait_for(workspace, is_in_the_cloud(cloud))
+    with pytest.raises(TrainingError, match=r"was stopped\. .* goes on there"):
+        memory.stop(run.id)
+    return wait_for(workspace, lambda run: run.worker_id is None)
+
+
+def test_a_job_that_can_not_be_cancelled_is_said_and_never_answers_for_the_chosen_model(
+    workspace, chosen, cloud
+):
+    memory = workspace.deep_memory
+    stopped = stopped_in_training(workspace, cloud)
+    (job_id,) = unfinished(cloud)
+    assert stopped.error_message.startswith("Stopped by")
+    assert "goes on there" in stopped.error_message
+    assert "goes on there" in memory.runs.events(stopped.id)[-1].message
+    assert "goes on there" in memory.remove(stopped.id)
+
+    # As long as it works, the chosen model answers, and no other is trained.
+    assert workspace.search("notice period", 3, memory.run_in_use()).run_id == chosen.id
+    again = memory.generate(1)
+    wait_for(workspace, lambda run: not run.status.is_active)
+    memory.train(again.id)
+    refused = wait_for(workspace, lambda run: not run.status.is_active)
+    assert f"goes on in DeepLake Cloud (job {job_id})" in refused.error_message
+    assert unfinished(cloud) == [job_id]
+
+    # When it has ended, the model there is not the chosen one: search says so and uses neither.
+    cloud.finish(job_id)
+    assert workspace.unusable_models([chosen]) == {chosen.id: REPLACED_IN_CLOUD}
+    assert memory.run_in_use() is None
+    assert memory.settings().model_was_replaced and not memory.settings().can_enable
+    with pytest.raises(NotAllowed, match="latest model only"):
+        workspace.use_model(chosen)
+    assert workspace.search("notice period", 3, memory.run_in_use()).run_id is None
+
+    # Until somebody trains again.
+    cloud.outcome = "completed"
+    memory.proceed(again.id)
+    trained = wait_for(workspace, lambda run: not run.status.is_active)
+    assert trained.status is RunStatus.COMPLETED, trained.error_message
+    assert memory.model_in_cloud() == trained.id
+    workspace.use_model(trained)
+    assert workspace.search("notice period", 3, memory.run_in_use()).run_id == trained.id
+
+
+def test_a_job_whose_run_failed_before_it_was_measured_does_not_answer_for_the_chosen_model(
+    workspace, chosen, cloud
+):
+    memory = workspace.deep_memory
+    run = memory.generate(1)
+    wait_for(workspace, lambda run: not run.status.is_active)
+    cloud.fail(failing(403), times=99, matching="deepmemory_distance")  # as it measures
+    memory.train(run.id)
+    failed = wait_for(workspace, lambda run: not run.status.is_active)
+    assert failed.status is RunStatus.TRAINING_FAILED
+    cloud.forgive()
+    assert workspace.unusable_models([chosen]) == {chosen.id: REPLACED_IN_CLOUD}
+
+    memory.proceed(failed.id)  # measures the job that has completed
+    wait_for(workspace, lambda run: run.status is RunStatus.COMPLETED)
+    assert memory.model_in_cloud() == failed.id
+
+
+def test_whether_a_job_has_ended_is_asked_only_while_one_may_work_and_no_answer_is_no_model(
+    workspace, chosen, cloud
+):
+    cloud.log.clear()
+    assert workspace.unusable_models([chosen]) == {}
+    assert not cloud.calls("/jobs")
+    stopped_in_training(workspace, cloud)
+    cloud.fail(failing(403), times=99, matching="/jobs")
+    assert "may have replaced this model" in workspace.unusable_models([chosen])[chosen.id]
+    cloud.forgive()
+    assert workspace.unusable_models([chosen]) == {}
+    cloud.jobs.clear()
 
 
 @pytest.mark.parametrize("cloud_fails", [False, True])

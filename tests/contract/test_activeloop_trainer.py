@@ -13,17 +13,21 @@ from services.deep_memory.activeloop_trainer import (
     ActiveloopTrainer,
     CloudPairs,
     ServiceFigures,
-    Watching,
-    WatchingStopped,
 )
-from services.deep_memory.cloud_jobs import Submission, cancel_job
+from services.deep_memory.cloud_jobs import Submission, Watching, WatchingStopped, cancel_job
 from services.errors import TrainingError
 from services.models import Chunk, Document
-from services.retrieval.cloud_calls import CloudPatience, CloudProcess
+from services.retrieval.cloud_calls import CloudPatience, CloudProcesses
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.content import EmbeddedDocument
-from tests.fakes.activeloop_server import FakeActiveloop, failing, wrong_json
-from tests.fakes.wire import answer_by_half, hang_up
+from tests.fakes.activeloop_server import (
+    FakeActiveloop,
+    done_but,
+    done_but_hang_up,
+    failing,
+    wrong_json,
+)
+from tests.fakes.wire import Reply, answer_by_half, hang_up
 
 CHUNKS, WIDTH = 40, 16
 QUICK = CloudPatience(attempts=3, first_wait_s=0.01)
@@ -38,7 +42,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 def shared(tmp_path_factory):
     """One stand-in, two processes and one filled knowledge base for all tests."""
     with FakeActiveloop(tmp_path_factory.mktemp("cloud")) as fake:
-        reader, writer = (CloudProcess(fake.token, fake.url, QUICK) for _ in range(2))
+        reader, writer = (CloudProcesses(fake.token, fake.url, QUICK) for _ in range(2))
         store = CloudVectorStore("hub://acme/kb", "words", WIDTH, reader=reader, writer=writer)
         vectors = unit(np.random.default_rng(0).normal(size=(CHUNKS, WIDTH)))
         document = Document("d", "D.txt", CHUNKS, 100, "hash", datetime.now(UTC))
@@ -52,7 +56,7 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def fake(shared):
     fake = shared[0]
-    fake.available, fake.outcome = True, "completed"
+    fake.available, fake.outcome, fake.refuses_to_cancel = True, "completed", 0
     fake.jobs.clear()
     fake.models.clear()
     fake.log.clear()
@@ -215,16 +219,98 @@ def test_a_job_that_failed_or_is_gone_is_submitted_anew_by_the_next_attempt(
     assert "again" in run.progress[0][0]
 
 
-@pytest.mark.parametrize("fault", [answer_by_half, wrong_json])
-def test_a_submission_whose_answer_was_lost_is_looked_up_and_not_repeated(fake, run, pairs, fault):
-    def landed(request, answer):
-        reply = answer(request)
-        return fault(request, lambda _: reply)
+def done_but_garbled(request, answer):
+    answer(request)
+    return wrong_json(request, answer)
 
-    fake.fail(landed, matching="/deepmemory/v1/train")
+
+LOST = [answer_by_half, done_but_garbled, done_but_hang_up]
+LOST += [done_but(status) for status in (500, 502, 503, 504)]
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_a_submission_whose_answer_was_lost_is_looked_up_and_not_repeated(fake, run, pairs, fault):
+    fake.fail(fault, times=99, matching="/deepmemory/v1/train")
     run.train(pairs)
     assert submissions(fake) == 1
     assert len(fake.jobs) == 1
+
+
+def nothing_listed(request, answer):
+    """The list of jobs, before the newest are in it."""
+    return Reply(200, [])
+
+
+def test_a_job_that_is_listed_late_is_waited_for_and_not_submitted_again(fake, run, pairs):
+    fake.fail(done_but(502), matching="/deepmemory/v1/train")
+    fake.fail(nothing_listed, times=4, matching="/kb/jobs")  # before it, and three times after
+    run.train(pairs)
+    assert submissions(fake) == 1
+    assert any("Looking for it" in words for words, _ in run.progress)
+
+
+def test_of_jobs_that_show_up_together_one_is_watched_and_the_others_are_cancelled(
+    fake, run, pairs
+):
+    fake.fail(done_but(502), matching="/deepmemory/v1/train")
+    fake.fail(nothing_listed, times=6, matching="/kb/jobs")  # longer than anybody looks
+    figures = run.train(pairs)
+    assert submissions(fake) == 2
+    assert list(fake.jobs) == [figures.job_id]
+    assert any("cancelling all but one" in words for words, _ in run.progress)
+
+
+def test_when_nobody_knows_whether_a_training_began_it_is_said_and_proceeding_looks_first(
+    fake, run, pairs
+):
+    fake.fail(done_but(502), failing(502), failing(502), matching="/deepmemory/v1/train")
+    fake.fail(nothing_listed, times=99, matching="/kb/jobs")
+    with pytest.raises(TrainingError, match="Whether a training began is not known"):
+        run.train(pairs)
+    (job_id,) = fake.jobs
+
+    fake.forgive()
+    assert run.train(pairs).job_id == job_id
+    assert submissions(fake) == 3
+
+
+@pytest.mark.parametrize("status", ["pending", "training"])
+def test_no_training_is_submitted_beside_another_and_its_questions_are_left_to_it(
+    fake, run, pairs, status
+):
+    others = "0123456789abcdef01234567"
+    fake.jobs[others] = {"id": others, "dataset_id": "acme/kb", "status": status}
+    with pytest.raises(TrainingError, match=f"goes on in DeepLake Cloud .job {others}") as failure:
+        run.train(pairs)
+    assert "Proceed when it has ended" in failure.value.next_step
+    assert not fake.calls("_queries")
+    assert (submissions(fake), run.recorded) == (0, [])
+
+    fake.finish(others)
+    run.train(pairs)
+    assert submissions(fake) == 1
+
+
+@pytest.mark.parametrize("status", [400, 405, 409, 422])
+def test_a_job_on_other_questions_that_can_not_be_cancelled_is_not_trained_beside(
+    fake, run, pairs, status
+):
+    run.train(pairs)
+    (older,) = fake.jobs
+    fake.jobs[older]["status"] = "training"
+    fake.refuses_to_cancel, fake.outcome = status, "stuck"
+    fewer = CloudPairs(pairs.questions[5:], pairs.relevant[5:], pairs.vectors[5:])
+    for _ in range(2):  # proceeding once more changes nothing
+        with pytest.raises(TrainingError, match="refused to cancel") as failure:
+            run.train(fewer)
+        assert "goes on there" in str(failure.value)
+        assert "wait; then proceed" in failure.value.next_step
+    assert submissions(fake) == 1
+
+    fake.finish(older)
+    fake.outcome = "completed"
+    run.train(fewer)
+    assert submissions(fake) == 2
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -324,6 +410,17 @@ def test_cancelling_says_so_when_the_job_may_still_run(fake, run, pairs, store):
     fake.fail(failing(500), times=99)
     with pytest.raises(TrainingError, match="may still be running"):
         cancel_job(store, run.recorded[-1])
+
+
+def test_cancelling_says_so_when_it_is_refused_and_the_job_goes_on(fake, run, pairs, store):
+    run.train(pairs)
+    (job_id,) = fake.jobs
+    fake.refuses_to_cancel = 409
+    cancel_job(store, run.recorded[-1])  # it has ended
+    fake.jobs[job_id]["status"], fake.outcome = "training", "stuck"
+    for recorded in run.recorded:  # with its id, and looked up
+        with pytest.raises(TrainingError, match="refused to cancel"):
+            cancel_job(store, recorded)
 
 
 def test_cancelling_finds_a_job_whose_id_nobody_heard(fake, run, pairs, store):

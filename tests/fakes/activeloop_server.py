@@ -17,41 +17,25 @@ import re
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jwt
 import numpy as np
 
-from services.retrieval.local_store import import_deeplake
+from tests.fakes.activeloop_datasets import DatasetReader, Refused, answer_query, error, fit
 from tests.fakes.wire import Fault, Reply, Request, WireServer
 
 ORGANIZATION = "acme"
-_TQL = re.compile(
-    r"select (?P<tensors>[\w, ]+), score from \(select \*, "
-    r"(?P<metric>COSINE_SIMILARITY|deepmemory_distance)\(embedding, ARRAY\[(?P<vector>[^\]]+)\]\)"
-    r" as score order by (?P=metric)\(embedding, ARRAY\[[^\]]+\]\) DESC limit (?P<limit>\d+)\)"
-)
 _EPOCHS = 4
 _STUCK_EPOCH, _STUCK_SHARE = 3, 0.7
-_reading = threading.Lock()  # deeplake's readers share caches and are not safe together
-
-
-class Refused(Exception):
-    """What the service answers with an error."""
-
-    def __init__(self, status: int, description: str) -> None:
-        super().__init__(description)
-        self.reply = error(status, description)
-
-
-def error(status: int, description: str = "Something went wrong") -> Reply:
-    return Reply(status, {"description": description})
 
 
 class FakeActiveloop(WireServer):
     """`available`: whether the plan has Deep Memory. `outcome`: how the next jobs end,
-    "completed", "failed" or "stuck" (at 70%)."""
+    "completed", "failed" or "stuck" (at 70%). `refuses_to_cancel`: how a cancel of a job that works
+    is answered, such as 409; 0 where it is cancelled."""
 
     def __init__(
         self, folder: Path, *, latency_s: float = 0.0, port: int = 0, token: str | None = None
@@ -61,11 +45,13 @@ class FakeActiveloop(WireServer):
         self.token = token or jwt.encode({"id": "analyst"}, "no one checks this signature" * 2)
         self.available = True
         self.outcome = "completed"
+        self.refuses_to_cancel = 0
         self.jobs: dict[str, dict[str, Any]] = {}
         self.models: dict[str, np.ndarray] = {}
         self._numbers = itertools.count(1)
+        self._fitted: dict[str, np.ndarray] = {}
         self._looks: dict[str, int] = {}
-        self._read: dict[Path, tuple[Any, dict[str, Any]]] = {}
+        self._rows = DatasetReader(self.folder)
 
     @property
     def faults(self) -> dict[str, Fault]:
@@ -139,23 +125,8 @@ class FakeActiveloop(WireServer):
 
     def _query(self, request: Request, organization: str, dataset: str) -> Reply:
         self._member(organization)
-        found = _TQL.fullmatch(request.json()["query"])
-        if not found:
-            raise Refused(400, "TQL syntax error")
-        rows = self._rows(organization, dataset)
-        query = np.array(found["vector"].split(","), dtype=np.float32)
-        if query.shape != rows["embedding"].shape[1:]:
-            raise Refused(400, "The embedding has another width than the tensor")
-        if found["metric"] == "deepmemory_distance":
-            if dataset not in self.models:
-                raise Refused(400, "This dataset has no Deep Memory model")
-            query = _normalised((query @ self.models[dataset])[None])[0]
-        scores = rows["embedding"] @ query
-        best = np.argsort(-scores, kind="stable")[: int(found["limit"])]
-        tensors = [name.strip() for name in found["tensors"].split(",")]
-        data = {name: [rows[name][row] for row in best] for name in tensors if name != "embedding"}
-        data["score"] = [float(scores[row]) for row in best]
-        return Reply(200, {"indices": [int(row) for row in best], "data": data})
+        rows, model = self._rows(organization, dataset), self.models.get(dataset)
+        return Reply(200, answer_query(request.json()["query"], rows, model))
 
     def _train(self, request: Request) -> Reply:
         body = request.json()
@@ -184,9 +155,8 @@ class FakeActiveloop(WireServer):
             "progress": None,
         }
         self._looks[job_id] = 0
-        if self.outcome != "failed":
-            targets = chunks["embedding"][[row_of[row[0][0]] for row in relevant]]
-            self.models[corpus] = _fit(questions["embedding"], targets)
+        targets = chunks["embedding"][[row_of[row[0][0]] for row in relevant]]
+        self._fitted[job_id] = fit(questions["embedding"], targets)
         return Reply(200, {"job_id": job_id})
 
     def _status(self, request: Request, job_id: str) -> Reply:
@@ -223,12 +193,21 @@ class FakeActiveloop(WireServer):
             job["status"] = "failed"
             job["progress"] = {"error": "Training ran out of memory"}
         elif epoch >= _EPOCHS:
-            job["status"] = "completed"
+            self.finish(job["id"])
+
+    def finish(self, job_id: str) -> None:
+        """Complete a job: its model is the one that answers from now on."""
+        job = self._job(job_id)
+        job["status"] = "completed"
+        if job_id in self._fitted:  # not one that a test has made up
+            self.models[job["dataset_id"].split("/")[1]] = self._fitted[job_id]
 
     def _cancel(self, request: Request, job_id: str) -> Reply:
         job = self._job(job_id)
         if job["status"] not in {"pending", "training"}:
             raise Refused(400, "The job has ended already")
+        if self.refuses_to_cancel:
+            raise Refused(self.refuses_to_cancel, "The job can not be cancelled any more")
         del self.jobs[job_id]
         return Reply(200, {})
 
@@ -254,43 +233,24 @@ class FakeActiveloop(WireServer):
     def _path(self, organization: str, dataset: str) -> Path:
         return self.folder / organization / dataset
 
-    def _rows(self, organization: str, dataset: str) -> dict[str, Any]:
-        """The dataset's rows, read again only after one of its files changed."""
-        path = self._path(organization, dataset)
-        with _reading:
-            state = sorted((str(file), file.stat().st_mtime_ns) for file in path.rglob("*"))
-            if self._read.get(path, (None,))[0] != state:
-                self._read[path] = (state, _read_rows(str(path)))
-            return self._read[path][1]
-
-
-def _read_rows(path: str) -> dict[str, Any]:
-    deeplake = import_deeplake()
-    if not deeplake.exists(path):
-        raise Refused(404, "There is no such dataset")
-    stored = deeplake.load(path, read_only=True, lock_enabled=False, verbose=False)
-    if not len(stored):
-        raise Refused(400, "The dataset is empty")
-    return {
-        "id": [str(id_) for id_ in stored.id.text()],
-        "text": [str(text) for text in stored.text.text()],
-        "metadata": stored.metadata.dict(),
-        "embedding": stored.embedding.numpy(),
-    }
-
-
-def _fit(questions: np.ndarray, chunks: np.ndarray) -> np.ndarray:
-    """The matrix that takes each question to its chunk, by least squares near the identity."""
-    ridge = len(questions) / 50 * np.eye(questions.shape[1], dtype=np.float32)
-    return np.linalg.solve(questions.T @ questions + ridge, questions.T @ chunks + ridge)
-
-
-def _normalised(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-
 
 def failing(status: int) -> Fault:
     return lambda request, answer: error(status)
+
+
+def done_but(status: int) -> Fault:
+    """Do the work, and answer with an error: a gateway that lost patience."""
+
+    def lost(request: Request, answer: Any) -> Reply:
+        answer(request)
+        return error(status)
+
+    return lost
+
+
+def done_but_hang_up(request: Request, answer: Any) -> Reply:
+    """Do the work, and close the connection without a word."""
+    return replace(answer(request), cut=0.0)
 
 
 def wrong_json(request: Request, answer: Any) -> Reply:

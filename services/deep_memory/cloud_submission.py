@@ -1,0 +1,138 @@
+"""Submitting a training to DeepLake Cloud, so that one is there afterwards, or none; never two.
+
+What was asked for once is looked up before it is asked for again: an error may come after the work.
+The list of jobs may lag behind it, so it is read several times; and should a job show up only after
+another was submitted, one of them is cancelled.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from services.deep_memory.cloud_jobs import (
+    CALL_S,
+    ENDED_WELL,
+    WORKING,
+    Submission,
+    Watching,
+    WatchingStopped,
+    cancel_job,
+    cloud_error,
+    jobs_since,
+)
+from services.errors import TrainingError
+from services.retrieval.cloud_failures import CloudFailure, Failure
+from services.retrieval.cloud_store import CloudVectorStore
+from services.retrieval.deadline import Deadline
+
+log = logging.getLogger(__name__)
+
+SUBMIT_S = 120.0
+_SUBMISSIONS = 3
+_LOOKS = 5  # with the pauses of `Watching`, doubled each time: 15 s in all
+# After these the work may have been done all the same.
+_UNCERTAIN = {Failure.SERVER, Failure.NETWORK, Failure.LATE, Failure.GARBLED}
+_FURTHEST = ("pending", "training", ENDED_WELL)
+
+
+class Submitter:
+    """Submits a training on the questions that were sent, or finds the one that was submitted."""
+
+    def __init__(
+        self,
+        store: CloudVectorStore,
+        watching: Watching,
+        on_words: Callable[[str], None],
+        stop: threading.Event,
+    ) -> None:
+        self._store = store
+        self._watching = watching
+        self._on_words = on_words
+        self._stop = stop
+
+    def known_jobs(self) -> tuple[str, ...]:
+        """The jobs of this dataset, all of which have ended.
+
+        Raises:
+            TrainingError: one works. Another beside it would take its questions away, and the last
+                to end would replace the model of the other.
+            CloudFailure: they can not be listed.
+        """
+        jobs = self._store.reader.call(
+            "jobs", self._store.path, deadline=Deadline(CALL_S), stop=self._stop
+        )
+        if working := [job["id"] for job in jobs if job["status"] in WORKING]:
+            raise TrainingError(
+                f"Another training of this knowledge base goes on in DeepLake Cloud (job "
+                f"{working[-1]}). Of two at once, the last to end would replace the model of the "
+                "other. Nothing was submitted, and the pairs are kept.",
+                next_step="Proceed when it has ended, or after cancelling it there.",
+            )
+        return tuple(job["id"] for job in jobs)
+
+    def submit(self, known: Sequence[str]) -> str:
+        """Submit, and return the job's id. `known` are the jobs that were there before.
+
+        Raises:
+            TrainingError: no training began, or nobody knows.
+            WatchingStopped: the stop was asked for before a job was there.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                job_id = str(
+                    self._store.writer.call(
+                        "submit", self._store.path, deadline=Deadline(SUBMIT_S), repeatable=False
+                    )
+                )
+                # The first submission that was answered has no other beside it.
+                return self.find(known) or job_id if attempt > 1 else job_id
+            except CloudFailure as failure:
+                log.info("cloud_submit_failed kind=%s %s", failure.kind, failure.detail)
+                uncertain = failure.kind in _UNCERTAIN
+                if uncertain and (found := self.find(known)):
+                    return found
+                if not failure.kind.may_pass or attempt == _SUBMISSIONS:
+                    raise cloud_error(
+                        failure,
+                        "Whether a training began is not known: none is listed. Proceed looks for "
+                        "it again before it submits another."
+                        if uncertain
+                        else "No training was started.",
+                    ) from failure
+            if self._stop.wait(self._watching.first_s * 2**attempt):
+                raise WatchingStopped
+
+    def find(self, known: Sequence[str]) -> str | None:
+        """The job that works or has completed and is not `known`: its submitter never saw its id.
+
+        Of several the furthest is kept and the others are cancelled. It is looked for once even
+        when the stop is set, so that it can be recorded, or cancelled.
+        """
+        for look in range(_LOOKS):
+            try:
+                new = jobs_since(self._store, known, WORKING | {ENDED_WELL}, self._stop)
+            except CloudFailure as failure:
+                consequence = "Nothing was changed; a job may be running."
+                raise cloud_error(failure, consequence) from failure
+            if new:
+                *others, (_, found) = sorted((_FURTHEST.index(s), id_) for id_, s in new.items())
+                log.info("cloud_training_adopted job=%s others=%d", found, len(others))
+                self._cancel([id_ for _, id_ in others])
+                return found
+            self._on_words("Looking for it in DeepLake Cloud before it is submitted again")
+            if look < _LOOKS - 1 and self._stop.wait(self._watching.first_s * 2**look):
+                break
+        return None
+
+    def _cancel(self, others: Sequence[str]) -> None:
+        """Cancel what trains on the same questions; where it goes on, its model is as good."""
+        for job_id in others:
+            self._on_words("More than one training had begun: cancelling all but one")
+            try:
+                cancel_job(self._store, str(Submission("", job_id)), stop=self._stop)
+            except TrainingError as error:
+                log.warning("cloud_training_doubled job=%s: %s", job_id, error)
