@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import context
+from pages.ui.components import plain
 from services.config import Settings
 from services.openai_check import check_connection
 
@@ -58,7 +59,7 @@ def _test_connection() -> None:
     with st.spinner("Asking for one question and one embedding (a few hundred tokens)"):
         report = check_connection(settings)
     for problem in report.problems:
-        st.error(problem, icon=":material/error:")
+        st.error(plain(problem), icon=":material/error:")
     if report.answer_form is not None:
         st.success(
             f"`{report.question_model}` writes questions, answering as {report.answer_form.value}.",

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     openai_base_url: str | None = None
     question_model: str = OFFLINE_WRITER
     embedding_model: str = OFFLINE_EMBEDDER
+    # Texts in one request; a server that refuses so many is sent fewer by itself.
+    embedding_batch: int = Field(2_048, ge=1, le=2_048)
     # US dollars per million input and output tokens, as JSON: {"my-model": [0.1, 0.4]}.
     model_prices: dict[str, tuple[NonNegativeFloat, NonNegativeFloat]] = {}
     # What one attempt of a run may spend on questions; no cap when it is not set.

@@ -1,4 +1,4 @@
-"""The way to OpenAI, and to every server that speaks like it: a client, patience, and words.
+"""The way to OpenAI, and to every server that speaks like it: a client, and patience.
 
 The client's own retries are switched off for patient calls: it gives up on waits of more than two
 minutes, repeats calls when the quota is used up, and each of its threads meets the limit alone.
@@ -11,20 +11,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
-from urllib.parse import urlsplit
 
-from openai import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    NotFoundError,
-    OpenAI,
-    OpenAIError,
-    PermissionDeniedError,
-    RateLimitError,
-    Timeout,
-)
+from openai import APIConnectionError, APIStatusError, OpenAI, Timeout
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -37,30 +25,15 @@ from tenacity import (
 )
 
 from services.config import Settings
+from services.openai_errors import CallsStopped, is_transient
 from services.openai_limits import RateLimiter, limiter_of, retry_after_s
 
 log = logging.getLogger(__name__)
 
 # A server that needs no key (Ollama, vLLM) ignores it, but the client insists on one.
 NO_KEY = "no-key-needed"
-_QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached"}
 _Answer = TypeVar("_Answer")
 Headers = Mapping[str, str]
-
-
-class UnusableAnswer(OpenAIError):
-    """The server answered 200 with something that is no answer of the OpenAI API.
-
-    `error_code` is None unless that is an error object, and "" when the error has no code.
-    """
-
-    def __init__(self, reason: str, error_code: str | None = None) -> None:
-        super().__init__(reason)
-        self.error_code = error_code
-
-
-class CallsStopped(OpenAIError):
-    """Nobody wants the answer any more, so the call was not made."""
 
 
 def make_openai_client(settings: Settings) -> OpenAI:
@@ -177,78 +150,3 @@ class PatientClient:
 def _asked_wait_s(state: RetryCallState) -> float | None:
     error = state.outcome.exception() if state.outcome else None
     return retry_after_s(error.response.headers) if isinstance(error, APIStatusError) else None
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed later without anybody doing anything."""
-    if isinstance(error, RateLimitError):
-        return error.code not in _QUOTA_CODES and error.type not in _QUOTA_CODES
-    if isinstance(error, APIStatusError):
-        return error.status_code in (408, 409) or error.status_code >= 500
-    return isinstance(error, (APIConnectionError, UnusableAnswer))
-
-
-def explain(error: OpenAIError, *, client: OpenAI, model: str) -> tuple[str, str]:
-    """What happened and what to do next, for a person. Never a key, never a text that was sent."""
-    server = server_name(client)
-    match error:
-        case AuthenticationError():
-            return (
-                f"{server} refused the key.",
-                "Correct OPENAI_API_KEY, start the app again, then proceed.",
-            )
-        case PermissionDeniedError():
-            return (
-                f"{server} does not allow this key to use the model {model}.",
-                "Give the key access to the model, or set another model, then proceed.",
-            )
-        case NotFoundError():
-            return (
-                f"{server} has no model named {model}, or no such address.",
-                "Correct QUESTION_MODEL, EMBEDDING_MODEL or OPENAI_BASE_URL, then proceed.",
-            )
-        case RateLimitError() if not is_transient(error):
-            return (
-                f"The quota of this account at {server} is used up.",
-                "Add credit or raise the limit of the account, then proceed.",
-            )
-        case RateLimitError():
-            asked_s = retry_after_s(error.response.headers) or 0.0
-            wait = f", and asks to wait {asked_s / 60:,.0f} minutes" if asked_s >= 60 else ""
-            return (
-                f"{server} keeps refusing calls because of its rate limit{wait}.",
-                "Wait a while, or lower GENERATION_CONCURRENCY, then proceed.",
-            )
-        case APITimeoutError():
-            return f"{server} did not answer in time.", "Proceed when it answers again."
-        case APIConnectionError():
-            return (
-                f"{server} could not be reached.",
-                "Check the network and OPENAI_BASE_URL, then proceed.",
-            )
-        case APIStatusError() if error.status_code >= 500:
-            return (
-                f"{server} fails at the moment (status {error.status_code}).",
-                "Proceed when it works again.",
-            )
-        case APIStatusError():
-            return (
-                f"{server} refused the request (status {error.status_code}, code {error.code}).",
-                "Check that the model can do what is asked of it, then proceed.",
-            )
-        case CallsStopped():
-            return "The call was not made, because its run was stopped.", "Proceed to go on."
-        case UnusableAnswer(error_code=str(code)):
-            named = f"code {code}" if code else "without a code"
-            return f"{server} answered with an error ({named}).", "Proceed when it works again."
-        case _:
-            return (
-                f"{server} answered in a form that is not the OpenAI API's.",
-                "Check OPENAI_BASE_URL (it usually ends in /v1), then proceed.",
-            )
-
-
-def server_name(client: OpenAI) -> str:
-    """OpenAI, or the host of the server that is used in its place."""
-    host = urlsplit(str(client.base_url)).netloc
-    return "OpenAI" if host == "api.openai.com" else host

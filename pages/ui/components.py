@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 _FLASH = "_flash"
 _HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>])")
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>&])")
 
 BADGES: dict[RunStatus, tuple[str, str, str]] = {
     RunStatus.GENERATING: ("Generating", ":material/edit_note:", "blue"),
@@ -39,7 +39,7 @@ def show_error(error: AppError) -> None:
     if isinstance(error, DatabaseUnavailable):
         quiet_line()
     else:
-        st.error(f"{error} {error.next_step}", icon=":material/error:")
+        st.error(plain(f"{error} {error.next_step}"), icon=":material/error:")
 
 
 def show_uncaught(error: Exception) -> bool:
@@ -94,7 +94,8 @@ def attempt(action: Callable[[], Any]) -> Any:
     try:
         return action()
     except AppError as error:
-        st.session_state[_FLASH] = ("error", f"{error} {error.next_step}", ":material/error:")
+        message = plain(f"{error} {error.next_step}")
+        st.session_state[_FLASH] = ("error", message, ":material/error:")
         return None
 
 
@@ -164,7 +165,8 @@ def small_screens() -> None:
 
 
 def plain(text: str) -> str:
-    """`text` on one line, for st.markdown to show as it stands: a document is data, not markup.
+    """`text` on one line, for st.markdown to show as it stands: a document, or what a server says,
+    is data and not markup.
 
     Markdown headings are told from what follows by a dot, because their lines are gone.
     """

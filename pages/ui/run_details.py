@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import context
-from pages.ui.components import money, when_text
+from pages.ui.components import money, plain, when_text
 from services.models import TrainingRun
 from services.pairs.patient_mode import is_patient
 from services.pairs.pricing import cost_usd
@@ -36,7 +36,8 @@ def run_details(space: Workspace, run: TrainingRun) -> None:
                 f"{name.replace('_', ' ')} {n:,}" for name, n in event.counts.items()
             )
             st.markdown(
-                f"`{when_text(event.at)}` {event.message}" + (f" ({counts})" if counts else "")
+                f"`{when_text(event.at)}` {plain(event.message)}"
+                + (f" ({counts})" if counts else "")
             )
 
 

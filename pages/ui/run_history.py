@@ -14,6 +14,7 @@ from pages.ui.components import (
     flash,
     page_of,
     percent,
+    plain,
     status_badge,
     when_text,
 )
@@ -157,7 +158,8 @@ def _refreshed(space: Workspace, run: TrainingRun) -> TrainingRun:
 
 def _details(space: Workspace, run: TrainingRun) -> None:
     if run.status.is_failed:
-        st.error(run.error_message or "It stopped without a message.", icon=":material/error:")
+        message = plain(run.error_message or "It stopped without a message.")
+        st.error(message, icon=":material/error:")
         st.markdown(
             f"Kept: **{run.pair_count:,} pairs** from {run.processed_chunks:,} of "
             f"{run.total_chunks:,} chunks."

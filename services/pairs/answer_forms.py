@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from openai import APIStatusError, OpenAI
+from openai import OpenAI
 from pydantic import BaseModel
 
+from services.openai_errors import Refusal
 from services.pairs.completions import Completion
+from services.pairs.thoughts import thoughts_in, without_thoughts
 
 if TYPE_CHECKING:
     from openai._legacy_response import LegacyAPIResponse  # what `with_raw_response` returns
@@ -56,9 +59,6 @@ _HOW_TO_ANSWER = {
 }
 _DECODER = json.JSONDecoder()
 _FORM_STATUSES = (400, 422, 501)  # how servers say that they do not know a form
-# Models that think may put their thoughts first. Of the tags, the last may be missing when the
-# thoughts fill the answer, and the first when the server has put it into the prompt.
-_THOUGHTS = re.compile(r"<think>.*?</think>|\A<think>.*|\A.*?^</think>", re.DOTALL | re.MULTILINE)
 _BOLD = re.compile(r"(?<!\w)\*\*(.+?)\*\*(?!\w)")
 _BULLET = re.compile(r"(?:[-*•]|\(?\d{1,2}[.):])\s+")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -98,11 +98,10 @@ def _messages(form: AnswerForm, instructions: str, request: str) -> list[Any]:
     ]
 
 
-def refuses_the_form(error: APIStatusError) -> bool:
+def refuses_the_form(refusal: Refusal) -> bool:
     """Whether a server refused the form, and not the request for what it asks."""
-    said = f"{error.param} {error.message}".lower()
-    return error.status_code in _FORM_STATUSES and any(
-        word in said for word in ("response_format", "json_schema", "json_object")
+    return refusal.status in _FORM_STATUSES and refusal.names(
+        "response_format", "json_schema", "json_object"
     )
 
 
@@ -115,28 +114,48 @@ def questions_in(completion: Completion, form: AnswerForm) -> list[str]:
     """
     if completion.problem:
         raise NoQuestions(completion.problem)
-    if not (content := _THOUGHTS.sub("", completion.content.strip()).strip()):
-        raise NoQuestions("empty answer")
-    return _lines(content) if form is AnswerForm.TEXT else _from_json(content)
+    content = completion.content.strip()
+    return _from_lines(content) if form is AnswerForm.TEXT else _from_json(content)
 
 
 def _from_json(content: str) -> list[str]:
-    """The list in the first JSON object that has one.
+    """The list in the last JSON object outside of thoughts that has one.
 
-    Small models like to wrap it in a fence, a sentence, or another object.
+    Small models like to wrap it in a fence, a sentence, or another object, and to try it out first.
     """
+    found = list(_lists_in(content))
+    unread = content  # with the objects blotted out: what stands in a question is no mark
+    for begin, end, _ in found:
+        unread = unread[:begin] + "." * (end - begin) + unread[end:]
+    thoughts = thoughts_in(unread)
+    aloud = [
+        questions
+        for begin, _, questions in found
+        if not any(thought <= begin < end for thought, end in thoughts)
+    ]
+    if aloud:
+        return aloud[-1]
+    raise WrongForm if without_thoughts(unread).strip() else NoQuestions("empty answer")
+
+
+def _lists_in(content: str) -> Iterator[tuple[int, int, list[str]]]:
+    """Begin, end and questions of each object that fits the schema."""
+    at = 0
     for brace in re.finditer("{", content):
-        try:
-            found, _ = _DECODER.raw_decode(content, brace.start())
-            return QuestionList.model_validate(found).questions
-        except (ValueError, RecursionError):  # no JSON from here on, or another object
+        if brace.start() < at:
             continue
-    raise WrongForm
+        try:
+            found, at = _DECODER.raw_decode(content, brace.start())
+            yield brace.start(), at, QuestionList.model_validate(found).questions
+        except (ValueError, RecursionError):  # no JSON from here on, or another object
+            at = brace.start() + 1
 
 
-def _lines(content: str) -> list[str]:
+def _from_lines(content: str) -> list[str]:
     """The lines that end as questions do or were put in a list; not the greeting around them."""
-    found = [query for line in content.splitlines() if (query := _query_on(line))]
+    if not (aloud := without_thoughts(content).strip()):
+        raise NoQuestions("empty answer")
+    found = [query for line in aloud.splitlines() if (query := _query_on(line))]
     if not found:
         raise WrongForm
     return found

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from services.models import TokenUsage
-from services.openai_client import UnusableAnswer
+from services.openai_errors import UnusableAnswer, as_object, error_in
 
-_CODE = re.compile(r"[\w.-]{1,64}")  # anything else in its place may be text that was sent
+# Why an answer ended, as OpenAI, z.AI, DeepSeek and OpenRouter say it.
+_PROBLEMS = {
+    "length": "cut off",
+    "model_context_window_exceeded": "cut off",
+    "content_filter": "refused",
+    "sensitive": "refused",
+}
+_FAILURES = ("error", "network_error", "insufficient_system_resource")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,40 +35,33 @@ def read_completion(body: object) -> Completion:
     answer would surface later as an AttributeError.
 
     Raises:
-        UnusableAnswer: there is no list of choices, so it is no completion at all.
+        UnusableAnswer: there is no list of choices, so it is no completion at all; or it holds an
+            error. A gateway has answered 200 before the server behind it fails, so that the error
+            stands beside empty choices (LM Studio), or in one with what was written by then
+            (OpenRouter).
     """
     choices = as_object(body).get("choices")
-    if not isinstance(choices, list):
-        raise UnusableAnswer("no completion", error_code(body))
-    choice = as_object(choices[0] if choices else None)
+    choice = as_object(choices[0] if isinstance(choices, list) and choices else None)
     message = as_object(choice.get("message"))
-    said = as_object(as_object(body).get("usage"))
-    read, written = _tokens(said.get("prompt_tokens")), _tokens(said.get("completion_tokens"))
+    reason = choice.get("finish_reason")
+    said = error_in(body) or error_in(choice) or error_in(message)
+    if said is None and reason in _FAILURES:
+        said = {"code": reason}
+    if said is not None or not isinstance(choices, list):
+        raise UnusableAnswer("no completion", said)
+    spent = as_object(as_object(body).get("usage"))
+    read, written = _tokens(spent.get("prompt_tokens")), _tokens(spent.get("completion_tokens"))
     return Completion(
         _text(message.get("content")),
-        _problem(choice.get("finish_reason"), message.get("refusal")),
+        _problem(reason, message.get("refusal")),
         TokenUsage(read or 0, written or 0),
         is_metered=bool(read) and written is not None,  # no request is without a prompt
     )
 
 
-def error_code(answer: object) -> str | None:
-    """The code of the error that an answer holds: "" for one without, None without an error."""
-    if not (error := as_object(answer).get("error")):
-        return None
-    code = str(as_object(error).get("code") or as_object(error).get("type") or "")
-    return code if _CODE.fullmatch(code) else ""
-
-
-def as_object(value: object) -> dict[str, Any]:
-    """`value` when it is a JSON object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
 def _problem(finish_reason: object, refusal: object) -> str | None:
-    if finish_reason == "length":
-        return "cut off"
-    return "refused" if finish_reason == "content_filter" or refusal else None
+    named = _PROBLEMS.get(finish_reason) if isinstance(finish_reason, str) else None
+    return named or ("refused" if refusal else None)
 
 
 def _text(content: object) -> str:

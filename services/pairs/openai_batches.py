@@ -20,17 +20,18 @@ from openai.types import Batch
 from services.config import Settings
 from services.errors import GenerationError
 from services.models import Chunk, RememberedBatch
-from services.openai_client import (
-    Headers,
-    Patience,
-    PatientClient,
+from services.openai_client import Headers, Patience, PatientClient, make_openai_client
+from services.openai_errors import (
+    QUOTA_CODES,
     UnusableAnswer,
+    as_object,
+    error_in,
     explain,
-    make_openai_client,
+    read_refusal,
+    refusal_of,
     server_name,
 )
-from services.pairs.completions import as_object, error_code
-from services.pairs.openai_writer import PROBLEMS_OF_ONE_CHUNK, request_in_batch, written_in_batch
+from services.pairs.openai_writer import problem_of_one_chunk, request_in_batch, written_in_batch
 from services.pairs.written_questions import WrittenQuestions
 from services.runs.lease import RunLost
 
@@ -43,7 +44,6 @@ _UPLOAD_TIMEOUT_S = 300.0
 _CLOCKS_DIFFER_BY = timedelta(hours=1)
 _KEPT = "The questions that came back so far are kept."
 QUEUE_IS_FULL = "token_limit_exceeded"
-_QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached"}
 _Answer = TypeVar("_Answer")
 
 
@@ -174,7 +174,7 @@ class OpenAIBatches:
 
     def refusal(self, codes: Sequence[str]) -> GenerationError:
         """Why OpenAI did nothing for a batch, or for a request of it, in words."""
-        if _QUOTA_CODES & set(codes):
+        if QUOTA_CODES & set(codes):
             return GenerationError(
                 f"The quota of this account at {self.server} is used up.",
                 next_step=f"Add credit or raise the limit of the account, then proceed. {_KEPT}",
@@ -289,10 +289,13 @@ def _answer(line: dict[str, Any], count: int) -> BatchAnswer:
         try:
             return BatchAnswer(chunk_id, written_in_batch(body, count))
         except UnusableAnswer as unusable:
-            return BatchAnswer(chunk_id, None, unusable.error_code or "no completion")
-    code = error_code(line) or error_code(body) or f"status {status}"
-    if status == 400 and code in PROBLEMS_OF_ONE_CHUNK:
-        written = WrittenQuestions((), problem=PROBLEMS_OF_ONE_CHUNK[code])
-        return BatchAnswer(chunk_id, written)
-    is_final = code in _QUOTA_CODES or status in (400, 401, 403, 404)
-    return BatchAnswer(chunk_id, None, code, is_final)
+            refusal = refusal_of(unusable)
+    else:
+        said = error_in(line) or error_in(body)
+        refusal = read_refusal(status if isinstance(status, int) else 500, said)
+    if refusal is None:
+        return BatchAnswer(chunk_id, None, "no completion")
+    if problem := problem_of_one_chunk(refusal):
+        return BatchAnswer(chunk_id, WrittenQuestions((), problem=problem))
+    failure = refusal.code or f"status {refusal.status}"
+    return BatchAnswer(chunk_id, None, failure, is_final=not refusal.may_pass)

@@ -14,4 +14,8 @@ def make_embedder(settings: Settings) -> Embedder:
     from services.openai_client import make_openai_client
     from services.retrieval.openai_embedder import OpenAIEmbedder
 
-    return OpenAIEmbedder(make_openai_client(settings), settings.embedding_model)
+    return OpenAIEmbedder(
+        make_openai_client(settings),
+        settings.embedding_model,
+        most_at_once=settings.embedding_batch,
+    )

@@ -25,10 +25,11 @@ class Embedder(Protocol):
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return float32 (n, width), row i for text i, L2-normalised; (0, width) for no texts.
 
-        A text in which the model knows no word gives a row of zeros.
+        A text in which WordLlama knows no word gives a row of zeros.
 
         Raises:
-            AppError: the model can not be reached or refuses; nothing was changed.
+            AppError: the model can not be reached, refuses, or gives what is no vector; nothing
+                was changed.
         """
 
 
@@ -71,7 +72,6 @@ def _import_quietly() -> Any:
 
 
 def normalised(vectors: np.ndarray) -> np.ndarray:
-    """Return rows of length 1. A row without a length (no known word) becomes zeros."""
-    finite = np.nan_to_num(vectors, copy=False)
-    lengths = np.linalg.norm(finite, axis=1, keepdims=True)
-    return np.divide(finite, lengths, out=np.zeros_like(finite), where=lengths > 0)
+    """Return rows of length 1; a row of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+import threading
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import openai
 
 from services.errors import AppError, ConfigurationError, EmbedderUnavailable, NotAllowed
-from services.openai_client import (
-    Headers,
-    Patience,
-    PatientClient,
-    UnusableAnswer,
-    explain,
-    is_transient,
-)
+from services.openai_client import Headers, Patience, PatientClient
+from services.openai_errors import UnusableAnswer, error_in, explain, refusal_of
 from services.retrieval.embeddings import normalised
 
 # OpenAI's limits for one embeddings request and one input (API reference, "Create embeddings").
@@ -32,30 +29,80 @@ OPENAI_WIDTHS = {
     "text-embedding-3-large": 3_072,
     "text-embedding-ada-002": 1_536,
 }
+# How a server says that a request has too many texts, or too long ones; each has words of its own.
+_TOO_MUCH_STATUSES = (400, 413, 422)
+
+
+class BatchSize:
+    """How many texts a server takes at once, as far as it is known. Shared by all threads."""
+
+    def __init__(self) -> None:
+        self.most = MAX_INPUTS_PER_REQUEST
+        self._lock = threading.Lock()
+
+    def learn(self, most: int) -> None:
+        with self._lock:
+            self.most = min(self.most, most)
+
+
+@lru_cache(maxsize=64)
+def batch_size_of(base_url: str, model: str) -> BatchSize:
+    """What all embedders of `model` at `base_url` in this process know of it."""
+    return BatchSize()
 
 
 class OpenAIEmbedder:
-    """An embedding model of OpenAI, or of any server that speaks its API."""
+    """An embedding model of OpenAI, or of any server that speaks its API.
+
+    `most_at_once` texts go in one request, or fewer where the server refuses so many: what is
+    refused is halved, and what worked is remembered.
+    """
 
     def __init__(
-        self, client: openai.OpenAI, model: str, patience: Patience = PATIENCE_AT_THE_SCREEN
+        self,
+        client: openai.OpenAI,
+        model: str,
+        patience: Patience = PATIENCE_AT_THE_SCREEN,
+        most_at_once: int = MAX_INPUTS_PER_REQUEST,
     ) -> None:
         self.name = model
         self._patient = PatientClient(client, model, patience)
+        self._most_at_once = most_at_once
 
     @cached_property
     def width(self) -> int:
         """Known for OpenAI's own models; another server's model is asked once."""
-        return OPENAI_WIDTHS.get(self.name) or self._request(["width"]).shape[1]
+        return OPENAI_WIDTHS.get(self.name) or self._vectors(["width"])[0].shape[1]
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        answers = [self._request(batch) for batch in batches_within_limits(texts)]
+        _require_short(texts)
+        answers = self._vectors(texts)
         if any(answer.shape[1] != self.width for answer in answers):
             raise EmbedderUnavailable(
                 f"{self.name} answered with vectors of another width than {self.width}.",
                 next_step="Check that EMBEDDING_MODEL names the model that was used before.",
             )
-        return normalised(np.concatenate([np.zeros((0, self.width), np.float32), *answers]))
+        return np.concatenate([np.zeros((0, self.width), np.float32), *answers])
+
+    def _vectors(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """The vectors of `texts` in order, by request."""
+        known = batch_size_of(str(self._patient.client.base_url), self.name)
+        most = min(known.most, self._most_at_once)
+        answers: list[np.ndarray] = []
+        done = 0
+        while done < len(texts):
+            batch = first_batch(texts, done, most)
+            try:
+                answers.append(self._request(batch))
+            except openai.OpenAIError as error:
+                if len(batch) == 1 or not _is_too_much(error):
+                    raise self._for_people(error, batch) from error
+                most = len(batch) // 2
+            else:
+                done += len(batch)
+        # Not before all is done: a single text that is too long says nothing of their number.
+        known.learn(most)
+        return answers
 
     def _request(self, texts: list[str]) -> np.ndarray:
         def request(client: openai.OpenAI) -> tuple[np.ndarray, Headers]:
@@ -64,69 +111,89 @@ class OpenAIEmbedder:
             )
             return _vectors_in(answer.http_response.content, len(texts)), answer.headers
 
-        try:
-            return self._patient.call(request, tokens=sum(map(_tokens_at_most, texts)))
-        except openai.OpenAIError as error:
-            raise _for_people(error, self._patient.client, self.name) from error
+        vectors = self._patient.call(request, tokens=sum(map(_tokens_at_most, texts)))
+        with np.errstate(over="ignore"):
+            lengths = np.linalg.norm(vectors, axis=1)  # not a number, or infinite, as its vector
+        is_blank = np.array([not text.strip() for text in texts])
+        unusable = ~np.isfinite(lengths) | ((lengths == 0) & ~is_blank)
+        if unusable.any():
+            raise EmbedderUnavailable(
+                f"{self.name} gave {unusable.sum()} of {len(texts)} texts a vector that cannot be "
+                "compared: zeros, or what is not a number. Nothing was stored.",
+                next_step="Look at the log of its server, or set another EMBEDDING_MODEL.",
+            )
+        return normalised(vectors).astype(np.float32)
+
+    def _for_people(self, error: openai.OpenAIError, texts: Sequence[str]) -> AppError:
+        """Say what a request failed of; never a key, never a text."""
+        client = self._patient.client
+        happened, _ = explain(error, client=client, model=self.name, sent=texts)
+        refusal = refusal_of(error)
+        if refusal and refusal.status in (401, 403, 404):
+            return ConfigurationError(happened)
+        if refusal and refusal.is_quota:
+            return EmbedderUnavailable(
+                happened, next_step="Add credit or raise the limit of the account, then try again."
+            )
+        return EmbedderUnavailable(happened)
+
+
+def _is_too_much(error: openai.OpenAIError) -> bool:
+    refusal = refusal_of(error)
+    return refusal is not None and (
+        refusal.is_too_long or (refusal.status in _TOO_MUCH_STATUSES and not refusal.is_quota)
+    )
 
 
 def _vectors_in(body: bytes, count: int) -> np.ndarray:
-    """Return float32 (count, width) in the order of the texts; `index` has it, the list may not.
+    """Return float64 (count, width) in the order of the texts; `index` has it, the list may not.
+
+    A null is read as not a number. In float64, so that no length overflows.
 
     Raises:
         UnusableAnswer: the library itself would hand on a proxy's page or half an answer.
     """
     try:
-        rows = sorted(json.loads(body)["data"], key=lambda row: row["index"])
-        vectors = np.array([row["embedding"] for row in rows], dtype=np.float32)
+        answer = json.loads(body)
+        if (said := error_in(answer)) is not None:
+            raise UnusableAnswer("an error", said)
+        rows = sorted(answer["data"], key=lambda row: row["index"])
+        vectors = np.array([_numbers_of(row["embedding"]) for row in rows], dtype=np.float64)
         indices = [row["index"] for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UnusableAnswer("not a list of vectors of one width") from error
-    if indices != list(range(count)) or vectors.ndim != 2:
+    if indices != list(range(count)) or vectors.ndim != 2 or not vectors.size:
         raise UnusableAnswer("not one vector for each text")
     return vectors
 
 
-def batches_within_limits(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Cut `texts` into requests that OpenAI accepts, in order.
+def _numbers_of(embedding: Any) -> Any:
+    """The numbers of a vector; some servers send base64 whatever is asked for."""
+    if isinstance(embedding, str):
+        return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
+    return embedding
 
-    Raises:
-        NotAllowed: a text is longer than the model reads. Cutting it would hide its end.
-    """
-    batch: list[str] = []
-    batch_tokens = 0
-    for text in texts:
-        tokens = _tokens_at_most(text)
-        if tokens > MAX_TOKENS_PER_INPUT:
-            raise NotAllowed(
-                "A text is too long for the embedding model: at most about "
-                f"{MAX_TOKENS_PER_INPUT * BYTES_PER_TOKEN:,} bytes.",
-                next_step="Shorten it and try again.",
-            )
-        if batch and (
-            len(batch) == MAX_INPUTS_PER_REQUEST or batch_tokens + tokens > MAX_TOKENS_PER_REQUEST
-        ):
-            yield batch
-            batch, batch_tokens = [], 0
+
+def first_batch(texts: Sequence[str], begin: int, most: int) -> list[str]:
+    """The texts from `begin` on that one request may hold: `most`, and within OpenAI's limits."""
+    batch, tokens = [texts[begin]], _tokens_at_most(texts[begin])
+    for text in texts[begin + 1 : begin + most]:
+        tokens += _tokens_at_most(text)
+        if tokens > MAX_TOKENS_PER_REQUEST:
+            break
         batch.append(text)
-        batch_tokens += tokens
-    if batch:
-        yield batch
+    return batch
+
+
+def _require_short(texts: Sequence[str]) -> None:
+    """Raises NotAllowed: a text is longer than the model reads. Cutting it would hide its end."""
+    if any(_tokens_at_most(text) > MAX_TOKENS_PER_INPUT for text in texts):
+        raise NotAllowed(
+            "A text is too long for the embedding model: at most about "
+            f"{MAX_TOKENS_PER_INPUT * BYTES_PER_TOKEN:,} bytes.",
+            next_step="Shorten it and try again.",
+        )
 
 
 def _tokens_at_most(text: str) -> int:
     return len(text.encode()) // BYTES_PER_TOKEN + 1
-
-
-def _for_people(error: openai.OpenAIError, client: openai.OpenAI, model: str) -> AppError:
-    """Say what an embeddings request failed of; never a key, never a text."""
-    happened, _ = explain(error, client=client, model=model)
-    match error:
-        case openai.AuthenticationError() | openai.PermissionDeniedError() | openai.NotFoundError():
-            return ConfigurationError(happened)
-        case openai.RateLimitError() if not is_transient(error):
-            return EmbedderUnavailable(
-                happened, next_step="Add credit or raise the limit of the account, then try again."
-            )
-        case _:
-            return EmbedderUnavailable(happened)

@@ -35,7 +35,10 @@ BY_PERSON: dict[str, tuple[Move, dict[RunStatus, RunStatus | None]]] = {
     ),
 }
 BY_WORKER: dict[str, tuple[Move, dict[RunStatus, RunStatus | None]]] = {
-    "finish generation": (lambda s: s.lease.finish_generation(), {S.GENERATING: S.GENERATED}),
+    "finish generation": (
+        lambda s: (s.save("c1"), s.lease.finish_generation()),
+        {S.GENERATING: S.GENERATED},
+    ),
     "finish training": (
         lambda s: s.lease.finish_training(METRICS, activate=True),
         {S.TRAINING: S.COMPLETED},

@@ -152,7 +152,10 @@ class Runs(RuleBasedStateMachine):
 
     @rule(worker=any_worker)
     def finish_generation(self, worker) -> None:
-        self.worker_moves(worker, {S.GENERATING: S.GENERATED}, RunLease.finish_generation)
+        lease = self.leases[worker]
+        has_pairs = lease and self.pairs_of(lease.run_id) > 0
+        target = S.GENERATED if has_pairs else S.GENERATING_FAILED
+        self.worker_moves(worker, {S.GENERATING: target}, RunLease.finish_generation)
 
     @rule(worker=any_worker)
     def finish_training(self, worker) -> None:
@@ -198,6 +201,10 @@ class Runs(RuleBasedStateMachine):
             assert (pair_count, processed_chunks) == (pairs, chunks)
 
     # Helpers
+
+    def pairs_of(self, run_id: str) -> int:
+        query = "select count(*) from deep_memory_training_pairs where training_run_id = %s"
+        return self.owner.execute(query, (run_id,)).fetchone()[0]
 
     def lands(self, act: Callable[[], object]) -> bool:
         try:

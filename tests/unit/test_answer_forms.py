@@ -22,7 +22,7 @@ def read(content: str, form: AnswerForm) -> list[str]:
         f"Here you are: {LIST} Good luck {{and thanks}}!",
         f"The set {{a, b}} is the passage's. {LIST}",
         f'{{"answer": {LIST}}}',
-        f'{LIST}\n{{"questions": ["Another one?"]}}',
+        f'{{"questions": ["Another one?"]}}\n{LIST}',
         f'<think>Maybe {{"questions": ["What?"]}}</think>{LIST}',
         f"I was told to think.\n</think>\n\n{LIST}",
         '{"a":' * 5_000 + LIST,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import subprocess
 import sys
@@ -19,7 +20,6 @@ from services.retrieval.embeddings import WordLlamaEmbedder
 from services.retrieval.openai_embedder import (
     MAX_INPUTS_PER_REQUEST,
     OpenAIEmbedder,
-    batches_within_limits,
 )
 from tests.fakes.openai_server import (
     FakeOpenAI,
@@ -122,10 +122,10 @@ def test_more_texts_than_a_request_may_have_go_in_several(fake):
 def test_a_request_never_has_more_tokens_than_the_server_takes(fake):
     texts = ["word " * 3_000 for _ in range(90)]  # 337,500 tokens as the fake counts
 
-    openai_embedder(fake).embed(texts)
+    openai_embedder(fake, "text-embedding-3-small").embed(texts)
 
     assert {call.status for call in fake.calls("/embeddings")} == {200}
-    assert [len(batch) for batch in batches_within_limits(texts)] == [39, 39, 12]
+    assert [len(call.request.json()["input"]) for call in fake.calls("/embeddings")] == [39, 39, 12]
 
 
 def test_a_text_longer_than_the_model_reads_is_refused_before_it_is_sent(fake):
@@ -162,6 +162,100 @@ def test_a_failure_that_passes_is_not_seen(fake):
     fake.fail(failing(503), web_page)
 
     assert openai_embedder(fake).embed(["a text"]).shape == (1, 12)
+
+
+def changed(change) -> Fault:
+    """The answer that would have been, with `change` applied to the list of its rows."""
+
+    def fault(request, answer):
+        reply = answer(request)
+        return replace(reply, body={**reply.body, "data": change(reply.body["data"])})
+
+    return fault
+
+
+def as_vectors(*vectors) -> Fault:
+    return changed(
+        lambda rows: [
+            {**row, "embedding": vector} for row, vector in zip(rows, vectors, strict=True)
+        ]
+    )
+
+
+NOTHING_BUT = 11 * [0.0]
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        [float("nan"), *NOTHING_BUT],
+        [None, *NOTHING_BUT],  # how llama.cpp writes what is not a number
+        [float("inf"), *NOTHING_BUT],
+        [1e200, *NOTHING_BUT],
+        [0.0, *NOTHING_BUT],
+        [0, *NOTHING_BUT],
+    ],
+    ids=["NaN", "null", "infinite", "longer than any", "zeros", "zero as a whole number"],
+)
+def test_a_vector_that_can_not_be_compared_is_refused_in_words_and_not_asked_again(fake, vector):
+    fake.fail(as_vectors([1.0, *NOTHING_BUT], vector))
+    with pytest.raises(EmbedderUnavailable, match=r"gave 1 of 2 texts a vector .* Nothing was"):
+        openai_embedder(fake).embed(["a text", "another"])
+    assert len(fake.calls()) == 1
+
+
+def test_a_blank_text_may_be_without_a_direction(fake):
+    fake.fail(as_vectors([0.0, *NOTHING_BUT]))
+    assert not openai_embedder(fake).embed([" "]).any()
+
+
+def test_vectors_are_normalised_however_long_they_are_and_in_whole_numbers_too(fake):
+    for vector in ([3, 4, *NOTHING_BUT[1:]], [3e30, 4e30, *NOTHING_BUT[1:]], [3e-30, 4e-30]):
+        fake.fail(as_vectors([*vector, *(12 - len(vector)) * [0.0]]))
+        embedded = openai_embedder(fake).embed(["a text"])
+        assert embedded.dtype == np.float32
+        assert embedded[0, :2] == pytest.approx([0.6, 0.8])
+
+
+def test_base64_is_read_although_numbers_were_asked_for(fake):
+    numbers = embedding_of("a text", 12)
+    fake.fail(as_vectors(base64.b64encode(numbers.tobytes()).decode()))
+    assert openai_embedder(fake).embed(["a text"])[0] == pytest.approx(numbers, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: [{**row, "index": 0} for row in rows],
+        lambda rows: [{**row, "index": row["index"] + 1} for row in rows],
+        lambda rows: [{**row, "index": None} for row in rows],
+        lambda rows: rows[:1],
+        lambda rows: [*rows, rows[0]],
+        lambda rows: [{**row, "embedding": []} for row in rows],
+        lambda rows: [{**row, "embedding": [row["embedding"]]} for row in rows],
+        lambda rows: [{**row, "embedding": "no base64!"} for row in rows],
+        lambda rows: [{**row, "embedding": [10**400]} for row in rows],
+        lambda rows: [rows[0], {**rows[1], "embedding": rows[1]["embedding"][:5]}],
+        lambda rows: dict(enumerate(rows)),
+    ],
+    ids=[
+        "one index for all",
+        "from one",
+        "no index",
+        "one is missing",
+        "one twice",
+        "no numbers",
+        "one for each token",
+        "a word",
+        "beyond any number",
+        "two widths",
+        "no list",
+    ],
+)
+def test_what_is_not_one_vector_for_each_text_is_refused(fake, change):
+    fake.fail(changed(change), times=3)
+    with pytest.raises(EmbedderUnavailable, match="form"):
+        openai_embedder(fake).embed(["a text", "another"])
 
 
 def test_answers_of_another_width_are_refused(fake):

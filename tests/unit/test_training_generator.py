@@ -278,4 +278,5 @@ def test_answers_under_way_of_a_run_that_was_handed_on_change_nothing(script, ow
 def test_run_of_an_empty_knowledge_base_ends_without_asking(script):
     writer = Writer()
     generate(script, [], writer)
-    assert (writer.asked, script.now.status) == ([], RunStatus.GENERATED)
+    assert (writer.asked, script.now.status) == ([], RunStatus.GENERATING_FAILED)
+    assert "knowledge base is empty" in script.now.error_message

@@ -1,0 +1,42 @@
+"""How many tokens an answer may have, said in the way that its server takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from services.openai_errors import Refusal
+
+# Far above what a question needs in any script: a guard against an answer that never ends.
+_TOKENS_PER_QUESTION = 100
+_TOKENS_AROUND = 100
+# Models that think spend their thoughts from the same allowance, and which of them do cannot be
+# seen from the name. With three questions and a passage it fits into a context of 4,096 tokens.
+_TOKENS_TO_THINK = 2_500
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLimit:
+    """The limit of one request. OpenAI's models that think refuse the old name `max_tokens`,
+    which is the only one that Mistral, older vLLM and others know.
+    """
+
+    name: str = "max_completion_tokens"
+    has_room_to_think: bool = True
+
+    def tokens(self, count: int) -> int:
+        """The tokens that an answer with `count` questions may have."""
+        thoughts = _TOKENS_TO_THINK if self.has_room_to_think else 0
+        return _TOKENS_AROUND + count * _TOKENS_PER_QUESTION + thoughts
+
+    def instead(self, refusal: Refusal) -> AnswerLimit | None:
+        """What to try after `refusal`; None when another limit would not help.
+
+        Servers with a short context (vLLM) refuse what would not fit together with the answer.
+        """
+        if refusal.is_too_long:
+            return replace(self, has_room_to_think=False) if self.has_room_to_think else None
+        if refusal.status not in (400, 422) or not refusal.names("max_tokens", self.name):
+            return None
+        if self.name != "max_tokens":
+            return replace(self, name="max_tokens")
+        return replace(self, has_room_to_think=False) if self.has_room_to_think else None
