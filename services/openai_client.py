@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -38,11 +39,14 @@ from tenacity import (
 
 from services.config import Settings
 from services.openai_limits import RateLimiter, limiter_of, retry_after_s
+from services.waits import Waits
 
 log = logging.getLogger(__name__)
 
 # A server that needs no key (Ollama, vLLM) ignores it, but the client insists on one.
 NO_KEY = "no-key-needed"
+# A longer pause is kept by each call for itself, so that whoever proceeds by hand may try at once.
+_LONGEST_SHARED_PAUSE_S = 300.0
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached"}
 _Answer = TypeVar("_Answer")
 Headers = Mapping[str, str]
@@ -95,13 +99,15 @@ class Patience:
 class PatientClient:
     """Calls with patience: waits as the server asks, all threads together, within a bound.
 
-    `stop` ends the waits of all threads at once, and no call is made from then on.
+    `stop` ends the waits of all threads at once, and no call is made from then on. `waits` tells
+    what the calls wait for.
     """
 
     client: OpenAI
     model: str  # limits are counted for each model
     patience: Patience = field(default_factory=Patience)
     stop: threading.Event = field(default_factory=threading.Event)
+    waits: Waits = field(default_factory=Waits)
 
     def __post_init__(self) -> None:
         self.client = self.client.with_options(max_retries=0)
@@ -119,7 +125,7 @@ class PatientClient:
             openai.OpenAIError: the failure stays, or would take longer than the patience allows.
             CallsStopped: `stop` was set before a call, or while it waited for its repetition.
         """
-        return Retrying(
+        retrying = Retrying(
             retry=retry_if_exception(is_transient),
             wait=self._wait_s,
             stop=stop_any(
@@ -128,8 +134,11 @@ class PatientClient:
                 self._tried_enough,
             ),
             sleep=sleep_using_event(self.stop),
+            before_sleep=self._say_wait,
             reraise=True,
-        )(self._once, request, tokens)
+        )
+        with self.waits.call():
+            return retrying(self._once, request, tokens)
 
     def _once(self, request: Callable[[OpenAI], tuple[_Answer, Headers]], tokens: int) -> _Answer:
         headers: Headers = {}
@@ -143,8 +152,8 @@ class PatientClient:
         except APIStatusError as error:
             headers = error.response.headers
             asked_s = retry_after_s(error.response.headers)
-            # A longer wait ends this run; whoever proceeds by hand may try before it is over.
-            if is_transient(error) and asked_s and asked_s <= self.patience.longest_s:
+            shared_s = min(self.patience.longest_s, _LONGEST_SHARED_PAUSE_S)
+            if is_transient(error) and asked_s and asked_s <= shared_s:
                 self.limiter.pause(asked_s)
             log.info("openai_call_failed status=%s code=%s", error.status_code, error.code)
             raise
@@ -156,8 +165,20 @@ class PatientClient:
 
     def _wait(self, seconds: float) -> None:
         # A limit that asks for more than the patience is left to the server to explain.
-        if self.stop.wait(min(seconds, self.patience.longest_s)):
+        seconds = min(seconds, self.patience.longest_s)
+        self.waits.begin(self._rate_limit, seconds)
+        if self.stop.wait(seconds):
             raise CallsStopped("stopped")
+        self.waits.end()
+
+    @property
+    def _rate_limit(self) -> str:
+        return f"{server_name(self.client)}'s rate limit"
+
+    def _say_wait(self, state: RetryCallState) -> None:
+        is_limited = state.outcome and isinstance(state.outcome.exception(), RateLimitError)
+        what = self._rate_limit if is_limited else f"{server_name(self.client)} to answer"
+        self.waits.begin(what, state.upcoming_sleep)
 
     def _wait_s(self, state: RetryCallState) -> float:
         asked_s = _asked_wait_s(state)
@@ -213,10 +234,8 @@ def explain(error: OpenAIError, *, client: OpenAI, model: str) -> tuple[str, str
                 "Add credit or raise the limit of the account, then proceed.",
             )
         case RateLimitError():
-            asked_s = retry_after_s(error.response.headers) or 0.0
-            wait = f", and asks to wait {asked_s / 60:,.0f} minutes" if asked_s >= 60 else ""
             return (
-                f"{server} keeps refusing calls because of its rate limit{wait}.",
+                f"{server} keeps refusing calls because of its rate limit{_until(error)}.",
                 "Wait a while, or lower GENERATION_CONCURRENCY, then proceed.",
             )
         case APITimeoutError():
@@ -246,6 +265,15 @@ def explain(error: OpenAIError, *, client: OpenAI, model: str) -> tuple[str, str
                 f"{server} answered in a form that is not the OpenAI API's.",
                 "Check OPENAI_BASE_URL (it usually ends in /v1), then proceed.",
             )
+
+
+def _until(error: RateLimitError) -> str:
+    """When the limit ends, if the server says so and it is not near."""
+    asked_s = retry_after_s(error.response.headers) or 0.0
+    if asked_s < 60:
+        return ""
+    end = datetime.now(UTC) + timedelta(seconds=asked_s)
+    return f", until {end:%d %b, %H:%M} UTC (in {asked_s / 60:,.0f} minutes)"
 
 
 def server_name(client: OpenAI) -> str:

@@ -15,6 +15,7 @@ from pages.ui.components import (
     page_of,
     percent,
     status_badge,
+    waiting_line,
     when_text,
 )
 from pages.ui.models import compare_models, in_use_badge
@@ -100,6 +101,7 @@ def _row(space: Workspace, run: TrainingRun, *, is_chosen: bool, enabled: bool) 
             progress.markdown(progress_text(run))
             pairs.markdown(f"{run.pair_count:,} pairs")
             recall.markdown(_recall(run))
+        waiting_line(run.waiting)
         if is_open:
             _details(space, run)
 

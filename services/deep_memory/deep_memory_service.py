@@ -64,7 +64,7 @@ class DeepMemory:
         self._store = store
         self._jobs = jobs
         self._patient_mode = patient_mode
-        self.runs = RunStore(database)
+        self.runs = RunStore(database, jobs.waiting)
         self.pairs = PairStore(database)
 
     @property

@@ -23,9 +23,15 @@ import psycopg
 
 from services.errors import AppError, DatabaseUnavailable
 from services.local_supabase import data_folder, postgrest
-from services.local_supabase.migrations import apply_migrations, bootstrap, connect
+from services.local_supabase.migrations import (
+    apply_migrations,
+    bootstrap,
+    connect,
+    recorded_versions,
+)
 from services.local_supabase.postgres import Postgres
 from services.local_supabase.postgrest import PostgREST
+from services.schema import refuse_newer_schema
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +93,7 @@ def _run(data_dir: Path, port: int, stop: threading.Event) -> None:
 def _migrate(postgres: Postgres) -> None:
     try:
         with connect(postgres.dsn()) as connection:
+            refuse_newer_schema(recorded_versions(connection))
             bootstrap(connection)
             apply_migrations(connection)
     except psycopg.OperationalError as error:

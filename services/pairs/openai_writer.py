@@ -9,7 +9,7 @@ from typing import Any
 from openai import APIStatusError, BadRequestError, OpenAI, OpenAIError
 
 from services.errors import GenerationError
-from services.models import Chunk
+from services.models import Chunk, Waiting
 from services.openai_client import (
     Headers,
     Patience,
@@ -65,6 +65,10 @@ PROBLEMS_OF_ONE_CHUNK = {
 }
 
 
+# A run says what it waits for and is stopped at once, so it may outlast a limit of an hour.
+_PATIENCE_IN_A_RUN = Patience(longest_s=2 * 3600.0)
+
+
 class FormRefused(Exception):
     """The server does not know the form; `error` is its own."""
 
@@ -80,11 +84,11 @@ class OpenAIQuestionWriter:
     tries one form after the other. What it takes to find out is part of the usage.
     """
 
-    def __init__(self, client: OpenAI, model: str, patience: Patience | None = None) -> None:
+    def __init__(self, client: OpenAI, model: str, patience: Patience = _PATIENCE_IN_A_RUN) -> None:
         self.name = f"{server_name(client)} {model}"
         self.form: AnswerForm | None = None
         self._model = model
-        self._calls = PatientClient(client, model, patience or Patience())
+        self._calls = PatientClient(client, model, patience)
 
     def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
         forms = [self.form] if self.form else list(AnswerForm)
@@ -124,6 +128,9 @@ class OpenAIQuestionWriter:
         if written.problem:
             log.info("chunk_with_problem chunk=%s problem=%s", chunk.id, written.problem)
         return written
+
+    def waiting(self) -> Waiting | None:
+        return self._calls.waits.now
 
     def stop(self) -> None:
         """End the waits of all threads at once: each raises GenerationError or ends its call."""

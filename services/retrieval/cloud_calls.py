@@ -25,6 +25,7 @@ from tenacity import (
 
 from services.config import PROJECT_ROOT
 from services.retrieval.cloud_failures import CloudFailure, Failure
+from services.waits import Waits
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class CloudProcess:
         self._patience = patience or CloudPatience()
         self._process: subprocess.Popen[bytes] | None = None
         self._turn = threading.Lock()
+        self.waits = Waits()
 
     def call(
         self,
@@ -72,15 +74,17 @@ class CloudProcess:
         stop = stop or threading.Event()
         attempts = self._patience.attempts if repeatable else 1
         first_s = self._patience.first_wait_s
-        return Retrying(
+        retrying = Retrying(
             retry=retry_if_exception(_may_pass),
             stop=stop_any(stop_after_attempt(attempts), stop_when_event_set(stop)),
             wait=wait_exponential(multiplier=first_s, max=self._patience.longest_wait_s)
             + wait_random(0, first_s),
             sleep=sleep_using_event(stop),
-            before_sleep=_log_failure(name),
+            before_sleep=lambda state: self._say_failure(name, state),
             reraise=True,
-        )(self._once, name, arguments, deadline_s)
+        )
+        with self.waits.call():
+            return retrying(self._once, name, arguments, deadline_s)
 
     def close(self) -> None:
         """End the process. The next call starts a new one."""
@@ -89,6 +93,7 @@ class CloudProcess:
 
     def _once(self, name: str, arguments: tuple[Any, ...], deadline_s: float) -> Any:
         # Waiting for a turn counts: no caller may wait without a bound.
+        self.waits.end()
         ends_at = time.monotonic() + deadline_s
         if not self._turn.acquire(timeout=deadline_s):
             raise CloudFailure(Failure.LATE, "other calls took all the time")
@@ -122,6 +127,14 @@ class CloudProcess:
         finally:
             timer.cancel()
 
+    def _say_failure(self, name: str, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, CloudFailure):
+            log.info("cloud_call_failed call=%s kind=%s %s", name, error.kind, error.detail)
+            is_limited = error.kind is Failure.LIMITED
+            what = "DeepLake Cloud's rate limit" if is_limited else "DeepLake Cloud to answer"
+            self.waits.begin(what, state.upcoming_sleep)
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self._end()
@@ -147,15 +160,6 @@ class CloudProcess:
 
 def _may_pass(error: BaseException) -> bool:
     return isinstance(error, CloudFailure) and error.kind.may_pass
-
-
-def _log_failure(name: str) -> Any:
-    def log_it(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, CloudFailure):
-            log.info("cloud_call_failed call=%s kind=%s %s", name, error.kind, error.detail)
-
-    return log_it
 
 
 def _close(pipe: IO[bytes]) -> None:

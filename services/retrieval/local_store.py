@@ -106,7 +106,12 @@ class LocalVectorStore(VectorStore):
         """Write `content` as a new dataset, then make it the current one in one step."""
         self._sweep()
         if content.chunks:
-            _write_dataset(self._folder / content.version, content)
+            try:
+                _write_dataset(self._folder / content.version, content)
+            except BaseException:
+                # A disk that is full needs the room of what was begun.
+                shutil.rmtree(self._folder / content.version, ignore_errors=True)
+                raise
         pointer = self._folder / "current.new"
         pointer.write_text(content.version)
         _to_disk(pointer)

@@ -10,6 +10,7 @@ import numpy as np
 import openai
 
 from services.errors import AppError, ConfigurationError, EmbedderUnavailable, NotAllowed
+from services.models import Waiting
 from services.openai_client import (
     Headers,
     Patience,
@@ -56,6 +57,9 @@ class OpenAIEmbedder:
                 next_step="Check that EMBEDDING_MODEL names the model that was used before.",
             )
         return normalised(np.concatenate([np.zeros((0, self.width), np.float32), *answers]))
+
+    def waiting(self) -> Waiting | None:
+        return self._patient.waits.now
 
     def _request(self, texts: list[str]) -> np.ndarray:
         def request(client: openai.OpenAI) -> tuple[np.ndarray, Headers]:
