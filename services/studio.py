@@ -120,7 +120,7 @@ class Studio:
         """The demo analyst, on the embedded Supabase only."""
         if self.local_supabase is None:
             raise ConfigurationError("There is no demo account on a hosted Supabase.")
-        return self.accounts.sign_in_or_up(
+        return self.accounts.sign_in(
             self.local_supabase.demo_email, self.local_supabase.demo_password
         )
 

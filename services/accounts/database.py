@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -41,13 +42,16 @@ class SupabaseEndpoint:
     secret_key: SecretStr
 
 
-def new_client(url: str, key: SecretStr) -> Client:
+def new_client(
+    url: str, key: SecretStr, headers: Mapping[str, str] = MappingProxyType({})
+) -> Client:
     """A client that keeps no session, refreshes nothing by itself and speaks HTTP/1.1.
 
     It repeats no read either, which would hold a screen for 7 seconds: screens poll, workers retry.
     HTTP/2, the library's default, is reported to drop idle connections (supabase-py issue 1064).
     """
     options = ClientOptions(
+        headers=dict(headers),
         auto_refresh_token=False,
         persist_session=False,
         postgrest_client_retry=False,

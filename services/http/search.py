@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+import anyio.to_thread
+from anyio import CapacityLimiter
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from services.http.bearer import Space
 from services.http.refusals import refusals
+from services.workspace import Workspace
+
+# Apart from the threads that all routes share: nothing cheap queues behind a slow model or cloud.
+SEARCHES_AT_ONCE = 20
+_searches = CapacityLimiter(SEARCHES_AT_ONCE)
 
 router = APIRouter(prefix="/search", tags=["Search"])
 
@@ -44,8 +51,12 @@ class Hits(BaseModel):
 
 
 @router.post("", response_model=Hits, responses=refusals(400, 401, 404, 413, 422, 503))
-def search(body: SearchRequest, space: Space) -> Hits:
+async def search(body: SearchRequest, space: Space) -> Hits:
     """The `k` chunks that answer the query best, with Deep Memory or without."""
+    return await anyio.to_thread.run_sync(_search, body, space, limiter=_searches)
+
+
+def _search(body: SearchRequest, space: Workspace) -> Hits:
     wanted = body.deep_memory
     if wanted is None:
         wanted = space.deep_memory.settings().enabled

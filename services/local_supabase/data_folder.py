@@ -71,8 +71,7 @@ def load_or_create_secrets(data_dir: Path) -> Secrets:
         except (ValueError, TypeError) as error:
             raise ConfigurationError(
                 f"{path} is damaged.",
-                next_step="Put it back from a copy, or delete it: everyone has to sign in again,"
-                " and the demo analyst needs a new data folder.",
+                next_step="Put it back from a copy, or delete it: everyone has to sign in again.",
             ) from error
 
 
