@@ -75,7 +75,7 @@ class Outcome:
 
 def main() -> None:
     with running_studio() as (studio, openai, cloud):
-        user = studio.accounts.sign_in_or_up("faults@example.com", "a long password")
+        user = studio.accounts.sign_up("faults@example.com", "a long password")
         workspace = Workspace(studio, user)
         workspace.knowledge.add_files([document(number) for number in range(DOCUMENTS)])
         outcomes = [

@@ -58,7 +58,7 @@ class Week:
         """Start the app, and sign in."""
         mode = PatientMode(0, urlsplit(self.openai.base_url).netloc, 0.1, 0.5)
         self.studio = Studio(self.settings, patient_mode=mode)
-        user = self.studio.accounts.sign_in_or_up("week@example.com", "a long password")
+        user = self.studio.accounts.sign_up("week@example.com", "a long password")
         self.space = Workspace(self.studio, user)
         self.memory = self.space.deep_memory
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import context
+from pages.ui.progress import last_seen_progress
 from pages.ui.run_history import run_history
 from pages.ui.settings_card import settings_card
 from pages.ui.workflow_card import workflow_card
+from services.errors import DatabaseUnavailable
 
 space = context.require_workspace()
 
@@ -22,7 +24,11 @@ if not space.deep_memory.is_available:
     )
     st.stop()
 
-settings = space.deep_memory.settings()
+try:
+    settings = space.deep_memory.settings()
+except DatabaseUnavailable:
+    last_seen_progress()
+    raise
 settings_card(space, settings)
 workflow_card(space, settings)
 run_history(space, enabled=settings.enabled)

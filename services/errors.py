@@ -45,10 +45,22 @@ class SignInRefused(AppError):
 
 
 class DatabaseUnavailable(AppError):
-    """Supabase did not answer; nothing was changed, or the change is safe to repeat."""
+    """Supabase did not answer; nothing was changed, or the change is safe to repeat.
+
+    `waits_for` names what a worker waits for, who repeats the statement.
+    """
 
     code = "database_unavailable"
     next_step = "Nothing is lost. The app tries again by itself."
+    waits_for = "the database"
+
+
+class DiskFull(DatabaseUnavailable):
+    """There is no room for what would be written; what is stored is kept, and can be read."""
+
+    code = "disk_full"
+    next_step = "Make room on the disk, then try again. Runs go on by themselves."
+    waits_for = "room on the disk, which is full"
 
 
 class NotFound(AppError):

@@ -69,6 +69,14 @@ class TrainingPair:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a run waits for, in words that follow "Waiting for", and until when, if it is known."""
+
+    what: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRun:
     """One row of `deep_memory_training_runs`."""
 
@@ -88,6 +96,7 @@ class TrainingRun:
     worker_id: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     usage: dict[str, Any] = field(default_factory=dict)
+    waiting: Waiting | None = None  # why it stands still; None while it moves
 
     @property
     def share_done(self) -> float:

@@ -25,13 +25,16 @@ from tenacity import (
 )
 
 from services.config import Settings
-from services.openai_errors import CallsStopped, is_transient
+from services.openai_errors import CallsStopped, is_transient, refusal_of, server_name
 from services.openai_limits import RateLimiter, limiter_of, retry_after_s
+from services.waits import Waits
 
 log = logging.getLogger(__name__)
 
 # A server that needs no key (Ollama, vLLM) ignores it, but the client insists on one.
 NO_KEY = "no-key-needed"
+# A longer pause is kept by each call for itself, so that whoever proceeds by hand may try at once.
+_LONGEST_SHARED_PAUSE_S = 300.0
 _Answer = TypeVar("_Answer")
 Headers = Mapping[str, str]
 
@@ -68,13 +71,15 @@ class Patience:
 class PatientClient:
     """Calls with patience: waits as the server asks, all threads together, within a bound.
 
-    `stop` ends the waits of all threads at once, and no call is made from then on.
+    `stop` ends the waits of all threads at once, and no call is made from then on. `waits` tells
+    what the calls wait for.
     """
 
     client: OpenAI
     model: str  # limits are counted for each model
     patience: Patience = field(default_factory=Patience)
     stop: threading.Event = field(default_factory=threading.Event)
+    waits: Waits = field(default_factory=Waits)
 
     def __post_init__(self) -> None:
         self.client = self.client.with_options(max_retries=0)
@@ -92,7 +97,7 @@ class PatientClient:
             openai.OpenAIError: the failure stays, or would take longer than the patience allows.
             CallsStopped: `stop` was set before a call, or while it waited for its repetition.
         """
-        return Retrying(
+        retrying = Retrying(
             retry=retry_if_exception(is_transient),
             wait=self._wait_s,
             stop=stop_any(
@@ -101,8 +106,11 @@ class PatientClient:
                 self._tried_enough,
             ),
             sleep=sleep_using_event(self.stop),
+            before_sleep=self._say_wait,
             reraise=True,
-        )(self._once, request, tokens)
+        )
+        with self.waits.call():
+            return retrying(self._once, request, tokens)
 
     def _once(self, request: Callable[[OpenAI], tuple[_Answer, Headers]], tokens: int) -> _Answer:
         headers: Headers = {}
@@ -116,8 +124,8 @@ class PatientClient:
         except APIStatusError as error:
             headers = error.response.headers
             asked_s = retry_after_s(error.response.headers)
-            # A longer wait ends this run; whoever proceeds by hand may try before it is over.
-            if is_transient(error) and asked_s and asked_s <= self.patience.longest_s:
+            shared_s = min(self.patience.longest_s, _LONGEST_SHARED_PAUSE_S)
+            if is_transient(error) and asked_s and asked_s <= shared_s:
                 self.limiter.pause(asked_s)
             log.info("openai_call_failed status=%s code=%s", error.status_code, error.code)
             raise
@@ -129,8 +137,22 @@ class PatientClient:
 
     def _wait(self, seconds: float) -> None:
         # A limit that asks for more than the patience is left to the server to explain.
-        if self.stop.wait(min(seconds, self.patience.longest_s)):
+        seconds = min(seconds, self.patience.longest_s)
+        self.waits.begin(self._rate_limit, seconds)
+        if self.stop.wait(seconds):
             raise CallsStopped("stopped")
+        self.waits.end()
+
+    @property
+    def _rate_limit(self) -> str:
+        return f"{server_name(self.client)}'s rate limit"
+
+    def _say_wait(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        refusal = refusal_of(error) if error else None
+        is_limited = refusal is not None and refusal.status == 429
+        what = self._rate_limit if is_limited else f"{server_name(self.client)} to answer"
+        self.waits.begin(what, state.upcoming_sleep)
 
     def _wait_s(self, state: RetryCallState) -> float:
         asked_s = _asked_wait_s(state)

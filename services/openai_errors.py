@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -214,9 +215,8 @@ def _explain_refusal(refusal: Refusal, server: str, model: str, asked_s: float) 
                 "Correct QUESTION_MODEL, EMBEDDING_MODEL or OPENAI_BASE_URL, then proceed.",
             )
         case 429:
-            wait = f", and asks to wait {asked_s / 60:,.0f} minutes" if asked_s >= 60 else ""
             return (
-                f"{server} keeps refusing calls because of its rate limit{wait}.",
+                f"{server} keeps refusing calls because of its rate limit{_until(asked_s)}.",
                 "Wait a while, or lower GENERATION_CONCURRENCY, then proceed.",
             )
     if refusal.in_answer and refusal.may_pass:
@@ -232,6 +232,14 @@ def _explain_refusal(refusal: Refusal, server: str, model: str, asked_s: float) 
         f"{server} refused the request (status {refusal.status}{code}).",
         "Check that the model can do what is asked of it, then proceed.",
     )
+
+
+def _until(asked_s: float) -> str:
+    """When a limit ends that the server asks to wait for, in seconds; "" when that is near."""
+    if asked_s < 60:
+        return ""
+    end = datetime.now(UTC) + timedelta(seconds=asked_s)
+    return f", until {end:%d %b, %H:%M} UTC (in {asked_s / 60:,.0f} minutes)"
 
 
 def server_name(client: OpenAI) -> str:

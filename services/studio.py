@@ -19,7 +19,8 @@ from services.deep_memory.cloud_training import train_in_cloud
 from services.deep_memory.kept_models import tidy_all_models, tidy_models
 from services.deep_memory.model_store import ModelStore, SearchIndexes
 from services.deep_memory.training import train_deep_memory
-from services.errors import AppError, ConfigurationError
+from services.disk import require_room
+from services.errors import AppError, ConfigurationError, DatabaseUnavailable
 from services.knowledge.ingestion import Ingestions
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.models import TrainingRun
@@ -36,6 +37,7 @@ from services.retrieval.vector_store import VectorStore
 from services.runs.lease import RunLease
 from services.runs.states import RunStatus
 from services.runs.worker import JobRunner
+from services.schema import require_known_schema
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Studio:
             self.local_supabase = start_local_supabase(settings.data_dir, on_status=on_status)
         self.endpoint = self._endpoint()
         self._service = Database(self.endpoint.url, self.endpoint.secret_key)
+        self._refuse_another_schema()
         self.accounts = Accounts(self.endpoint, self._service)
         self.jobs = JobRunner(
             self._service,
@@ -79,6 +82,12 @@ class Studio:
         self._tickets: dict[str, tuple[str, float]] = {}
         self._ticket_lock = threading.Lock()
 
+    def _refuse_another_schema(self) -> None:
+        try:
+            require_known_schema(self._service)
+        except DatabaseUnavailable:  # the screens say so, and `check` asks again
+            log.warning("schema_not_known")
+
     def stop(self) -> None:
         """Stop the work of this process, saying so in its runs, then the embedded Supabase."""
         self.jobs.drain()
@@ -86,11 +95,13 @@ class Studio:
             self.local_supabase.stop()
 
     def check(self) -> None:
-        """Ask the database and the vector store for an answer.
+        """Look for room on the disk, and ask the database and the vector store for an answer.
 
         Raises:
-            AppError: which of them gave none.
+            AppError: what is missing, or which of them gave none.
         """
+        require_room(self.settings.data_dir)
+        require_known_schema(self._service)
         self._service.execute(lambda c: c.table("deep_memory_settings").select("id").limit(1))
         self.store_of(_NOBODY).count()
 
@@ -112,7 +123,7 @@ class Studio:
         """The demo analyst, on the embedded Supabase only."""
         if self.local_supabase is None:
             raise ConfigurationError("There is no demo account on a hosted Supabase.")
-        return self.accounts.sign_in_or_up(
+        return self.accounts.sign_in(
             self.local_supabase.demo_email, self.local_supabase.demo_password
         )
 

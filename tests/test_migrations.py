@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from services.local_supabase.migrations import MIGRATIONS, apply_migrations, bootstrap, connect
+from services.local_supabase.migrations import apply_migrations, bootstrap, connect
 from services.runs.states import MOVES, RunStatus
+from services.schema import MIGRATIONS
 
 ANN, BEN = uuid.uuid4(), uuid.uuid4()
 OLD_RUNS = {  # status, DeepLake job -> status after the migrations

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import streamlit as st
 
-from services.errors import AppError, DatabaseUnavailable
+from services.errors import AppError, DatabaseUnavailable, DiskFull
+from services.models import Waiting
 from services.runs.states import RunStatus
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def status_badge(status: RunStatus) -> None:
 
 def show_error(error: AppError) -> None:
     """What happened and what to do next; a database that is away is one quiet line."""
-    if isinstance(error, DatabaseUnavailable):
+    if isinstance(error, DatabaseUnavailable) and not isinstance(error, DiskFull):
         quiet_line()
     else:
         st.error(plain(f"{error} {error.next_step}"), icon=":material/error:")
@@ -196,10 +197,29 @@ def duration_text(seconds: float) -> str:
 
 def when_text(moment: datetime) -> str:
     """21 Nov 2026, 14:05, in the viewer's own time zone."""
-    offset = st.context.timezone_offset  # minutes behind UTC, as browsers count
-    if offset is not None:
-        moment = datetime.fromtimestamp(moment.timestamp() - offset * 60, UTC)
+    moment = _for_viewer(moment)
     return f"{moment.day} {moment:%b %Y, %H:%M}"
+
+
+def waiting_text(waiting: Waiting) -> str:
+    """Waiting for OpenAI's rate limit until 14:32, with the day when it is another one."""
+    words = f"Waiting for {waiting.what}"
+    if waiting.until is None or waiting.until <= datetime.now(UTC):
+        return words
+    until, now = _for_viewer(waiting.until), _for_viewer(datetime.now(UTC))
+    day = "" if until.date() == now.date() else f"{until.day} {until:%b}, "
+    return f"{words} until {day}{until:%H:%M}"
+
+
+def waiting_line(waiting: Waiting | None) -> None:
+    """Why a run stands still; nothing while it moves."""
+    if waiting is not None:
+        st.caption(f":material/hourglass_top: {waiting_text(waiting)}")
+
+
+def _for_viewer(moment: datetime) -> datetime:
+    offset = st.context.timezone_offset  # minutes behind UTC, as browsers count
+    return moment if offset is None else moment.astimezone(timezone(-timedelta(minutes=offset)))
 
 
 def ago_text(moment: datetime) -> str:

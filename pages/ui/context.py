@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from services.accounts.auth import SignedInUser
+from services.accounts.auth import SignedInUser, Visitor
 from services.http.session_cookie import COOKIE, TICKET_HEADER
 from services.studio import Studio, current_studio
 from services.workspace import Workspace
@@ -39,6 +39,11 @@ def require_workspace() -> Workspace:
     found = workspace()
     assert found is not None, "pages run for signed-in people only"
     return found
+
+
+def visitor() -> Visitor:
+    """Whoever is at this browser."""
+    return Visitor(st.context.ip_address, st.context.cookies.get(COOKIE))
 
 
 def sign_in(user: SignedInUser) -> None:

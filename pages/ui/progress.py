@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
+from dataclasses import replace
 
 import streamlit as st
 
-from pages.ui.components import attempt, duration_text
+from pages.ui.components import attempt, duration_text, waiting_line
 from pages.ui.run_details import usage_text
 from services.errors import DatabaseUnavailable, NotFound, NotSignedIn
-from services.models import TrainingRun
+from services.models import TrainingRun, Waiting
 from services.pairs.patient_mode import is_patient, waiting
 from services.runs.states import RunStatus
 from services.workspace import Workspace
 
 _POLL = "2s"
 _SAMPLES = "progress_samples"
+_SEEN = "progress_last_seen"
 _WINDOW = 30  # polls, so that a rate follows what happens now
 
 
@@ -25,14 +27,13 @@ def generation_progress(space: Workspace, run: TrainingRun) -> None:
     @st.fragment(run_every=_POLL)
     def panel() -> None:
         current = _poll(space, run)
-        if current is None:
-            return
         parts = [
             f"**{current.processed_chunks:,} of {current.total_chunks:,} chunks**",
             f"{current.pair_count:,} pairs so far",
             *(["patient mode"] if is_patient(current) else _pace(current)),
         ]
         st.progress(current.share_done, text=" · ".join(parts))
+        waiting_line(current.waiting)
         if is_patient(current):
             _waiting(space, current)
         if spent := usage_text(current):
@@ -46,8 +47,6 @@ def training_progress(space: Workspace, run: TrainingRun) -> None:
     @st.fragment(run_every=_POLL)
     def panel() -> None:
         current = _poll(space, run)
-        if current is None:
-            return
         progress = current.metrics.get("progress", {})
         share = progress.get("share", 0.0)
         parts = [
@@ -56,22 +55,43 @@ def training_progress(space: Workspace, run: TrainingRun) -> None:
             time_left((run.id, run.attempt), share),
         ]
         st.progress(share, text=" · ".join(parts))
+        waiting_line(current.waiting)
 
     panel()
     _stop_button(space, run)
 
 
-def _poll(space: Workspace, run: TrainingRun) -> TrainingRun | None:
-    """The run as it is now; leaves the fragment with a full rerun when its status moved."""
+def last_seen_progress() -> None:
+    """How far the run was when the database was last there, for a page that cannot ask it now."""
+    seen: TrainingRun | None = st.session_state.get(_SEEN)
+    if seen is not None:
+        st.progress(
+            seen.share_done,
+            text=f"**{seen.processed_chunks:,} of {seen.total_chunks:,} chunks** · "
+            f"{seen.pair_count:,} pairs · as last seen",
+        )
+
+
+def _poll(space: Workspace, run: TrainingRun) -> TrainingRun:
+    """The run as it is now, or as it was last seen while the database is away.
+
+    Leaves the fragment with a full rerun when its status moved, or what it waits for: the other
+    cards say that too.
+    """
     try:
         current = space.deep_memory.runs.get(run.id)
-    except DatabaseUnavailable:
-        st.caption(":material/cloud_off: The database can not be reached just now; trying again.")
-        return None
+    except DatabaseUnavailable as error:
+        seen: TrainingRun = st.session_state.get(_SEEN, run)
+        known = seen if seen.id == run.id else run
+        return replace(known, waiting=Waiting(error.waits_for))
     except (NotFound, NotSignedIn):  # removed, or signed out, elsewhere: the whole page knows
         st.rerun()
     if current.status is not run.status:
         st.session_state.pop(_SAMPLES, None)
+        st.session_state.pop(_SEEN, None)
+        st.rerun()
+    st.session_state[_SEEN] = current
+    if current.waiting != run.waiting:
         st.rerun()
     return current
 

@@ -16,6 +16,7 @@ from pages.ui.components import (
     percent,
     plain,
     status_badge,
+    waiting_line,
     when_text,
 )
 from pages.ui.models import compare_models, in_use_badge
@@ -110,6 +111,7 @@ def _row(
             if run.status is RunStatus.COMPLETED:
                 with remove:
                     _remove_completed(space, run, is_used=is_chosen and enabled)
+        waiting_line(run.waiting)
         if is_open:
             _details(space, run)
 

@@ -56,4 +56,4 @@ def _submit(name: str) -> None:
     act = accounts.sign_in if name == "sign_in" else accounts.sign_up
     email = st.session_state[f"{name}_email"].strip()
     password = st.session_state[f"{name}_password"]
-    attempt(lambda: context.sign_in(act(email, password)))
+    attempt(lambda: context.sign_in(act(email, password, context.visitor())))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import logging
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +27,8 @@ _REFRESH_BEFORE_END_S = 60
 _TRUSTED_S = 30.0  # a session that was signed out elsewhere works this much longer, at most
 _STORING_S = 3.0  # between the answer to a refresh and its row in the table, at most
 _TABLE = "app_sessions"
+# Supabase's "IP address forwarding", and what the embedded one takes beside it.
+_FORWARDED_FOR, _KNOWN_DEVICE = "Sb-Forwarded-For", "X-Known-Device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,14 @@ class Identity:
 
     user_id: str
     email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is at the sign-in screen: the browser's address, and the cookie of its last session."""
+
+    address: str | None
+    cookie: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,8 @@ class BearerUser:
 class SignedInUser:
     """One signed-in session: its identity, and the database as that user sees it.
 
-    `cookie` is the random id that the browser keeps. The tokens live in the database, because
+    `cookie` is the random id that the browser keeps; signed, so that it still says after a sign-out
+    that this person signed in on this device before. The tokens live in the database, because
     refresh tokens are single use and several tabs, processes and replicas share one session.
     """
 
@@ -88,25 +101,23 @@ class Accounts:
         self.endpoint = endpoint
         self._service = service
 
-    def sign_in(self, email: str, password: str) -> SignedInUser:
+    def sign_in(self, email: str, password: str, visitor: Visitor | None = None) -> SignedInUser:
+        """Without a visitor, the app itself signs in: other people's guesses do not hold it up."""
         return self._begin(
-            lambda auth: auth.sign_in_with_password({"email": email, "password": password})
+            lambda auth: auth.sign_in_with_password({"email": email, "password": password}),
+            self._said_of(visitor, email),
         )
 
-    def sign_up(self, email: str, password: str) -> SignedInUser:
+    def sign_up(self, email: str, password: str, visitor: Visitor | None = None) -> SignedInUser:
         """Make an account and sign in with it.
 
         Raises:
             SignInRefused: also when the project wants the address confirmed by e-mail first.
         """
-        return self._begin(lambda auth: auth.sign_up({"email": email, "password": password}))
-
-    def sign_in_or_up(self, email: str, password: str) -> SignedInUser:
-        """For the demo analyst, whose account the first visitor makes."""
-        try:
-            return self.sign_in(email, password)
-        except SignInRefused:
-            return self.sign_up(email, password)
+        return self._begin(
+            lambda auth: auth.sign_up({"email": email, "password": password}),
+            self._said_of(visitor, email),
+        )
 
     def restore(self, cookie: str) -> SignedInUser | None:
         """The session that the cookie names, or None when it has ended."""
@@ -189,8 +200,25 @@ class Accounts:
             time.sleep(0.05)
         return None
 
-    def _begin(self, sign: Any) -> SignedInUser:
-        client = new_client(self.endpoint.url, self.endpoint.publishable_key)
+    def _said_of(self, visitor: Visitor | None, email: str) -> dict[str, str]:
+        """Headers by which guesses at a password are counted for each visitor, not for the app."""
+        if visitor is None:
+            return {_KNOWN_DEVICE: "the app"}
+        said = {_FORWARDED_FOR: visitor.address} if visitor.address else {}
+        cookie = visitor.cookie or ""
+        if hmac.compare_digest(cookie, self._signed(cookie.partition(".")[0], email)):
+            said[_KNOWN_DEVICE] = _hash(cookie)
+        return said
+
+    def _signed(self, name: str, email: str) -> str:
+        """A cookie that says: who has this signed in with this e-mail address."""
+        key = self.endpoint.secret_key.get_secret_value().encode()
+        signature = hmac.new(key, f"device {name} {email.lower()}".encode(), hashlib.sha256)
+        return f"{name}.{signature.hexdigest()}"
+
+    def _begin(self, sign: Any, said: Mapping[str, str]) -> SignedInUser:
+        # With the secret key, without which nobody is believed what the headers say.
+        client = new_client(self.endpoint.url, self.endpoint.secret_key, said)
         try:
             answer = sign(client.auth)
         except (AuthRetryableError, httpx.HTTPError) as error:
@@ -207,7 +235,7 @@ class Accounts:
 
     def open_session(self, identity: Identity, tokens: Tokens) -> SignedInUser:
         """A session for somebody whom Supabase gave these tokens."""
-        cookie = secrets.token_urlsafe(32)
+        cookie = self._signed(secrets.token_urlsafe(32), identity.email)
         row = {"id_hash": _hash(cookie), "user_id": identity.user_id, **_row_of(tokens)}
         self._service.execute(lambda c: c.table(_TABLE).upsert(row))
         return SignedInUser(self, cookie, identity, tokens)
@@ -255,6 +283,11 @@ def _refusal(error: AuthError) -> AppError:
     if error.code in ("user_already_exists", "email_exists"):
         return SignInRefused(
             "There is an account with this e-mail address.", next_step="Sign in with it."
+        )
+    if error.code == "email_reserved":
+        return SignInRefused(
+            "This address belongs to the demo account.",
+            next_step="Continue as demo analyst, or use another address.",
         )
     if error.code in ("over_request_rate_limit", "over_email_send_rate_limit"):
         return SignInRefused("Too many attempts.", next_step="Wait a few minutes, then try again.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -13,7 +14,15 @@ from postgrest.exceptions import APIError
 from pydantic import SecretStr
 from supabase import Client, ClientOptions, create_client
 
-from services.errors import AppError, DatabaseUnavailable, NotAllowed, NotFound, NotSignedIn
+from services.errors import (
+    AppError,
+    DatabaseUnavailable,
+    DiskFull,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+)
+from services.schema import SchemaTooOld
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +42,16 @@ class SupabaseEndpoint:
     secret_key: SecretStr
 
 
-def new_client(url: str, key: SecretStr) -> Client:
+def new_client(
+    url: str, key: SecretStr, headers: Mapping[str, str] = MappingProxyType({})
+) -> Client:
     """A client that keeps no session, refreshes nothing by itself and speaks HTTP/1.1.
 
     It repeats no read either, which would hold a screen for 7 seconds: screens poll, workers retry.
     HTTP/2, the library's default, is reported to drop idle connections (supabase-py issue 1064).
     """
     options = ClientOptions(
+        headers=dict(headers),
         auto_refresh_token=False,
         persist_session=False,
         postgrest_client_retry=False,
@@ -71,6 +83,8 @@ class Database:
 
         Raises:
             DatabaseUnavailable: no answer; a read changed nothing, a write may have landed.
+            DiskFull: the write found no room, and changed nothing.
+            SchemaTooOld: the database lacks a migration of this app.
             NotSignedIn: the token was refused.
             NotAllowed: the database refused the statement by one of its rules.
             NotFound: an id is not one.
@@ -107,6 +121,10 @@ def _app_error(error: APIError) -> AppError:
         return NotAllowed(_REFUSALS.get(code, str(error.message)))
     if code == "22P02":
         return NotFound("That is not a valid id.")
+    if code == "53100":
+        return DiskFull("The disk of the database is full. Nothing was changed.")
+    if code in ("PGRST202", "PGRST205"):  # no such function, no such table
+        return SchemaTooOld()
     if not code or _PASSES_BY_ITSELF.match(code):
         return DatabaseUnavailable("The database does not answer just now.")
     log.error("database_refused code=%s", code)

@@ -32,6 +32,7 @@ from services.deep_memory.cloud_jobs import (
 )
 from services.deep_memory.cloud_submission import Submitter
 from services.errors import TrainingError
+from services.models import Waiting
 from services.retrieval.cloud_failures import CloudFailure, Failure
 from services.retrieval.cloud_store import CHANGE_S, CloudVectorStore
 from services.retrieval.deadline import Deadline
@@ -79,6 +80,13 @@ class ActiveloopTrainer:
         self._store = store
         self._path = store.path
         self._watching = watching
+        self._is_pending = False
+
+    def waiting(self) -> Waiting | None:
+        """What the training waits for: DeepLake Cloud to take calls, or to begin with the job."""
+        if self._is_pending:
+            return Waiting("a place in DeepLake Cloud")
+        return self._store.reader.waits.now
 
     def train(
         self,
@@ -206,6 +214,7 @@ class ActiveloopTrainer:
                     "The training in DeepLake Cloud has stopped moving. The pairs are kept.",
                     next_step="Proceed looks at the same job again. Cancel it there to start anew.",
                 )
+            self._is_pending = status == "pending"
             on_progress(*_in_words(status, progress, now - began))
             if stop.wait(pause_s):
                 raise WatchingStopped

@@ -124,18 +124,20 @@ def _train(
                     lease.say_job_goes_on(str(error))
             raise
 
+    trainer = ActiveloopTrainer(store, watching)
     try:
-        return ActiveloopTrainer(store, watching).train(
-            CloudPairs(
-                train.texts,
-                [[(pair.chunk_id, pair.relevance_score) for pair in pairs] for pairs in chosen],
-                train.vectors,
-            ),
-            record=record,
-            recorded=run.deeplake_job_id,
-            on_progress=on_progress,
-            stop=lease.lost,
-        )
+        with lease.watching(trainer.waiting):
+            return trainer.train(
+                CloudPairs(
+                    train.texts,
+                    [[(pair.chunk_id, pair.relevance_score) for pair in pairs] for pairs in chosen],
+                    train.vectors,
+                ),
+                record=record,
+                recorded=run.deeplake_job_id,
+                on_progress=on_progress,
+                stop=lease.lost,
+            )
     except WatchingStopped as stopped:
         raise RunLost from stopped
 

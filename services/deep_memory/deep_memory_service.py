@@ -71,7 +71,7 @@ class DeepMemory:
         self._models = models
         self._jobs = jobs
         self._patient_mode = patient_mode
-        self.runs = RunStore(database)
+        self.runs = RunStore(database, jobs.waiting)
         self.pairs = PairStore(database)
 
     @property

@@ -156,7 +156,8 @@ def embed_questions(
     for first in range(0, len(texts), _EMBEDDED_AT_ONCE):
         lease.check()
         batch = texts[first : first + _EMBEDDED_AT_ONCE]
-        vectors.append(embedder.embed(batch))
+        with lease.watching(embedder.waiting):
+            vectors.append(embedder.embed(batch))
         lease.note_training("Embedding the questions", 0.2 * (first + len(batch)) / len(texts))
     return Questions(
         texts,

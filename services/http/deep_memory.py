@@ -65,8 +65,15 @@ class Done(BaseModel):
     message: str
 
 
+class RunWaits(BaseModel):
+    """What a run waits for, as in "Waiting for ...", and until when, if that is known."""
+
+    what: str
+    until: datetime | None
+
+
 class Run(BaseModel):
-    """A training run."""
+    """A training run. `waiting` says why an active one stands still; null while it moves."""
 
     id: UUID
     user_id: UUID
@@ -80,6 +87,7 @@ class Run(BaseModel):
     attempt: int
     settings: dict[str, Any]
     usage: dict[str, Any]
+    waiting: RunWaits | None
     started_at: datetime
     completed_at: datetime | None
     created_at: datetime

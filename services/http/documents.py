@@ -21,6 +21,8 @@ LARGEST_UPLOAD = 100 * 2**20
 MOST_FILES = 100
 # Embedding takes a whole core: more at once would only starve the screens.
 _imports = CapacityLimiter(2)
+# A removal waits for the import of its own knowledge base: in threads that nothing else needs.
+_removals = CapacityLimiter(10)
 
 router = APIRouter(prefix="/documents", tags=["Documents"])
 
@@ -115,7 +117,7 @@ def document(document_id: str, space: Space) -> Document:
 @router.delete(
     "/{document_id}", response_model=Removed, responses=refusals(400, 401, 404, 413, 422, 503)
 )
-def remove(document_id: str, space: Space) -> Removed:
+async def remove(document_id: str, space: Space) -> Removed:
     """Remove a document with its chunks."""
-    gone = space.knowledge.remove(document_id)
+    gone = await anyio.to_thread.run_sync(space.knowledge.remove, document_id, limiter=_removals)
     return Removed(message=f"{gone.name} and its {gone.chunk_count} chunks removed")

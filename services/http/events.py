@@ -119,6 +119,9 @@ def _event(run: TrainingRun) -> ServerSentEvent:
 
 
 def _message(run: TrainingRun) -> str:
+    if run.waiting is not None:
+        until = f" until {run.waiting.until:%H:%M} UTC" if run.waiting.until else ""
+        return f"Waiting for {run.waiting.what}{until}"
     match run.status:
         case RunStatus.GENERATING:
             return f"{run.processed_chunks} of {run.total_chunks} chunks asked"

@@ -27,6 +27,6 @@ async def healthz() -> Health:
 @router.get("/readyz", response_model=Health, responses=refusals(503))
 @cached(TTLCache(1, ttl=2), condition=Condition())
 def readyz() -> Health:
-    """The database and the vector store answer."""
+    """There is room on the disk, and the database and the vector store answer."""
     current_studio().check()
     return Health(status="ready")

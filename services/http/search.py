@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+import anyio.to_thread
+from anyio import CapacityLimiter
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from services.http.bearer import Space
 from services.http.refusals import refusals
 from services.retrieval.search import Comparison
+from services.workspace import Workspace
+
+# Apart from the threads that all routes share: nothing cheap queues behind a slow model or cloud.
+SEARCHES_AT_ONCE = 20
+_searches = CapacityLimiter(SEARCHES_AT_ONCE)
 
 router = APIRouter(prefix="/search", tags=["Search"])
 
@@ -57,12 +64,16 @@ def _notice(comparison: Comparison, *, wanted: bool) -> str | None:
 
 
 @router.post("", response_model=Hits, responses=refusals(400, 401, 404, 413, 422, 503))
-def search(body: SearchRequest, space: Space) -> Hits:
+async def search(body: SearchRequest, space: Space) -> Hits:
     """The `k` chunks that answer the query best, with Deep Memory or without."""
-    if body.deep_memory is None:
-        active = space.deep_memory.run_in_use()
-    else:
-        active = space.deep_memory.active_run() if body.deep_memory else None
+    return await anyio.to_thread.run_sync(_search, body, space, limiter=_searches)
+
+
+def _search(body: SearchRequest, space: Workspace) -> Hits:
+    wanted = body.deep_memory
+    if wanted is None:
+        wanted = space.deep_memory.settings().enabled
+    active = space.deep_memory.active_run() if wanted else None
     comparison = space.search(body.query, body.k, active)
     used = comparison.run_id is not None
     return Hits(

@@ -1,8 +1,8 @@
 """The process of the embedded stack: `python -m services.local_supabase DATA_DIR [--port N]`.
 
 Reports to the process that started it in JSON lines on stdout: `{"status": ...}`, then
-`{"ready": {"url", "dsn"}}` or `{"error": {"message", "next_step", "code"}}`. It ends with its
-standard input, so that an app that was killed leaves nothing behind.
+`{"ready": {"url", "dsn", "demo_email"}}` or `{"error": {"message", "next_step", "code"}}`. It ends
+with its standard input, so that an app that was killed leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -23,9 +23,16 @@ import psycopg
 
 from services.errors import AppError, DatabaseUnavailable
 from services.local_supabase import data_folder, postgrest
-from services.local_supabase.migrations import apply_migrations, bootstrap, connect
+from services.local_supabase.demo import DEMO_EMAIL, ensure_demo_account
+from services.local_supabase.migrations import (
+    apply_migrations,
+    bootstrap,
+    connect,
+    recorded_versions,
+)
 from services.local_supabase.postgres import Postgres
 from services.local_supabase.postgrest import PostgREST
+from services.schema import refuse_newer_schema
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +71,7 @@ def _run(data_dir: Path, port: int, stop: threading.Event) -> None:
             if not (data_dir / "postgres").exists():
                 _say_status("Making the database (once)…")
             postgres.start()
-            _migrate(postgres)
+            demo_email = _migrate(postgres, secrets)
             rest = PostgREST(binary.result(), postgres.dsn("authenticator"), secrets.jwt_secret)
             rest.start()
             gateway_module.result()
@@ -76,19 +83,23 @@ def _run(data_dir: Path, port: int, stop: threading.Event) -> None:
     try:
         listener = _listen(port)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with serving(listener, postgres.dsn(), secrets, lambda: rest.url):
-            _say(ready={"url": url, "dsn": postgres.dsn()})
+        reserved = {DEMO_EMAIL, demo_email}
+        with serving(listener, postgres.dsn(), secrets, lambda: rest.url, reserved):
+            _say(ready={"url": url, "dsn": postgres.dsn(), "demo_email": demo_email})
             _supervise(postgres, rest, stop)
     finally:
         rest.stop()
         postgres.stop()
 
 
-def _migrate(postgres: Postgres) -> None:
+def _migrate(postgres: Postgres, secrets: data_folder.Secrets) -> str:
+    """Bring the database up to date, and return the e-mail address of the demo account in it."""
     try:
         with connect(postgres.dsn()) as connection:
+            refuse_newer_schema(recorded_versions(connection))
             bootstrap(connection)
             apply_migrations(connection)
+            return ensure_demo_account(connection, secrets.demo_password)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(
             f"The database can not be brought up to date: {error}. What is stored is safe."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
-from services.local_supabase.refusals import AuthRefused, Refusals
+from services.local_supabase.refusals import AuthRefused, Caller, Refusals
 
 ACCESS_TOKEN_LIFETIME_S = 3600
 SHORTEST_PASSWORD = 8
@@ -42,20 +43,29 @@ class Claims:
 
 
 class Accounts:
-    """Accounts in the schema `auth`. Every method blocks: call it from a thread."""
+    """Accounts in the schema `auth`. Every method blocks: call it from a thread.
 
-    def __init__(self, pool: ConnectionPool, jwt_secret: str) -> None:
+    A password is hashed without a connection of the pool, which other calls need meanwhile.
+    Nobody signs up with one of the `reserved` e-mail addresses.
+    """
+
+    def __init__(
+        self, pool: ConnectionPool, jwt_secret: str, reserved: Collection[str] = ()
+    ) -> None:
         self._pool = pool
         self._jwt_secret = jwt_secret
+        self._reserved = reserved
         self._hasher = PasswordHasher()
         # Compared with when there is no such account, so that the answer takes as long.
         self._nobodys_hash = self._hasher.hash(secrets.token_urlsafe())
         self._refusals = Refusals()
 
-    def sign_up(self, body: dict[str, Any], address: str) -> dict[str, Any]:
+    def sign_up(self, body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """Make an account and sign in. E-mails are not confirmed."""
         email, password = _credentials(body)
         email = _valid_email(email)
+        if email in self._reserved:
+            raise AuthRefused(422, "email_reserved", "This e-mail address is reserved")
         if len(password) < SHORTEST_PASSWORD or len(password) > LONGEST_PASSWORD:
             raise AuthRefused(
                 422,
@@ -64,14 +74,19 @@ class Accounts:
                 weak_password={"reasons": ["length"]},
             )
         metadata = body.get("data")
-        with self._refusals.watching(address, email), self._pool.connection() as connection:
+        with self._refusals.watching(caller, email):
+            hashed = self._hasher.hash(password)
+            return self._make_account(email, hashed, metadata)
+
+    def _make_account(self, email: str, hashed: str, metadata: object) -> dict[str, Any]:
+        with self._pool.connection() as connection:
             user = connection.execute(
                 "insert into auth.users (email, encrypted_password, raw_user_meta_data,"
                 " email_confirmed_at) values (%s, %s, %s, now())"
                 " on conflict (email) do nothing returning id",
                 (
                     email,
-                    self._hasher.hash(password),
+                    hashed,
                     Jsonb(metadata if isinstance(metadata, dict) else {}),
                 ),
             ).fetchone()
@@ -79,18 +94,24 @@ class Accounts:
                 raise AuthRefused(422, "user_already_exists", "User already registered")
             return self._begin_session(connection, user[0])
 
-    def sign_in(self, body: dict[str, Any], address: str) -> dict[str, Any]:
+    def sign_in(self, body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """Exchange e-mail and password for a new session."""
         email, password = _credentials(body)
         email = email.strip().lower()
-        with self._refusals.watching(address, email), self._pool.connection() as connection:
+        with self._refusals.watching(caller, email):
+            user_id, stored = self._stored_password(email)
+            matches = password_matches(self._hasher, stored or self._nobodys_hash, password)
+            if not matches or stored is None or user_id is None:
+                raise AuthRefused(400, "invalid_credentials", "Invalid login credentials")
+            with self._pool.connection() as connection:
+                return self._begin_session(connection, user_id)
+
+    def _stored_password(self, email: str) -> tuple[UUID | None, str | None]:
+        with self._pool.connection() as connection:
             user = connection.execute(
                 "select id, encrypted_password from auth.users where email = %s", (email,)
             ).fetchone()
-            user_id, stored = user or (None, None)
-            if not self._matches(stored or self._nobodys_hash, password) or stored is None:
-                raise AuthRefused(400, "invalid_credentials", "Invalid login credentials")
-            return self._begin_session(connection, user_id)
+        return user or (None, None)
 
     def refresh(self, body: dict[str, Any]) -> dict[str, Any]:
         """Exchange a refresh token for a new pair of tokens. Each serves once."""
@@ -143,12 +164,6 @@ class Accounts:
                 f"delete from auth.sessions where {which}",
                 {"user_id": claims.user_id, "session_id": claims.session_id},
             )
-
-    def _matches(self, stored: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(stored, password[: LONGEST_PASSWORD + 1])
-        except (VerificationError, InvalidHashError):
-            return False
 
     def _verified(self, token: str) -> Claims:
         try:
@@ -223,6 +238,13 @@ class Accounts:
             "refresh_token": refresh_token,
             "user": user,
         }
+
+
+def password_matches(hasher: PasswordHasher, stored: str, password: str) -> bool:
+    try:
+        return hasher.verify(stored, password[: LONGEST_PASSWORD + 1])
+    except (VerificationError, InvalidHashError):
+        return False
 
 
 def _credentials(body: dict[str, Any]) -> tuple[str, str]:

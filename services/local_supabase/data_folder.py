@@ -7,7 +7,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,11 +16,10 @@ from pathlib import Path
 
 import jwt
 
+from services.disk import LEAST_FREE_MB, free_mb
 from services.errors import ConfigurationError
 
 KEY_LIFETIME_S = 10 * 365 * 24 * 3600
-# A new Postgres takes 40 MB, PostgREST 20 MB; the rest is room for its write-ahead log.
-_ROOM_NEEDED_MB = 200
 # pgserver hands the path to Postgres's start script without quotes.
 _NOT_FOR_A_SHELL = re.compile(r"""[\s"'`$\\;&|<>()*?\[\]{}#!~]""")
 
@@ -73,8 +71,7 @@ def load_or_create_secrets(data_dir: Path) -> Secrets:
         except (ValueError, TypeError) as error:
             raise ConfigurationError(
                 f"{path} is damaged.",
-                next_step="Put it back from a copy, or delete it: everyone has to sign in again,"
-                " and the demo analyst needs a new data folder.",
+                next_step="Put it back from a copy, or delete it: everyone has to sign in again.",
             ) from error
 
 
@@ -92,19 +89,15 @@ def disk_trouble_explained(data_dir: Path) -> Iterator[None]:
         ) from error
 
 
-def free_mb(data_dir: Path) -> int:
-    return shutil.disk_usage(data_dir).free // 2**20
-
-
 def _refuse_when_full(data_dir: Path) -> None:
-    if free_mb(data_dir) < _ROOM_NEEDED_MB:
+    if free_mb(data_dir) < LEAST_FREE_MB:
         raise _disk_full(data_dir)
 
 
 def _disk_full(data_dir: Path) -> ConfigurationError:
     return ConfigurationError(
         f"DATA_DIR: the disk of {data_dir} is full ({free_mb(data_dir)} MB free; the embedded"
-        f" Supabase needs {_ROOM_NEEDED_MB} MB). What is stored is safe.",
+        f" Supabase needs {LEAST_FREE_MB} MB). What is stored is safe.",
         next_step="Make room, or set DATA_DIR to a folder on another disk; then start again.",
     )
 

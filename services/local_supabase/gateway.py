@@ -22,14 +22,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.local_supabase.auth import Accounts
-from services.local_supabase.refusals import AuthRefused
+from services.local_supabase.refusals import AuthRefused, Caller
 
 log = logging.getLogger(__name__)
 
 LARGEST_AUTH_BODY = 64 * 1024
 LARGEST_REST_BODY = 32 * 1024 * 1024
-# Each password check takes 64 MB while it runs.
-_PASSWORD_CHECKS_AT_ONCE = 4
+# Each hash of a password takes 64 MB, and all the cores that it gets.
+_HASHES_AT_ONCE = 2
+# What the app says of the person at its sign-in screen; believed with the secret key alone, as in
+# GoTrue ("IP address forwarding"). The second one GoTrue does not have.
+FORWARDED_FOR, KNOWN_DEVICE = "sb-forwarded-for", "x-known-device"
 _API_VERSION = "2024-01-01"
 # What belongs to one connection and not to the message (RFC 9110, section 7.6.1).
 _HOP_BY_HOP = {
@@ -65,7 +68,7 @@ def create_gateway(accounts: Accounts, keys: Keys, rest_url: Callable[[], str]) 
             app.state.rest = client
             yield
 
-    limiter = CapacityLimiter(_PASSWORD_CHECKS_AT_ONCE)
+    hashing = CapacityLimiter(_HASHES_AT_ONCE)
 
     def answering(
         handle: Callable[[Accounts, Request, bytes], Any], status: int = 200
@@ -73,6 +76,8 @@ def create_gateway(accounts: Accounts, keys: Keys, rest_url: Callable[[], str]) 
         async def endpoint(request: Request) -> Response:
             try:
                 body = await _body(request, LARGEST_AUTH_BODY)
+                # What hashes nothing never queues behind what does.
+                limiter = hashing if _hashes(request) else None
                 answer = await anyio.to_thread.run_sync(
                     handle, accounts, request, body, limiter=limiter
                 )
@@ -110,6 +115,7 @@ class _ApiKeyRequired:
     def __init__(self, app: ASGIApp, keys: Keys) -> None:
         self._app = app
         self._keys = {keys.publishable, keys.secret}
+        self._secret = keys.secret
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -129,18 +135,23 @@ class _ApiKeyRequired:
                 )
                 await JSONResponse(problem, 401)(scope, receive, send)
                 return
-            scope.setdefault("state", {})["apikey"] = key
+            scope.setdefault("state", {}).update(apikey=key, is_app=key == self._secret)
         await self._app(scope, receive, send)
 
 
+def _hashes(request: Request) -> bool:
+    grants_by_password = request.query_params.get("grant_type") == "password"
+    return request.url.path.endswith("/signup") or grants_by_password
+
+
 def _sign_up(accounts: Accounts, request: Request, body: bytes) -> dict[str, Any]:
-    return accounts.sign_up(_json(body), _address(request))
+    return accounts.sign_up(_json(body), _caller(request))
 
 
 def _token(accounts: Accounts, request: Request, body: bytes) -> dict[str, Any]:
     match request.query_params.get("grant_type"):
         case "password":
-            return accounts.sign_in(_json(body), _address(request))
+            return accounts.sign_in(_json(body), _caller(request))
         case "refresh_token":
             return accounts.refresh(_json(body))
     raise AuthRefused(400, "validation_failed", "unsupported_grant_type")
@@ -217,8 +228,12 @@ def _bearer(request: Request) -> str:
     return token
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+def _caller(request: Request) -> Caller:
+    address = request.client.host if request.client else ""
+    if not request.state.is_app:
+        return Caller(address)
+    said = request.headers
+    return Caller(said.get(FORWARDED_FOR, address), said.get(KNOWN_DEVICE))
 
 
 def _refusal(request: Request, refused: AuthRefused) -> JSONResponse:

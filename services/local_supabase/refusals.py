@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-REFUSALS_ALLOWED = 30
+REFUSALS_ALLOWED = 30  # of one caller for one e-mail
+REFUSALS_OF_ALL = 300  # of all callers for one e-mail, known devices apart
 REFUSALS_WINDOW_S = 300
 
 
@@ -23,10 +25,21 @@ class AuthRefused(Exception):
         self.extra = extra
 
 
-class Refusals:
-    """Counts refused attempts per address and e-mail, and stops guessing.
+@dataclass(frozen=True)
+class Caller:
+    """Who tries a password: from which address, and on which device that signed in before."""
 
-    Attempts that succeed do not count, so a busy account is never locked out by its owner.
+    address: str
+    device: str | None = None
+
+
+class Refusals:
+    """Counts refused attempts, and stops guessing without locking the owner out.
+
+    Each caller has a budget for each e-mail, and callers together one that stops guessing from
+    many addresses. A device on which that e-mail signed in before has a budget to itself, so nobody
+    else can use it up (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"). Only
+    refusals count: neither a busy account nor a database that is away locks anybody out.
     """
 
     def __init__(self) -> None:
@@ -34,30 +47,44 @@ class Refusals:
         self._lock = threading.Lock()
 
     @contextmanager
-    def watching(self, address: str, email: str) -> Iterator[None]:
-        """The block is one attempt; an exception in it is a refusal.
+    def watching(self, caller: Caller, email: str) -> Iterator[None]:
+        """The block is one attempt, and refused when it raises AuthRefused.
 
         Raises:
             AuthRefused: there were too many, so the block does not run.
         """
-        self._begin((address, email))
-        yield
-        self._succeeded((address, email))
+        if caller.device:
+            budgets = {(f"device {caller.device}", email): REFUSALS_ALLOWED}
+        else:
+            budgets = {
+                (f"address {caller.address}", email): REFUSALS_ALLOWED,
+                ("all", email): REFUSALS_OF_ALL,
+            }
+        self._begin(budgets)
+        try:
+            yield
+        except AuthRefused:
+            raise
+        except BaseException:
+            self._take_back(budgets)
+            raise
+        self._take_back(budgets)
 
-    def _begin(self, key: tuple[str, str]) -> None:
+    def _begin(self, budgets: Mapping[tuple[str, str], int]) -> None:
         """Count the attempt as refused until it turns out otherwise: many at once count, too."""
         now = time.monotonic()
         with self._lock:
             self._forget_before(now - REFUSALS_WINDOW_S)
-            times = self._times.setdefault(key, deque())
-            if len(times) >= REFUSALS_ALLOWED:
+            if any(len(self._times.get(key, ())) >= most for key, most in budgets.items()):
                 raise AuthRefused(429, "over_request_rate_limit", "Request rate limit reached")
-            times.append(now)
+            for key in budgets:
+                self._times.setdefault(key, deque()).append(now)
 
-    def _succeeded(self, key: tuple[str, str]) -> None:
+    def _take_back(self, keys: Iterable[tuple[str, str]]) -> None:
         with self._lock:
-            if self._times.get(key):
-                self._times[key].pop()
+            for key in keys:
+                if self._times.get(key):
+                    self._times[key].pop()
 
     def _forget_before(self, moment: float) -> None:
         for key, times in list(self._times.items()):

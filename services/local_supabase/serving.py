@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -19,14 +19,18 @@ from services.local_supabase.gateway import Keys, create_gateway
 
 @contextmanager
 def serving(
-    listener: socket.socket, dsn: str, secrets: Secrets, rest_url: Callable[[], str]
+    listener: socket.socket,
+    dsn: str,
+    secrets: Secrets,
+    rest_url: Callable[[], str],
+    reserved: Collection[str],
 ) -> Iterator[None]:
-    """Answer on `listener` for the duration of the block."""
+    """Answer on `listener` for the duration of the block; nobody signs up as one of `reserved`."""
     pool = ConnectionPool(
         dsn, min_size=1, max_size=8, timeout=5, check=ConnectionPool.check_connection, open=False
     )
     gateway = create_gateway(
-        Accounts(pool, secrets.jwt_secret),
+        Accounts(pool, secrets.jwt_secret, reserved),
         Keys(publishable=secrets.publishable_key, secret=secrets.secret_key),
         rest_url,
     )

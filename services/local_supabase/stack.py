@@ -21,7 +21,6 @@ from services.local_supabase import data_folder
 
 log = logging.getLogger(__name__)
 
-DEMO_EMAIL = "demo@example.com"
 _STOP_TIMEOUT_S = 20
 _LARGEST_LOG = 2**20
 
@@ -51,7 +50,6 @@ class LocalSupabase:
         secrets = data_folder.load_or_create_secrets(data_dir)
         self.publishable_key = secrets.publishable_key
         self.secret_key = secrets.secret_key
-        self.demo_email = DEMO_EMAIL
         self.demo_password = secrets.demo_password
         self._running = _launch(data_dir, on_status)
         self._guard = threading.Thread(target=self._restart_when_it_dies, daemon=True)
@@ -60,6 +58,10 @@ class LocalSupabase:
     @property
     def url(self) -> str:
         return self._running.url
+
+    @property
+    def demo_email(self) -> str:
+        return self._running.demo_email
 
     @property
     def dsn(self) -> str:
@@ -98,6 +100,7 @@ class _Running:
     process: subprocess.Popen[bytes]
     url: str
     dsn: str
+    demo_email: str
 
     @property
     def port(self) -> str:
@@ -130,7 +133,7 @@ def _launch(data_dir: Path, on_status: Callable[[str], None], port: str | None =
     except BaseException:
         _close(process)
         raise
-    return _Running(process, ready["url"], ready["dsn"])
+    return _Running(process, **ready)
 
 
 def _wait_until_ready(

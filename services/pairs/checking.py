@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.config import OFFLINE_EMBEDDER, Settings
-from services.models import TokenUsage, TrainingPair
+from services.models import TokenUsage, TrainingPair, Waiting
 from services.pairs.pricing import TOKENS_PER_QUESTION, cost_usd
 from services.pairs.quality import Flag, flag_pairs
 from services.retrieval.content import Snapshot
@@ -36,6 +36,9 @@ class RememberingEmbedder:
     @property
     def width(self) -> int:
         return self._embedder.width
+
+    def waiting(self) -> Waiting | None:
+        return self._embedder.waiting()
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         new = [text for text in dict.fromkeys(texts) if text not in self._vectors]

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.models import Chunk
+from services.models import Chunk, Waiting
 from services.pairs.clauses import (
     BE,
     Clause,
@@ -68,6 +68,10 @@ class OfflineQuestionWriter:
         if len(questions) < count:
             return WrittenQuestions(questions, problem="too few sentences to ask about")
         return WrittenQuestions(questions)
+
+    def waiting(self) -> Waiting | None:
+        """Nothing is asked of anybody."""
+        return None
 
     def stop(self) -> None:
         """Nothing waits here."""

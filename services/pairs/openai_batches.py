@@ -86,6 +86,7 @@ class OpenAIBatches:
         self.server = server_name(client)
         # Limits of their own: the headers of these calls say nothing of the model's.
         self._calls = PatientClient(client, f"batches of {model}", patience, stop)
+        self.waits = self._calls.waits
 
     def upload(self, chunks: Sequence[Chunk], count: int) -> str:
         """Send the requests, which costs nothing yet; returns the file's id."""

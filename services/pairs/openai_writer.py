@@ -9,7 +9,7 @@ from typing import Any
 from openai import APIStatusError, OpenAI, OpenAIError
 
 from services.errors import GenerationError
-from services.models import Chunk
+from services.models import Chunk, Waiting
 from services.openai_client import Headers, Patience, PatientClient
 from services.openai_errors import Refusal, UnusableAnswer, explain, refusal_of, server_name
 from services.pairs.answer_forms import (
@@ -56,6 +56,10 @@ _PROBLEMS_OF_ONE_CHUNK = {
 }
 
 
+# A run says what it waits for and is stopped at once, so it may outlast a limit of an hour.
+_PATIENCE_IN_A_RUN = Patience(longest_s=2 * 3600.0)
+
+
 class FormRefused(Exception):
     """The server does not know the form; `error` is its own."""
 
@@ -72,12 +76,12 @@ class OpenAIQuestionWriter:
     of an answer is limited is found out in the same way.
     """
 
-    def __init__(self, client: OpenAI, model: str, patience: Patience | None = None) -> None:
+    def __init__(self, client: OpenAI, model: str, patience: Patience = _PATIENCE_IN_A_RUN) -> None:
         self.name = f"{server_name(client)} {model}"
         self.form: AnswerForm | None = None
         self.limit = AnswerLimit()
         self._model = model
-        self._calls = PatientClient(client, model, patience or Patience())
+        self._calls = PatientClient(client, model, patience)
 
     def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
         forms = [self.form] if self.form else list(AnswerForm)
@@ -125,6 +129,9 @@ class OpenAIQuestionWriter:
             self.limit = limit
             log.info("answer_limit_decided %s", limit)
         return _written(completion, form, count)
+
+    def waiting(self) -> Waiting | None:
+        return self._calls.waits.now
 
     def stop(self) -> None:
         """End the waits of all threads at once: each raises GenerationError or ends its call."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from services.config import Settings
 from services.errors import GenerationError
-from services.models import Chunk, TokenUsage
+from services.models import Chunk, TokenUsage, Waiting
 from services.openai_client import make_openai_client
 from services.pairs.openai_batches import (
     QUEUE_IS_FULL,
@@ -79,12 +79,13 @@ def generate_patiently(
         own_prices=settings.model_prices,
     )
     work = _Attempt(lease, chunks, batches, questions_per_chunk, budget, usage, part_tokens)
-    work.recall()
-    pause_s = mode.first_pause_s
-    while work.submit_next() or work.parts:
-        pause_s = mode.first_pause_s if work.look() else min(2 * pause_s, mode.longest_pause_s)
-        if work.parts and lease.lost.wait(pause_s):
-            raise RunLost
+    with lease.watching(work.waiting):
+        work.recall()
+        pause_s = mode.first_pause_s
+        while work.submit_next() or work.parts:
+            pause_s = mode.first_pause_s if work.look() else min(2 * pause_s, mode.longest_pause_s)
+            if work.parts and lease.lost.wait(pause_s):
+                raise RunLost
     lease.finish_generation()
     return work.usage
 
@@ -113,6 +114,10 @@ class _Attempt:
         self._part_tokens = part_tokens
         self._queue_is_full = False
         self._is_at_cap = False
+
+    def waiting(self) -> Waiting | None:
+        at_openai = Waiting(f"{self._batches.server}'s batches") if self.parts else None
+        return self._batches.waits.now or at_openai
 
     def recall(self) -> None:
         """Take up what earlier attempts submitted, and see what is left to ask."""

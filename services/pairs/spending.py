@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from services.errors import ConfigurationError, GenerationError
-from services.models import Chunk, TokenUsage
+from services.models import Chunk, TokenUsage, Waiting
 from services.pairs.pricing import cost_usd, estimate_generation
 from services.pairs.written_questions import QuestionWriter, WrittenQuestions
 
@@ -48,6 +48,9 @@ class CappedWriter:
         with self._lock:
             self._spent_usd += cost
         return written
+
+    def waiting(self) -> Waiting | None:
+        return self._writer.waiting()
 
     def stop(self) -> None:
         self._writer.stop()

@@ -78,16 +78,17 @@ def generate_pairs(
             full, batch = batch, Finished()
             lease.save_pairs(full.chunks, full.pairs, usage_row(usage))
 
-    try:
-        for answer in _ask_all(lease, remaining, writer, questions_per_chunk, concurrency):
-            if answer is not None:
-                chunk, written = answer
-                usage += written.usage
-                batch.add(chunk, written)
-            if batch.is_due or lease.lost.is_set():  # whoever goes on with the run may be near
-                store()
-    finally:
-        store()  # whatever ended it: these are paid for
+    with lease.watching(writer.waiting):
+        try:
+            for answer in _ask_all(lease, remaining, writer, questions_per_chunk, concurrency):
+                if answer is not None:
+                    chunk, written = answer
+                    usage += written.usage
+                    batch.add(chunk, written)
+                if batch.is_due or lease.lost.is_set():  # whoever goes on with the run may be near
+                    store()
+        finally:
+            store()  # whatever ended it: these are paid for
     lease.finish_generation()
     return usage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.models import Chunk, TokenUsage
+from services.models import Chunk, TokenUsage, Waiting
 
 NO_TOKENS = TokenUsage()
 
@@ -36,6 +36,10 @@ class QuestionWriter(Protocol):
         Raises:
             GenerationError: only for what must end the run.
         """
+        ...
+
+    def waiting(self) -> Waiting | None:
+        """What all its calls wait for now; None while one of them gets on."""
         ...
 
     def stop(self) -> None:

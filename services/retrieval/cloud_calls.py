@@ -27,6 +27,7 @@ from tenacity import (
 from services.config import PROJECT_ROOT
 from services.retrieval.cloud_failures import CloudFailure, Failure
 from services.retrieval.deadline import Deadline
+from services.waits import Waits
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class CloudProcesses:
         size: int = 1,
     ) -> None:
         self._patience = patience or CloudPatience()
+        self.waits = Waits()
         self._size = size
         # The last one in is the first one out, so that no more are started than are needed.
         self._free: queue.LifoQueue[_Process] = queue.LifoQueue()
@@ -84,7 +86,7 @@ class CloudProcesses:
         stop = stop or threading.Event()
         attempts = self._patience.attempts if repeatable else 1
         first_s = self._patience.first_wait_s
-        return Retrying(
+        retrying = Retrying(
             retry=retry_if_exception(_may_pass),
             stop=stop_any(
                 stop_after_attempt(attempts),
@@ -94,9 +96,11 @@ class CloudProcesses:
             wait=wait_exponential(multiplier=first_s, max=self._patience.longest_wait_s)
             + wait_random(0, first_s),
             sleep=sleep_using_event(stop),
-            before_sleep=_log_failure(name),
+            before_sleep=lambda state: self._say_failure(name, state),
             reraise=True,
-        )(self._once, name, arguments, deadline)
+        )
+        with self.waits.call():
+            return retrying(self._once, name, arguments, deadline)
 
     def close(self) -> None:
         """End the processes, each when its call is done. The next call starts a new one."""
@@ -105,6 +109,7 @@ class CloudProcesses:
             self._free.put(process)
 
     def _once(self, name: str, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
+        self.waits.end()
         try:
             process = self._free.get(timeout=deadline.left_s)
         except queue.Empty:
@@ -116,6 +121,14 @@ class CloudProcesses:
         if isinstance(answer, CloudFailure):
             raise answer
         return answer
+
+    def _say_failure(self, name: str, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, CloudFailure):
+            log.info("cloud_call_failed call=%s kind=%s %s", name, error.kind, error.detail)
+            is_limited = error.kind is Failure.LIMITED
+            what = "DeepLake Cloud's rate limit" if is_limited else "DeepLake Cloud to answer"
+            self.waits.begin(what, state.upcoming_sleep)
 
 
 class _Process:
@@ -173,15 +186,6 @@ class _Process:
 
 def _may_pass(error: BaseException) -> bool:
     return isinstance(error, CloudFailure) and error.kind.may_pass
-
-
-def _log_failure(name: str) -> Any:
-    def log_it(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, CloudFailure):
-            log.info("cloud_call_failed call=%s kind=%s %s", name, error.kind, error.detail)
-
-    return log_it
 
 
 def _close(pipe: IO[bytes]) -> None:

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from services.models import Waiting
+
 
 class Embedder(Protocol):
     """Turns texts into vectors whose dot product is their cosine similarity."""
@@ -32,6 +34,9 @@ class Embedder(Protocol):
                 was changed.
         """
 
+    def waiting(self) -> Waiting | None:
+        """What all its calls wait for now; None while one of them gets on."""
+
 
 class WordLlamaEmbedder:
     """WordLlama's 256 numbers a text, from the weights inside its wheel."""
@@ -45,6 +50,10 @@ class WordLlamaEmbedder:
         if not texts:
             return np.zeros((0, self.width), dtype=np.float32)
         return normalised(self._loaded_model().embed(list(texts)))
+
+    def waiting(self) -> Waiting | None:
+        """Nothing is asked of anybody."""
+        return None
 
     @classmethod
     def _loaded_model(cls) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import openai
 
 from services.errors import AppError, ConfigurationError, EmbedderUnavailable, NotAllowed
+from services.models import Waiting
 from services.openai_client import Headers, Patience, PatientClient
 from services.openai_errors import UnusableAnswer, error_in, explain, refusal_of
 from services.retrieval.embeddings import normalised
@@ -103,6 +104,9 @@ class OpenAIEmbedder:
         # Not before all is done: a single text that is too long says nothing of their number.
         known.learn(most)
         return answers
+
+    def waiting(self) -> Waiting | None:
+        return self._patient.waits.now
 
     def _request(self, texts: list[str]) -> np.ndarray:
         def request(client: openai.OpenAI) -> tuple[np.ndarray, Headers]:

@@ -11,23 +11,29 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from services.accounts.database import PAGE_ROWS, Database
 from services.errors import DatabaseUnavailable
-from services.models import TrainingRun
+from services.models import TrainingRun, Waiting
 from services.runs.states import RunStatus
-from services.runs.store import run_from_row
+from services.runs.store import row_of_waiting, run_from_row
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+Waits = Callable[[], Waiting | None]
 
 # Work that costs money goes on for this long on the last good news of the hold. So a stop, or a
 # rescue while this process slept or was cut off, ends the spending within 5 seconds all the same.
 _GOOD_NEWS_LASTS_S = 5.0
 _LONGEST_PAUSE_S = 5.0  # below the 20 seconds that rescue_runs() waits after an outage
+
+
+def _nothing() -> None:
+    """For work that waits for nothing outside."""
 
 
 class RunLost(Exception):
@@ -54,6 +60,9 @@ class RunLease:
         self.attempt = run.attempt
         self.lost = threading.Event()
         self._held_at = time.monotonic()  # when the hold was last known to be there
+        self._kept_from_writing: Waiting | None = None
+        self._watched: Waits = _nothing
+        self._noted: Waiting | None = None  # what the row says of `waiting`
 
     def claim(self) -> TrainingRun:
         rows = self._call("claim_run")
@@ -69,6 +78,33 @@ class RunLease:
     def is_confirmed(self) -> bool:
         """Whether the hold was there a moment ago: look at it before what costs money."""
         return time.monotonic() - self._held_at < _GOOD_NEWS_LASTS_S
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """What keeps the work from going on now, as this process knows it; None while it moves."""
+        if self._kept_from_writing is None and not self.is_confirmed:
+            return Waiting(DatabaseUnavailable.waits_for)
+        return self._kept_from_writing or self._watched()
+
+    @contextmanager
+    def watching(self, waits: Waits) -> Iterator[None]:
+        """During the block, the run waits when `waits()` says for what."""
+        self._watched = waits
+        try:
+            yield
+        finally:
+            self._watched = _nothing
+
+    def note_waiting(self) -> None:
+        """Say in the row what the run waits for, if that has changed. Does not retry either."""
+        waiting = self.waiting
+        if waiting != self._noted:
+            row = row_of_waiting(waiting)
+            answer = self._asked(
+                lambda: self._service.rpc("note_waiting", **self._key, p_waiting=row)
+            )
+            self._require(answer)
+            self._noted = waiting
 
     def beat(self) -> None:
         """Extend the lease once. The beating thread repeats it, so this does not retry."""
@@ -216,16 +252,20 @@ class RunLease:
         When the hold is lost meanwhile, once more at once: what it stores may be paid for.
         """
         pause_s = 0.2
-        while True:
-            is_last = self.lost.is_set()
-            try:
-                return statement()
-            except DatabaseUnavailable:
-                if is_last:
-                    raise RunLost from None
-                log.warning("database_away run=%s retry_in_s=%.1f", self.run_id, pause_s)
-                self.lost.wait(pause_s * random.uniform(0.7, 1.0))
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        try:
+            while True:
+                is_last = self.lost.is_set()
+                try:
+                    return statement()
+                except DatabaseUnavailable as error:
+                    if is_last:
+                        raise RunLost from None
+                    self._kept_from_writing = Waiting(error.waits_for)
+                    log.warning("%s run=%s retry_in_s=%.1f", error.code, self.run_id, pause_s)
+                    self.lost.wait(pause_s * random.uniform(0.7, 1.0))
+                    pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        finally:
+            self._kept_from_writing = None
 
     def _asked(self, statement: Callable[[], Answer]) -> Answer:
         # By the time of the question: this process may sleep between an answer and its reading.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from services.accounts.database import Database
 from services.errors import NotAllowed, NotFound, RunBlocked, RunMoved
-from services.models import RunEvent, TrainingRun
+from services.models import RunEvent, TrainingRun, Waiting
 from services.runs.states import RunStatus
 
 _RUNS = "deep_memory_training_runs"
@@ -28,10 +30,19 @@ def why_blocked(status: RunStatus) -> str:
 
 
 class RunStore:
-    """The runs of the signed-in user; row-level security hides everybody else's."""
+    """The runs of the signed-in user; row-level security hides everybody else's.
 
-    def __init__(self, database: Database) -> None:
+    `waiting_here` tells by id what a run waits for whose worker is in this process: it knows at
+    once, and while the database takes no writes it alone knows.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        waiting_here: Callable[[str], Waiting | None] = lambda run_id: None,
+    ) -> None:
         self._database = database
+        self._waiting_here = waiting_here
 
     # Reading
 
@@ -40,7 +51,7 @@ class RunStore:
         rows = self._database.execute(lambda c: c.table(_RUNS).select("*").eq("id", run_id)).data
         if not rows:
             raise NotFound("There is no such run.")
-        return run_from_row(rows[0])
+        return self._as_known_here(run_from_row(rows[0]))
 
     def page(
         self, *, limit: int, offset: int = 0, status: RunStatus | None = None
@@ -57,7 +68,7 @@ class RunStore:
         ).data
         ends_here = len(rows) < limit and (rows or not offset)
         total = offset + len(rows) if ends_here else self.count(status)
-        return [run_from_row(row) for row in rows], total
+        return [self._as_known_here(run_from_row(row)) for row in rows], total
 
     def count(self, status: RunStatus | None = None) -> int:
         return self._database.execute(
@@ -182,6 +193,10 @@ class RunStore:
             "remove the older ones first.",
         )
 
+    def _as_known_here(self, run: TrainingRun) -> TrainingRun:
+        waiting = self._waiting_here(run.id) if run.status.is_active else None
+        return replace(run, waiting=waiting) if waiting else run
+
     def _back_to_work(self, function: str, run_id: str) -> TrainingRun:
         try:
             return self._moved(run_id, self._database.rpc(function, p_run=run_id))
@@ -230,7 +245,24 @@ def run_from_row(row: dict[str, Any]) -> TrainingRun:
         worker_id=row["worker_id"],
         settings=row["settings"],
         usage=row["usage"],
+        waiting=_waiting_of_row(row["waiting"]),
     )
+
+
+def row_of_waiting(waiting: Waiting | None) -> dict[str, str | None] | None:
+    """The value of the column `waiting`."""
+    if waiting is None:
+        return None
+    return {
+        "what": waiting.what,
+        "until": waiting.until.isoformat() if waiting.until else None,
+    }
+
+
+def _waiting_of_row(value: dict[str, Any] | None) -> Waiting | None:
+    if value is None:
+        return None
+    return Waiting(value["what"], _time(value["until"]) if value["until"] else None)
 
 
 def _time(text: str) -> datetime:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from services.accounts.database import Database
 from services.errors import AppError, DatabaseUnavailable
-from services.models import TrainingRun
+from services.models import TrainingRun, Waiting
 from services.runs.lease import RunLease, RunLost
 from services.runs.states import RunStatus
 
@@ -69,6 +69,12 @@ class JobRunner:
             ]
         for lease in leases:
             lease.lost.set()
+
+    def waiting(self, run_id: str) -> Waiting | None:
+        """What a run that is worked on here waits for; None when it moves, or is not here."""
+        with self._lock:
+            leases = [lease for lease in self._working if lease.run_id == run_id]
+        return next((lease.waiting for lease in leases if not lease.lost.is_set()), None)
 
     def drain(self, timeout_s: float = 3.0) -> None:
         """Stop all work of this process, and say so in the rows. For a clean shutdown.
@@ -153,6 +159,7 @@ class JobRunner:
                     beaten_at = time.monotonic()
                 else:
                     lease.look()
+                lease.note_waiting()
             except RunLost:
                 return
             except DatabaseUnavailable:

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import SecretStr
 
-from services.accounts.auth import Accounts, SignedInUser
+from services.accounts.auth import Accounts, SignedInUser, Visitor
 from services.accounts.database import Database, SupabaseEndpoint
 from services.errors import DatabaseUnavailable, NotSignedIn, SignInRefused
+from services.local_supabase.refusals import REFUSALS_ALLOWED
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
@@ -78,9 +79,21 @@ def test_account_that_can_not_be_made_says_why(accounts, user, email, password, 
         accounts.sign_up(address, password)
 
 
-def test_first_visitor_makes_the_demo_account_and_the_second_uses_it(accounts, email):
-    first, second = (accounts.sign_in_or_up(email, PASSWORD) for _ in range(2))
-    assert first.identity == second.identity
+def test_owner_gets_in_where_she_signed_in_before_whatever_others_guess(accounts, user, email):
+    """All from one address, as behind a proxy. Her cookie outlives her signing out."""
+    accounts.sign_out(user)
+    stranger, owner = Visitor("192.0.2.1", None), Visitor("192.0.2.1", user.cookie)
+    for _ in range(REFUSALS_ALLOWED):
+        with pytest.raises(SignInRefused, match="not right"):
+            accounts.sign_in(email, "a guess", stranger)
+    with pytest.raises(SignInRefused, match="Too many attempts"):
+        accounts.sign_in(email, PASSWORD, stranger)
+    another = accounts.sign_up(f"another-{email}", PASSWORD).cookie
+    for cookie in (user.cookie[:-1] + "-", another):
+        with pytest.raises(SignInRefused, match="Too many attempts"):
+            accounts.sign_in(email, PASSWORD, Visitor("192.0.2.1", cookie))
+    assert accounts.sign_in(email.upper(), PASSWORD, owner).identity == user.identity
+    assert accounts.sign_in(email, PASSWORD, Visitor("192.0.2.2", None)).identity == user.identity
 
 
 def test_session_is_restored_from_the_cookie_by_another_process(endpoint, user):

@@ -48,7 +48,7 @@ def studio(new_studio, openai, cloud) -> Studio:
 @pytest.fixture(scope="module")
 def workspace(studio) -> Iterator[Workspace]:
     """A person with the sample in the cloud."""
-    user = studio.accounts.sign_in_or_up(f"{uuid4()}@example.com", "a long password")
+    user = studio.accounts.sign_up(f"{uuid4()}@example.com", "a long password")
     workspace = Workspace(studio, user)
     workspace.knowledge.load_sample()
     yield workspace

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import httpx
 import jwt
@@ -12,8 +13,15 @@ from supabase import Client, create_client
 from supabase_auth.errors import AuthApiError, AuthWeakPasswordError
 
 from services.local_supabase.data_folder import load_or_create_secrets
+from services.local_supabase.gateway import FORWARDED_FOR, KNOWN_DEVICE
 from services.local_supabase.migrations import connect
-from services.local_supabase.refusals import REFUSALS_ALLOWED, AuthRefused, Refusals
+from services.local_supabase.refusals import (
+    REFUSALS_ALLOWED,
+    REFUSALS_OF_ALL,
+    AuthRefused,
+    Caller,
+    Refusals,
+)
 from services.local_supabase.stack import LocalSupabase
 
 PASSWORD = "correct horse battery"
@@ -176,7 +184,7 @@ def test_token_for_another_audience_is_no_user(client, email, supabase_stack):
         assert refused.value.code == "bad_jwt"
 
 
-def test_guessing_is_stopped_even_with_the_right_password_in_the_end(client, email):
+def test_guessing_is_stopped_even_with_the_right_password_in_the_end(client, email, supabase_stack):
     sign_up(client, email)
     for _ in range(REFUSALS_ALLOWED):
         with pytest.raises(AuthApiError):
@@ -185,20 +193,91 @@ def test_guessing_is_stopped_even_with_the_right_password_in_the_end(client, ema
         client.auth.sign_in_with_password({"email": email, "password": PASSWORD})
     assert (refused.value.status, refused.value.code) == (429, "over_request_rate_limit")
 
+    def status(key: str, header: str) -> int:
+        return httpx.post(
+            f"{supabase_stack.url}/auth/v1/token?grant_type=password",
+            json={"email": email, "password": PASSWORD},
+            headers={"apikey": key, header: "another"},
+            timeout=60,
+        ).status_code
+
+    for header in (FORWARDED_FOR, KNOWN_DEVICE):  # the app alone is believed who it asks for
+        assert status(supabase_stack.publishable_key, header) == 429
+        assert status(supabase_stack.secret_key, header) == 200
+
+
+ANN, HERE = "ann@example.com", Caller("127.0.0.1")
+
+
+def guess(refusals: Refusals, caller: Caller, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises(AuthRefused, match="wrong"), refusals.watching(caller, ANN):
+            raise AuthRefused(400, "invalid_credentials", "wrong")
+
+
+def is_listened_to(refusals: Refusals, caller: Caller) -> bool:
+    try:
+        with refusals.watching(caller, ANN):
+            return True
+    except AuthRefused:
+        return False
+
 
 def test_signing_in_often_is_no_guessing():
     refusals = Refusals()
-    for _ in range(REFUSALS_ALLOWED + 1):
-        with refusals.watching("127.0.0.1", "ann@example.com"):
-            pass
+    assert all(is_listened_to(refusals, HERE) for _ in range(REFUSALS_ALLOWED + 1))
+    guess(refusals, HERE, REFUSALS_ALLOWED)
+    assert not is_listened_to(refusals, HERE)
+
+
+def test_database_that_is_away_is_no_guess():
+    refusals = Refusals()
     for _ in range(REFUSALS_ALLOWED):
-        with pytest.raises(ValueError), refusals.watching("127.0.0.1", "ann@example.com"):
-            raise ValueError("a refusal")
-    with (
-        pytest.raises(AuthRefused),
-        refusals.watching("127.0.0.1", "ann@example.com"),
-    ):
-        raise AssertionError("the limit did not hold")
+        with pytest.raises(OSError, match="away"), refusals.watching(HERE, ANN):
+            raise OSError("away")
+    assert is_listened_to(refusals, HERE)
+
+
+def test_guesses_from_one_address_lock_nobody_out_elsewhere():
+    refusals = Refusals()
+    guess(refusals, Caller("203.0.113.9"), REFUSALS_ALLOWED)
+    assert not is_listened_to(refusals, Caller("203.0.113.9"))
+    assert is_listened_to(refusals, HERE)
+
+
+def test_guesses_from_many_addresses_are_stopped_and_a_known_device_gets_in():
+    refusals = Refusals()
+    for number in range(REFUSALS_OF_ALL // REFUSALS_ALLOWED):
+        guess(refusals, Caller(f"203.0.113.{number}"), REFUSALS_ALLOWED)
+    assert not is_listened_to(refusals, Caller("203.0.113.99"))
+    known = Caller("203.0.113.99", device="d1")
+    assert is_listened_to(refusals, known)
+    guess(refusals, known, REFUSALS_ALLOWED)  # a stolen device may not guess on either
+    assert not is_listened_to(refusals, known)
+    assert is_listened_to(refusals, Caller("203.0.113.99", device="d2"))
+
+
+def test_token_check_and_refresh_never_queue_behind_passwords(supabase_stack, client, email):
+    """30 people who sign in at once made every check of a token wait for seconds."""
+    session = sign_up(client, email)
+    credentials = {"email": email, "password": PASSWORD}
+
+    def sign_in(_: int) -> int:
+        return httpx.post(
+            f"{supabase_stack.url}/auth/v1/token?grant_type=password",
+            json=credentials,
+            headers={"apikey": supabase_stack.publishable_key},
+            timeout=120,
+        ).status_code
+
+    with ThreadPoolExecutor(25) as people:
+        signing_in = [people.submit(sign_in, number) for number in range(25)]
+        wait(signing_in, return_when=FIRST_COMPLETED)  # all the others stand in the queue
+        for _ in range(3):
+            assert client.auth.get_user(session.access_token).user.email == email
+        client.auth.refresh_session(session.refresh_token)
+        assert sum(not each.done() for each in signing_in) > 5
+        assert {each.result() for each in signing_in} == {200}
 
 
 @pytest.mark.parametrize("path", ["/rest/v1/", "/auth/v1/health"])

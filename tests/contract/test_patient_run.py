@@ -47,7 +47,7 @@ def studio(new_studio, openai) -> Studio:
 
 @pytest.fixture
 def workspace(studio, openai) -> Workspace:
-    user = studio.accounts.sign_in_or_up(f"{uuid4()}@example.com", "a long password")
+    user = studio.accounts.sign_up(f"{uuid4()}@example.com", "a long password")
     workspace = Workspace(studio, user)
     workspace.knowledge.add_files([document(number) for number in range(DOCUMENTS)])
     openai.log.clear()

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from services.errors import DatabaseUnavailable
+from services.models import Waiting
 from services.runs.lease import RunLease, RunLost
 from services.runs.states import RunStatus
 from services.runs.store import RunStore
@@ -27,9 +28,16 @@ WRITES: dict[str, Callable[[RunLease], object]] = {
     "note training": lambda lease: lease.note_training("late", 0.9),
     "finish training": lambda lease: lease.finish_training({"late": 1}, activate=True),
     "fail": lambda lease: lease.fail("late"),
+    "note waiting": lambda lease: noted_waiting(lease),
     "beat": lambda lease: lease.beat(),
     "claim": lambda lease: lease.claim(),
 }
+
+
+def noted_waiting(lease: RunLease) -> None:
+    with lease.watching(lambda: Waiting("an answer that came too late")):
+        lease.note_waiting()
+
 
 SAVES = {"save pairs", "save waited pairs"}
 

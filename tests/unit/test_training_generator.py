@@ -48,6 +48,9 @@ class Writer:
             with self._lock:
                 self._busy -= 1
 
+    def waiting(self) -> None:
+        return None
+
     def stop(self) -> None:
         self.stopped.set()
 

@@ -1,0 +1,28 @@
+"""Whether there is room on the disk of the data folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from services.errors import DiskFull
+
+# A new Postgres takes 40 MB, PostgREST 20 MB; the rest is room for its write-ahead log, which grows
+# by 16 MB at a time.
+LEAST_FREE_MB = 200
+
+
+def free_mb(folder: Path) -> int:
+    """What is free where `folder` is, or would be made."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free // 2**20
+
+
+def require_room(data_dir: Path) -> None:
+    """Raise DiskFull when less is free than the app needs to go on."""
+    free = free_mb(data_dir)
+    if free < LEAST_FREE_MB:
+        raise DiskFull(
+            f"The disk of DATA_DIR is nearly full: {free} MB are free, and {LEAST_FREE_MB} MB are"
+            " needed. What is stored is safe."
+        )

@@ -1,0 +1,57 @@
+"""Whether a database has the schema that this app was written for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from services.config import PROJECT_ROOT
+from services.errors import ConfigurationError
+
+if TYPE_CHECKING:  # the embedded stack reads migrations and need not wait for Supabase's client
+    from services.accounts.database import Database
+
+MIGRATIONS = PROJECT_ROOT / "supabase" / "migrations"
+# Ours have three digits. A hosted project may hold other people's, which the CLI names by the time.
+_OURS = re.compile(r"\d{3}")
+
+
+class SchemaTooOld(ConfigurationError):
+    """The database lacks migrations of this app."""
+
+    next_step = "Run `supabase db push` in the app's folder, then start the app again."
+
+    def __init__(self) -> None:
+        super().__init__("The database is older than this app: it lacks migrations.")
+
+
+def require_known_schema(service: Database) -> None:
+    """Ask the database which migrations it has; what was applied by hand it does not know.
+
+    Raises:
+        SchemaTooOld: it lacks some of the app's.
+        ConfigurationError: it has newer ones than the app.
+        DatabaseUnavailable: it does not answer.
+    """
+    applied = [version for version in service.rpc("applied_migrations") if _OURS.fullmatch(version)]
+    refuse_newer_schema(applied)
+    if applied and max(applied) < newest_migration():
+        raise SchemaTooOld
+
+
+def refuse_newer_schema(applied: Iterable[str]) -> None:
+    """Raise ConfigurationError when one of these versions is newer than the newest of the app."""
+    newest = newest_migration()
+    newer = [version for version in applied if _OURS.fullmatch(version) and version > newest]
+    if newer:
+        raise ConfigurationError(
+            f"The database is newer than this app: it has migration {max(newer)}, and the app knows"
+            f" them up to {newest}. Nothing was changed.",
+            next_step="Update the app, then start it again.",
+        )
+
+
+def newest_migration() -> str:
+    """The version of the last file in `supabase/migrations`."""
+    return max(file.name[:3] for file in MIGRATIONS.glob("[0-9][0-9][0-9]_*.sql"))

@@ -1,0 +1,67 @@
+"""Cheap calls go on while expensive ones take all the threads that they may have."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from services.http.search import SEARCHES_AT_ONCE
+from tests.contract.conftest import Caller
+from tests.fakes import wire
+from tests.fakes.openai_server import FakeOpenAI
+from tests.running_app import RunningApp, run_app
+
+SEARCHES = 45  # more than the 40 threads that all routes share
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def app(supabase_stack, fake) -> Iterator[RunningApp]:
+    with run_app(
+        supabase_stack.data_dir,
+        OPENAI_BASE_URL=fake.base_url,
+        OPENAI_API_KEY=fake.key,
+        EMBEDDING_MODEL="text-embedding-3-small",
+    ) as running:
+        yield running
+
+
+def test_runs_settings_and_token_checks_answer_while_searches_wait_for_a_model(
+    fake: FakeOpenAI, caller: Caller, new_caller
+):
+    text = b"The quay moors vessels of 40 metres."
+    caller.api.post("/documents", files={"files": ("quay.txt", text)}).raise_for_status()
+    let_go, arrived = threading.Event(), threading.Semaphore(0)
+
+    def held(request: wire.Request, answer: wire.Answer) -> wire.Reply:
+        arrived.release()
+        let_go.wait(120)
+        return answer(request)
+
+    fake.fail(held, times=1_000, matching="/embeddings")
+
+    def search(number: int) -> int:
+        return caller.api.post(
+            "/search", json={"query": f"vessel {number}"}, timeout=150
+        ).status_code
+
+    with ThreadPoolExecutor(SEARCHES) as people:
+        searches = [people.submit(search, number) for number in range(SEARCHES)]
+        try:
+            assert all(arrived.acquire(timeout=60) for _ in range(SEARCHES_AT_ONCE))
+            stranger = new_caller()  # whose token nobody has checked yet
+            for person in (caller, stranger):
+                own = person.own
+                assert person.api.get("/deep-memory/runs", params=own).is_success
+            assert not any(each.done() for each in searches)
+        finally:
+            let_go.set()
+        assert {each.result() for each in searches} == {200}
