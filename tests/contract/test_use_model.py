@@ -102,7 +102,7 @@ def test_a_model_whose_file_is_gone_is_named_and_not_switched_to(workspace, serv
 def test_all_wins_are_kept_beside_the_model_and_the_first_in_the_row(workspace, service):
     script = Script(workspace.user, service).to(S.TRAINING)
     wins = [{"question": f"Question {n}?", "before": None, "after": 1} for n in range(50)]
-    metrics = {"is_worse": False, "test_sets": [], "wins": list(wins), "losses": []}
+    metrics = {**METRICS, "test_sets": [], "wins": list(wins), "losses": []}
 
     complete(script.lease, script.run, metrics, workspace.models)
 
