@@ -164,7 +164,7 @@ def test_search_answers_without_a_model_while_what_it_searches_is_indexed(
     workspace, service, monkeypatch
 ):
     run = with_model(workspace, service, np.eye(256))
-    monkeypatch.setattr(SearchIndexes, "soon", lambda self, snapshot: None)
+    monkeypatch.setattr(SearchIndexes, "soon", lambda self, owner, snapshot: None)
 
     found = workspace.search("Who pays harbour dues?", 3, run)
 
