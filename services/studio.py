@@ -208,7 +208,7 @@ class Studio:
             run,
             pairs=pairs,
             snapshot=snapshot,
-            index=self.indexes.of(snapshot),
+            index=self.indexes.of(run.user_id, snapshot),
             embedder=self.embedder,
             models=models,
         )

@@ -160,7 +160,7 @@ class Workspace:
             test_set,
             questions,
             snapshot,
-            self._indexes.of(snapshot),
+            self._indexes.of(self.user.identity.user_id, snapshot),
             self._embedder,
             self.models.load(run),
         )
@@ -254,13 +254,13 @@ class Workspace:
 
     def _compare(self, query: str, k: int, run: TrainingRun | None, with_words: bool) -> Comparison:
         """Both lists on this machine; the plain one alone while the index for models is made."""
-        snapshot = self.store.snapshot()
+        owner, snapshot = self.user.identity.user_id, self.store.snapshot()
         model = None if run is None else self.models.load(run)
-        index = None if model is None else self._indexes.soon(snapshot)
+        index = None if model is None else self._indexes.soon(owner, snapshot)
         ranking: Ranking | None = None
         if model is not None and index is not None:
             model = model if with_words else model.without_words()
             ranking = partial(model.search, index=index)
-        plain = self._indexes.plain(snapshot)
+        plain = self._indexes.plain(owner, snapshot)
         comparison = compare(query, self._embedder, snapshot, plain, ranking, k)
         return replace(comparison, is_indexing=model is not None and index is None)

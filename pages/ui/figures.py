@@ -38,22 +38,22 @@ _CHANGES = {  # from best to worst, with colors
 
 
 def verdict(figures: dict[str, Any], questions: str) -> None:
-    """Better, not proven or worse on `questions`, with the interval."""
+    """Better, no change, not proven or worse on `questions`, with the interval."""
     before, after = figures["before"]["recall@10"], figures["after"]["recall@10"]
     low, high = figures["intervals"]["recall@10"]
-    change = (
-        f"Recall@10 on {questions} went from {percent(before)} to {percent(after)}. "
-        f"The change lies between {100 * low:+.1f} and {100 * high:+.1f} points (95%)."
-    )
-    if figures["is_worse"]:
-        st.warning(f"**Worse.** {change}", icon=":material/trending_down:")
-    elif figures["verdict"] == Verdict.BETTER:
-        st.success(f"**Better.** {change}", icon=":material/trending_up:")
-    else:
-        st.info(
-            f"**Not proven.** {change} With so few questions, or documents, that can be chance.",
-            icon=":material/trending_flat:",
-        )
+    went = f"Recall@10 on {questions} went from {percent(before)} to {percent(after)}."
+    change = f"The change lies between {100 * low:+.1f} and {100 * high:+.1f} points (95%)."
+    match Verdict(figures["verdict"]):
+        case Verdict.BETTER:
+            st.success(f"**Better.** {went} {change}", icon=":material/trending_up:")
+        case Verdict.WORSE:
+            st.warning(f"**Worse.** {went} {change}", icon=":material/trending_down:")
+        case Verdict.NO_CHANGE:
+            stayed = f"Recall@10 on {questions} stayed at {percent(after)}."
+            st.info(f"**No change.** {stayed} {change}", icon=":material/trending_flat:")
+        case Verdict.NOT_PROVEN:
+            chance = "With so few questions, or documents, that can be chance."
+            st.info(f"**Not proven.** {went} {change} {chance}", icon=":material/trending_flat:")
 
 
 def figures_of(figures: dict[str, Any]) -> None:

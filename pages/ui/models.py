@@ -114,7 +114,6 @@ def _figures(run: TrainingRun, test_set: str) -> dict[str, Any] | None:
 
 def _cells(run: TrainingRun, test_set: str) -> list[str]:
     figures = _figures(run, test_set) or {}
-    worse = figures.get("is_worse", False)
     change = {
         key: f"{percent(figures['before'][key])} → {percent(figures['after'][key])}"
         for key in ("recall@10", "mrr@10")
@@ -123,7 +122,7 @@ def _cells(run: TrainingRun, test_set: str) -> list[str]:
     return [
         change.get("recall@10", "—"),
         change.get("mrr@10", "—"),
-        "worse" if worse else figures.get("verdict", "—"),
+        figures.get("verdict", "—"),
     ]
 
 

@@ -14,6 +14,7 @@ from pages.ui.models import HELD_OUT, switch_to
 from pages.ui.own_questions import own_questions
 from pages.ui.pair_exchange import pair_exchange
 from pages.ui.run_details import run_details
+from services.deep_memory.evaluation import measured_lower
 from services.models import TrainingRun
 from services.workspace import Workspace
 
@@ -46,8 +47,11 @@ def results(space: Workspace, run: TrainingRun) -> None:
 
 def _verdict(metrics: dict[str, Any]) -> None:
     verdict(metrics, "held-out questions")
-    if metrics["is_worse"]:
-        st.caption(":material/info: Search does not use this model by itself.")
+    if measured_lower(metrics["before"], metrics["after"]):
+        st.caption(
+            ":material/info: Search does not use this model by itself: it measured lower at "
+            "recall@10, or at nDCG@10 where that is equal."
+        )
     trained, chunks = metrics["trained_questions"], metrics["trained_chunks"]
     unseen = _UNSEEN[metrics.get("held_out_by", "document")]
     st.caption(

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 from supabase_auth.errors import AuthApiError, AuthError, AuthRetryableError, AuthWeakPasswordError
 
-from services.accounts.database import Database, SupabaseEndpoint, new_client
+from services.accounts.database import Database, SupabaseEndpoint, passing_client
 from services.errors import AppError, DatabaseUnavailable, NotSignedIn, SignInRefused
 
 log = logging.getLogger(__name__)
@@ -132,8 +132,8 @@ class Accounts:
         hashed = _hash(user.cookie)
         self._service.execute(lambda c: c.table(_TABLE).delete().eq("id_hash", hashed))
         try:
-            client = new_client(self.endpoint.url, self.endpoint.publishable_key)
-            client.auth.admin.sign_out(user.access_token(), "local")
+            with passing_client(self.endpoint) as client:
+                client.auth.admin.sign_out(user.access_token(), "local")
         except (AuthError, NotSignedIn, httpx.HTTPError):
             # The cookie opens nothing any more; the tokens end by themselves within the hour.
             log.info("sign_out_at_supabase_failed user=%s", user.identity.user_id)
@@ -144,9 +144,9 @@ class Accounts:
         Raises:
             NotSignedIn: forged, expired or signed out.
         """
-        client = new_client(self.endpoint.url, self.endpoint.publishable_key)
         try:
-            answer = client.auth.get_user(access_token)
+            with passing_client(self.endpoint) as client:
+                answer = client.auth.get_user(access_token)
         except (AuthRetryableError, httpx.HTTPError) as error:
             raise DatabaseUnavailable("The sign-in service does not answer just now.") from error
         except AuthError as error:
@@ -174,9 +174,10 @@ class Accounts:
         tokens = _tokens_of_row(row)
         if tokens.expires_at - time.time() >= _REFRESH_BEFORE_END_S:
             return tokens  # another tab or replica refreshed it
-        client = new_client(self.endpoint.url, self.endpoint.publishable_key)
         try:
-            renewed = _tokens_of_session(client.auth.refresh_session(tokens.refresh_token).session)
+            with passing_client(self.endpoint) as client:
+                answer = client.auth.refresh_session(tokens.refresh_token)
+            renewed = _tokens_of_session(answer.session)
         except (AuthRetryableError, httpx.HTTPError) as error:
             raise DatabaseUnavailable("The sign-in service does not answer just now.") from error
         except AuthError as error:
@@ -217,10 +218,10 @@ class Accounts:
         return f"{name}.{signature.hexdigest()}"
 
     def _begin(self, sign: Any, said: Mapping[str, str]) -> SignedInUser:
-        # With the secret key, without which nobody is believed what the headers say.
-        client = new_client(self.endpoint.url, self.endpoint.secret_key, said)
         try:
-            answer = sign(client.auth)
+            # With the secret key, without which nobody is believed what the headers say.
+            with passing_client(self.endpoint, self.endpoint.secret_key, said) as client:
+                answer = sign(client.auth)
         except (AuthRetryableError, httpx.HTTPError) as error:
             raise DatabaseUnavailable("The sign-in service does not answer just now.") from error
         except AuthError as error:

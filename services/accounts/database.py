@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -42,24 +43,46 @@ class SupabaseEndpoint:
     secret_key: SecretStr
 
 
-def new_client(
-    url: str, key: SecretStr, headers: Mapping[str, str] = MappingProxyType({})
+def _connections() -> httpx.Client:
+    """Connections of HTTP/1.1. HTTP/2, the library's default, is reported to drop idle ones
+    (supabase-py issue 1064)."""
+    return httpx.Client(verify=_TLS, timeout=_TIMEOUT, http2=False, follow_redirects=True)
+
+
+def _client(
+    url: str,
+    key: SecretStr,
+    connections: httpx.Client,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Client:
-    """A client that keeps no session, refreshes nothing by itself and speaks HTTP/1.1.
+    """A client that keeps no session and refreshes nothing by itself.
 
     It repeats no read either, which would hold a screen for 7 seconds: screens poll, workers retry.
-    HTTP/2, the library's default, is reported to drop idle connections (supabase-py issue 1064).
     """
     options = ClientOptions(
         headers=dict(headers),
         auto_refresh_token=False,
         persist_session=False,
         postgrest_client_retry=False,
-        httpx_client=httpx.Client(
-            verify=_TLS, timeout=_TIMEOUT, http2=False, follow_redirects=True
-        ),
+        httpx_client=connections,
     )
     return create_client(url, key.get_secret_value(), options)
+
+
+@contextmanager
+def passing_client(
+    endpoint: SupabaseEndpoint,
+    key: SecretStr | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Client]:
+    """A client for a call or two of someone who is not known yet; its connection ends with them.
+
+    `key` is the publishable one unless it is given.
+
+    A client that is only dropped keeps its connection until the garbage collector comes by.
+    """
+    with _connections() as connections:
+        yield _client(endpoint.url, key or endpoint.publishable_key, connections, headers)
 
 
 class Database:
@@ -72,7 +95,7 @@ class Database:
     def __init__(
         self, url: str, key: SecretStr, access_token: Callable[[], str] | None = None
     ) -> None:
-        self._client = new_client(url, key)
+        self._client = _client(url, key, _connections())
         # The library makes this part at its first use: two threads that use it at once would make
         # two, and one of them would go without the user's token.
         _ = self._client.postgrest

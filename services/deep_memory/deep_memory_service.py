@@ -106,7 +106,7 @@ class DeepMemory:
         """Make search use Deep Memory, or not.
 
         Raises:
-            NotAllowed: no training has completed yet, or its result was worse than before.
+            NotAllowed: no training has completed yet, or none whose model was put to use.
         """
         if enabled and self.active_run() is None:
             raise NotAllowed(

@@ -6,7 +6,7 @@ the order in which they are stored, so that a measurement repeats exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import expm1, sqrt
@@ -19,6 +19,7 @@ RANKING_DEPTH = 10  # MRR and nDCG look this far down
 NEAR_DUPLICATE = 0.95  # cosine above which two passages say the same
 _BLOCK_SCORES = 16_000_000  # scores held at once: 64 MB of float32
 FEWEST_TO_PROVE = 20  # questions; with fewer, chance alone moves them all the same way too often
+_NOISE = 1e-9  # of a mean, from adding in another order; one question of a million counts 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ def _mean(values: np.ndarray) -> float:
 
 class Verdict(StrEnum):
     BETTER = "better"
+    NO_CHANGE = "no change"  # the mean is the same, whatever moved within it
     NOT_PROVEN = "not proven"
     WORSE = "worse"
 
@@ -160,28 +162,45 @@ def compare(
     """Compare two evaluations of the same questions in the same order.
 
     Questions of the same of `groups` (n,) share their fate, as those about one document do;
-    without it each stands for itself. The verdict is on recall@10: better when the whole 95%
-    interval lies above 0, worse when it lies below, and not proven otherwise, as it always is below
-    20 questions.
+    without it each stands for itself. The verdict is on recall@10: no change when its mean is the
+    same, better when the whole 95% interval lies above 0, worse when it lies below, and not proven
+    otherwise, as any change is below 20 questions. An interval that touches 0 proves nothing.
     """
     was, became = before.figures(), after.figures()
     differences = np.stack([became[name] - was[name] for name in was], axis=1)
     rows = mean_intervals(differences, groups, seed=seed).tolist()
     intervals = {name: (low, high) for name, (low, high) in zip(was, rows, strict=True)}
+    change = _mean(became["recall@10"] - was["recall@10"])
     moved = after.ndcg - before.ndcg
     order = [int(question) for question in np.argsort(moved, kind="stable")]
     return Comparison(
         intervals,
-        _verdict(*intervals["recall@10"], len(before)),
+        _verdict(change, *intervals["recall@10"], len(before)),
         wins=tuple(question for question in reversed(order) if moved[question] > 0),
         losses=tuple(question for question in order if moved[question] < 0),
     )
 
 
-def _verdict(low: float, high: float, questions: int) -> Verdict:
-    if questions < FEWEST_TO_PROVE or low <= 0 <= high:
-        return Verdict.NOT_PROVEN
-    return Verdict.BETTER if low > 0 else Verdict.WORSE
+def _verdict(change: float, low: float, high: float, questions: int) -> Verdict:
+    if abs(change) <= _NOISE:
+        return Verdict.NO_CHANGE
+    if questions >= FEWEST_TO_PROVE and low > _NOISE:
+        return Verdict.BETTER
+    if questions >= FEWEST_TO_PROVE and high < -_NOISE:
+        return Verdict.WORSE
+    return Verdict.NOT_PROVEN
+
+
+def measured_lower(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    """Whether recall@10 fell, or nDCG@10 where that is equal, in the means of two evaluations.
+
+    It proves nothing, as `Verdict.WORSE` does: it is the precaution by which a model is not put to
+    use unasked. With few questions even a model that finds nothing any more is not proven worse.
+    """
+    for name in ("recall@10", "ndcg@10"):
+        if abs(after[name] - before[name]) > _NOISE:
+            return after[name] < before[name]
+    return False
 
 
 def mean_intervals(

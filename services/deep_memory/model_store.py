@@ -145,54 +145,57 @@ class _Version:
 
 
 class SearchIndexes:
-    """What search needs of each version of a store, made once; the latest are kept.
+    """What search needs of each person's store, made once for each version; the newest is kept.
+
+    Not the versions before: they hold the texts of documents that were removed since, and a store
+    that is changed every minute would fill the memory with them.
 
     An index for models takes seconds at 10,000 chunks and minutes at 1,000,000: its words are
     counted in Python. So it is made in a thread, and who can not wait goes without it.
     """
 
     def __init__(self) -> None:
-        # By chunks, because an index of them all takes 2 GB.
+        # By owner; and by chunks, because an index of them all takes 2 GB.
         self._kept: LRUCache[str, _Version] = LRUCache(
             _CHUNKS_KEPT, lambda version: min(1 + len(version.snapshot.chunks), _CHUNKS_KEPT)
         )
         self._lock = threading.Lock()
 
-    def plain(self, snapshot: Snapshot) -> VectorIndex:
-        """What search by cosine looks through; at once."""
-        return self._version(snapshot).plain
+    def plain(self, owner: str, snapshot: Snapshot) -> VectorIndex:
+        """What search by cosine looks through, in the store of this person; at once."""
+        return self._version(owner, snapshot).plain
 
-    def of(self, snapshot: Snapshot) -> SearchIndex:
+    def of(self, owner: str, snapshot: Snapshot) -> SearchIndex:
         """What models search, when it is made."""
-        return self._building(snapshot).result()
+        return self._building(owner, snapshot).result()
 
-    def soon(self, snapshot: Snapshot) -> SearchIndex | None:
+    def soon(self, owner: str, snapshot: Snapshot) -> SearchIndex | None:
         """What models search if it is there within three seconds; else it is being made."""
         try:
-            return self._building(snapshot).result(timeout=_PATIENCE_S)
+            return self._building(owner, snapshot).result(timeout=_PATIENCE_S)
         except TimeoutError:
             return None
 
-    def _version(self, snapshot: Snapshot) -> _Version:
+    def _version(self, owner: str, snapshot: Snapshot) -> _Version:
         with self._lock:
-            version = self._kept.get(snapshot.version)
-            if version is None:
+            version = self._kept.get(owner)
+            if version is None or version.snapshot.version != snapshot.version:
                 version = _Version(snapshot, VectorIndex(snapshot.embeddings), Future())
-                self._kept[snapshot.version] = version
+                self._kept[owner] = version
             return version
 
-    def _building(self, snapshot: Snapshot) -> Future[SearchIndex]:
-        version = self._version(snapshot)
+    def _building(self, owner: str, snapshot: Snapshot) -> Future[SearchIndex]:
+        version = self._version(owner, snapshot)
         with self._lock:
             if not version.trained.running() and not version.trained.done():
                 version.trained.set_running_or_notify_cancel()
                 # Daemon: an app that is told to stop need not wait for an index.
                 threading.Thread(
-                    target=self._build, args=(version,), name="index", daemon=True
+                    target=self._build, args=(owner, version), name="index", daemon=True
                 ).start()
         return version.trained
 
-    def _build(self, version: _Version) -> None:
+    def _build(self, owner: str, version: _Version) -> None:
         snapshot = version.snapshot
         try:
             index = SearchIndex.of(
@@ -203,7 +206,8 @@ class SearchIndexes:
         except Exception as error:
             log.exception("search_index_failed version=%s", snapshot.version)
             with self._lock:
-                self._kept.pop(snapshot.version, None)  # the next search tries again
+                if self._kept.get(owner) is version:
+                    del self._kept[owner]  # the next search tries again
             version.trained.set_exception(error)
         else:
             version.trained.set_result(index)

@@ -16,6 +16,7 @@ from services.deep_memory.evaluation import (
     compare,
     evaluate_blocks,
     evaluate_embeddings,
+    measured_lower,
 )
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex, train_hybrid
 from services.deep_memory.local_trainer import TrainingStopped
@@ -112,12 +113,16 @@ def train_deep_memory(
 def complete(
     lease: RunLease, run: TrainingRun, metrics: dict[str, Any], models: ModelStore
 ) -> None:
-    """Complete the run. A file keeps all moves; the row has the first, because screens poll it."""
+    """Complete the run, and put its model to use unless it measured lower than plain search.
+
+    A file keeps all moves; the row has the first, because screens poll it.
+    """
     sets = [metrics, *metrics["test_sets"]]
     models.save_moves(run, [{side: kept[side] for side in ("wins", "losses")} for kept in sets])
     for kept in sets:
         kept.update({side: kept[side][:_MOVES_IN_ROW] for side in ("wins", "losses")})
-    lease.finish_training(metrics, activate=not metrics["is_worse"])
+    lower = measured_lower(metrics["before"], metrics["after"])
+    lease.finish_training(metrics, activate=not lower)
 
 
 def pairs_by_question(
@@ -256,13 +261,9 @@ def compared(
 
     `groups` (n,) names what each question shares its fate with: a document or a chunk.
 
-    "is_worse": recall@10 fell, or nDCG@10 did where that is equal. Such a model never switches
-    itself on, even where the verdict is "not proven".
     "ranks": [rank before, rank after, how many questions], None for a rank beyond the first ten.
     """
     result = compare(before, after, groups)
-    key = ("recall@10", "ndcg@10")
-    means = before.as_metrics(), after.as_metrics()
     ranks = [(_rank(was), _rank(is_)) for was, is_ in zip(before.mrr, after.mrr, strict=True)]
 
     def moved(rows: Sequence[int]) -> list[dict[str, Any]]:
@@ -277,9 +278,8 @@ def compared(
         ]
 
     return {
-        "before": means[0],
-        "after": means[1],
-        "is_worse": [means[1][name] for name in key] < [means[0][name] for name in key],
+        "before": before.as_metrics(),
+        "after": after.as_metrics(),
         "verdict": result.verdict.value,
         "intervals": {name: list(interval) for name, interval in result.intervals.items()},
         "win_count": len(result.wins),

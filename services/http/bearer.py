@@ -9,7 +9,7 @@ from typing import Annotated
 from uuid import UUID
 
 import jwt
-from cachetools import LRUCache, TTLCache, cached
+from cachetools import TTLCache, cached
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -21,18 +21,19 @@ from services.workspace import Workspace
 # A token that was signed out elsewhere works this much longer, at most.
 TRUSTED_S = 30.0
 _MOST_TOKENS = 256
+_KEPT_S = 300.0
 
 
 class BearerWorkspaces:
-    """Workspaces by access token: Supabase is asked about a token once in 30 seconds, and the
-    connections of a token are kept while it is among the last 256 that were used."""
+    """Workspaces by access token: Supabase is asked about a token once in 30 seconds, and what is
+    opened for a token, connections too, is let go after five minutes: many are used only once."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._identify = cached(
             TTLCache(4 * _MOST_TOKENS, TRUSTED_S), key=_digest, condition=Condition()
         )(studio.accounts.identify)
-        self._open = cached(LRUCache(_MOST_TOKENS), key=_digest, condition=Condition())(
+        self._open = cached(TTLCache(_MOST_TOKENS, _KEPT_S), key=_digest, condition=Condition())(
             self._open_workspace
         )
 

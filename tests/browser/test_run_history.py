@@ -26,7 +26,7 @@ METRICS = {
     "after": {"recall@1": 0.4, "recall@3": 0.6, "recall@5": 0.7, "recall@10": 0.8, "mrr@10": 0.5,
               "ndcg@10": 0.6},
     "held_out_questions": 20, "trained_questions": 80, "trained_chunks": 30, "train_seconds": 1.0,
-    "is_worse": False, "verdict": "better", "intervals": {"recall@10": [0.02, 0.18]},
+    "verdict": "better", "intervals": {"recall@10": [0.02, 0.18]},
     "held_out_by": "chunk", "win_count": 25, "loss_count": 0, "losses": [],
     "wins": [{"question": f"Who pays {n}?", "before": None, "after": 2} for n in range(25)],
 }  # fmt: skip

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from pydantic import SecretStr
 
@@ -222,3 +225,23 @@ def test_supabase_that_does_not_answer_is_told_as_such():
         accounts.sign_in("ann@example.com", PASSWORD)
     with pytest.raises(DatabaseUnavailable):
         accounts.restore("cookie")
+
+
+def test_signing_in_and_out_and_being_looked_up_leave_no_connection_behind(accounts, user):
+    gc.collect()
+    gc.disable()  # it would close them some time
+    try:
+        before = _connections_to(accounts.endpoint.url)
+        again = accounts.sign_in(user.identity.email, PASSWORD)
+        for _ in range(3):
+            accounts.identify(again.access_token())
+        accounts.sign_out(again)
+        assert _connections_to(accounts.endpoint.url) <= before
+    finally:
+        gc.enable()
+
+
+def _connections_to(url: str) -> int:
+    port = urlsplit(url).port
+    found = psutil.Process().net_connections(kind="tcp")
+    return sum(bool(each.raddr) and each.raddr.port == port for each in found)

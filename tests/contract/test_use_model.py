@@ -132,7 +132,7 @@ def test_a_model_that_can_not_be_used_is_searched_without_and_said_everywhere(
 def test_all_wins_are_kept_beside_the_model_and_the_first_in_the_row(workspace, service):
     script = Script(workspace.user, service).to(S.TRAINING)
     wins = [{"question": f"Question {n}?", "before": None, "after": 1} for n in range(50)]
-    metrics = {"is_worse": False, "test_sets": [], "wins": list(wins), "losses": []}
+    metrics = {**METRICS, "test_sets": [], "wins": list(wins), "losses": []}
 
     complete(script.lease, script.run, metrics, workspace.models)
 
@@ -194,7 +194,7 @@ def test_search_answers_without_a_model_while_what_it_searches_is_indexed(
     workspace, service, monkeypatch
 ):
     run = with_model(workspace, service, np.eye(256))
-    monkeypatch.setattr(SearchIndexes, "soon", lambda self, snapshot: None)
+    monkeypatch.setattr(SearchIndexes, "soon", lambda self, owner, snapshot: None)
 
     found = workspace.search("Who pays harbour dues?", 3, run)
 

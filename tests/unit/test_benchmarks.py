@@ -110,7 +110,7 @@ def test_a_method_that_changes_nothing_gains_nothing(
 ) -> None:
     unchanged = run_recall("--method", "cosine")["methods"]["cosine"]
     assert set(map(tuple, unchanged["gain_95%"].values())) == {(0.0, 0.0)}
-    assert (unchanged["verdict"], unchanged["wins"], unchanged["losses"]) == ("not proven", 0, 0)
+    assert (unchanged["verdict"], unchanged["wins"], unchanged["losses"]) == ("no change", 0, 0)
 
 
 def test_judgements_of_zero_and_of_passages_that_are_not_there_do_not_count(folder: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.deep_memory import evaluation
 from services.deep_memory.evaluation import (
     FEWEST_TO_PROVE,
     NEAR_DUPLICATE,
@@ -19,6 +21,7 @@ from services.deep_memory.evaluation import (
     evaluate_embeddings,
     evaluate_ids,
     mean_intervals,
+    measured_lower,
 )
 from services.deep_memory.split import answering_groups, split_by_document
 from services.errors import TrainingError
@@ -103,6 +106,64 @@ def test_a_gain_on_every_question_is_better_and_a_loss_is_worse() -> None:
     low, high = of_recall([0.0] * 20), of_recall([1.0] * 20)
     assert compare(low, high).verdict is Verdict.BETTER
     assert compare(high, low).verdict is Verdict.WORSE
+
+
+@pytest.mark.parametrize("questions", [8, 40])
+def test_equal_recall_is_no_change_though_every_rank_fell(questions: int) -> None:
+    before, after = of_recall([1.0] * questions), of_recall([1.0] * questions)
+    after = replace(after, mrr=after.mrr / 5, ndcg=after.ndcg / 2)
+    found = compare(before, after)
+    assert found.intervals["recall@10"] == (0.0, 0.0)
+    assert found.verdict is compare(after, before).verdict is Verdict.NO_CHANGE
+
+
+@pytest.mark.parametrize("questions", [8, 40])
+def test_gains_and_losses_that_cancel_are_no_change(questions: int) -> None:
+    values = [0.1, 0.2, 0.7, 0.3] * (questions // 4)  # whose mean hangs on the order of adding
+    found = compare(of_recall(values), of_recall(values[1:] + values[:1]))
+    low, high = found.intervals["recall@10"]
+    assert low < 0 < high
+    assert found.verdict is Verdict.NO_CHANGE
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((0.0, 0.2), Verdict.NOT_PROVEN),
+        ((1e-17, 0.2), Verdict.NOT_PROVEN),  # 0, but for the last bit
+        ((-0.01, 0.21), Verdict.NOT_PROVEN),
+        ((0.01, 0.19), Verdict.BETTER),
+        ((-0.2, 0.0), Verdict.NOT_PROVEN),
+        ((-0.2, -1e-17), Verdict.NOT_PROVEN),
+        ((-0.21, 0.01), Verdict.NOT_PROVEN),
+        ((-0.19, -0.01), Verdict.WORSE),
+    ],
+)
+def test_better_and_worse_want_an_interval_that_does_not_touch_zero(
+    interval: tuple[float, float], verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "mean_intervals", lambda *_, **__: np.array([interval] * 6))
+    lower, higher = of_recall([0.5] * 40), of_recall([0.6] * 40)
+    was, became = (lower, higher) if sum(interval) > 0 else (higher, lower)
+    assert compare(was, became).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("recall", "ndcg", "is_lower"),
+    [
+        (-0.1, 0.1, True),
+        (0.1, -0.1, False),
+        (0.0, -0.1, True),
+        (0.0, 0.0, False),
+        (0.0, 0.1, False),
+        (-1e-17, 0.1, False),
+    ],
+)
+def test_a_model_measured_lower_where_recall_fell_or_at_equal_recall_the_order(
+    recall: float, ndcg: float, is_lower: bool
+) -> None:
+    before = {"recall@10": 0.3, "ndcg@10": 0.4}
+    assert measured_lower(before, {"recall@10": 0.3 + recall, "ndcg@10": 0.4 + ndcg}) is is_lower
 
 
 def test_a_gain_that_hangs_on_one_question_is_not_proven() -> None:

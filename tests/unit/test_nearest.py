@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -143,13 +145,28 @@ def snapshot(version: str, texts: tuple[str, ...] = ("berth", "soup")) -> Snapsh
 
 def test_an_index_is_made_once_for_a_version_and_again_when_the_store_changes():
     indexes = SearchIndexes()
-    first = indexes.of(snapshot("v1"))
+    first = indexes.of("ann", snapshot("v1"))
 
-    assert indexes.soon(snapshot("v1")) is first
-    assert indexes.plain(snapshot("v1")) is indexes.plain(snapshot("v1"))
-    changed = indexes.of(snapshot("v2", ("berth", "soup", "pilot")))
+    assert indexes.soon("ann", snapshot("v1")) is first
+    assert indexes.plain("ann", snapshot("v1")) is indexes.plain("ann", snapshot("v1"))
+    changed = indexes.of("ann", snapshot("v2", ("berth", "soup", "pilot")))
     assert len(changed.vectors) == 3
-    assert indexes.plain(snapshot("v2")) is not indexes.plain(snapshot("v1"))
+    assert indexes.plain("ann", snapshot("v2")) is not indexes.plain("ann", snapshot("v1"))
+
+
+def test_what_a_store_held_before_a_change_is_let_go_with_its_texts():
+    indexes = SearchIndexes()
+    hers = indexes.of("ben", snapshot("v1"))
+    before = snapshot("v1", ("soup", "a secret that was removed"))
+    indexes.of("ann", before)
+    freed = weakref.ref(before)
+    del before
+
+    indexes.plain("ann", snapshot("v2"))
+
+    gc.collect()
+    assert freed() is None
+    assert indexes.of("ben", snapshot("v1")) is hers
 
 
 def test_a_search_does_not_wait_for_a_long_indexing(monkeypatch):
@@ -163,10 +180,10 @@ def test_a_search_does_not_wait_for_a_long_indexing(monkeypatch):
     monkeypatch.setattr(hybrid, "LexicalIndex", slow)
     indexes = SearchIndexes()
 
-    assert indexes.soon(snapshot("v1")) is None
+    assert indexes.soon("ann", snapshot("v1")) is None
     may_end.set()
-    assert isinstance(indexes.of(snapshot("v1")), SearchIndex)
-    assert indexes.soon(snapshot("v1")) is indexes.of(snapshot("v1"))
+    assert isinstance(indexes.of("ann", snapshot("v1")), SearchIndex)
+    assert indexes.soon("ann", snapshot("v1")) is indexes.of("ann", snapshot("v1"))
 
 
 def test_an_indexing_that_failed_is_tried_again(monkeypatch):
@@ -177,16 +194,16 @@ def test_an_indexing_that_failed_is_tried_again(monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(hybrid, "LexicalIndex", out_of_memory)
         with pytest.raises(MemoryError):
-            indexes.of(snapshot("v1"))
+            indexes.of("ann", snapshot("v1"))
 
-    assert isinstance(indexes.of(snapshot("v1")), SearchIndex)
+    assert isinstance(indexes.of("ann", snapshot("v1")), SearchIndex)
 
 
 def test_the_largest_knowledge_base_alone_is_kept_however_large(monkeypatch):
     monkeypatch.setattr(model_store, "_CHUNKS_KEPT", 3)
     indexes = SearchIndexes()
-    first = indexes.of(snapshot("v1"))
-    large = indexes.of(snapshot("v2", ("a", "b", "c", "d", "e")))
+    first = indexes.of("ann", snapshot("v1"))
+    large = indexes.of("ben", snapshot("v2", ("a", "b", "c", "d", "e")))
 
-    assert indexes.of(snapshot("v2", ("a", "b", "c", "d", "e"))) is large
-    assert indexes.of(snapshot("v1")) is not first
+    assert indexes.of("ben", snapshot("v2", ("a", "b", "c", "d", "e"))) is large
+    assert indexes.of("ann", snapshot("v1")) is not first
