@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 
 import numpy as np
+from cachetools import LRUCache, cached
 
 from services.config import Settings
 from services.errors import ConfigurationError, NotAllowed, StoreUnavailable
@@ -160,13 +160,13 @@ def store_error(failure: CloudFailure, consequence: str) -> StoreUnavailable | C
     return kind(f"{happened} {consequence}", next_step=next_step)
 
 
-@lru_cache(maxsize=2)
+@cached(LRUCache(2), condition=threading.Condition())
 def shared_process(token: str, endpoint: str | None, role: str) -> CloudProcess:
     """One process for each role ("read", "write"), shared by all users' stores."""
     return CloudProcess(token, endpoint)
 
 
-@lru_cache(maxsize=64)
+@cached(LRUCache(64), condition=threading.Condition())
 def _shared_store(
     path: str, embedder_name: str, width: int, token: str, endpoint: str | None
 ) -> CloudVectorStore:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from pathlib import Path
+from threading import Condition
+
+from cachetools import LRUCache, cached
 
 from services.config import Settings
 from services.errors import ConfigurationError, NotAllowed
@@ -38,6 +40,6 @@ def _store_folder(settings: Settings, user_id: str) -> Path:
     return root / user_id
 
 
-@lru_cache(maxsize=16)
+@cached(LRUCache(16), condition=Condition())
 def _shared_local_store(folder: Path, embedder_name: str, width: int) -> LocalVectorStore:
     return LocalVectorStore(folder, embedder_name, width)
