@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+
+from cachetools import LRUCache, cached
 
 _SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -95,7 +96,7 @@ class RateLimiter:
                 self.pause(reset_s)
 
 
-@lru_cache(maxsize=64)
+@cached(LRUCache(64), condition=threading.Condition())
 def limiter_of(base_url: str, model: str) -> RateLimiter:
     """The limiter that all clients of `model` at `base_url` share in this process."""
     return RateLimiter()

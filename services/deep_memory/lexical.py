@@ -43,6 +43,6 @@ def _words(texts: Sequence[str]) -> list[list[str]]:
 def _base_forms(words: Sequence[str]) -> list[str]:
     """Base forms, so that "transfers" finds "transferred"; simplemma's table, not a rule."""
     # Here, because importing it takes a quarter of a second that the start need not wait for.
-    import simplemma
+    from services.base_forms import base_form
 
-    return [simplemma.lemmatize(word, lang="en") for word in words]
+    return [base_form(word) for word in words]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 from threading import Condition
 from typing import Annotated
 from uuid import UUID
@@ -50,7 +49,7 @@ class BearerWorkspaces:
         return Workspace(self._studio, self._studio.accounts.bearer(access_token, identity))
 
 
-@lru_cache(maxsize=1)
+@cached(LRUCache(1), condition=Condition())
 def _workspaces(studio: Studio) -> BearerWorkspaces:
     return BearerWorkspaces(studio)
 

@@ -3,6 +3,9 @@
 The part-of-speech tags come from TextBlob's lexicon tagger and the base forms of verbs from
 simplemma: both work from their wheels, without a download. Reading is careful rather than complete:
 a sentence whose subject and verb are in doubt yields no clause.
+
+Importing this module loads the lexicon. TextBlob alone would fill it at the first word, and other
+threads would tag with the part that is there; under Python's import lock they wait.
 """
 
 from __future__ import annotations
@@ -10,8 +13,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import simplemma
-from textblob.en import tag
+from textblob.en import lexicon, tag
+
+from services.base_forms import base_form, is_known
+
+lexicon.load()
 
 _TOKEN = re.compile(r"[$£€]?\d[\d,.:/]*\d%?|[$£€]?\d%?|\w+(?:[-'’/.&]\w+)*|\S")  # noqa: RUF001
 _SENTENCE_END = re.compile(r"(?<=[.!?;])[\"')\]]*\s+(?=[\"'(\[]*\w)")
@@ -147,7 +153,7 @@ def uncapitalised(text: str) -> str:
     first, _, others = text.partition(" ")
     is_article = first in ("The", "A", "An")
     is_name = not first[1:].islower() or others[:1].isupper()
-    if is_article or (not is_name and simplemma.is_known(first.lower(), lang="en")):
+    if is_article or (not is_name and is_known(first.lower())):
         return text[0].lower() + text[1:]
     return text
 
@@ -155,10 +161,6 @@ def uncapitalised(text: str) -> str:
 def words_between(words: tuple[Word, ...], sentence: str) -> str:
     """The words as they stand in the sentence, spaces and all."""
     return sentence[words[0].start : words[-1].end] if words else ""
-
-
-def base_form(verb: str) -> str:
-    return str(simplemma.lemmatize(verb.lower(), lang="en"))
 
 
 def _clause(

@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from cachetools import LRUCache, cached
 
 from services.config import Settings
 from services.errors import ConfigurationError, NotAllowed, StoreUnavailable
@@ -83,8 +83,12 @@ class CloudVectorStore(VectorStore):
         """
         deadline = deadline or Deadline(SEARCH_S)
         with _explained("The search did not run."):
-            if self._version(deadline) == EMPTY:
-                return []
+            version = self._version(deadline)
+        if version == ABSENT:
+            self._present()  # says so when it is lost
+        if version in (ABSENT, EMPTY):
+            return []
+        with _explained("The search did not run."):
             found = self.reader.call(
                 "search", self.path, query_vector, k, deep_memory, deadline=deadline
             )
@@ -188,13 +192,13 @@ def store_error(failure: CloudFailure, consequence: str) -> StoreUnavailable | C
     return kind(f"{happened} {consequence}", next_step=next_step)
 
 
-@lru_cache(maxsize=2)
+@cached(LRUCache(2), condition=threading.Condition())
 def _shared_processes(token: str, endpoint: str | None, role: str) -> CloudProcesses:
     """Those of each role ("read", "write"), shared by all users' stores."""
     return CloudProcesses(token, endpoint, size=READERS if role == "read" else 1)
 
 
-@lru_cache(maxsize=64)
+@cached(LRUCache(64), condition=threading.Condition())
 def _shared_store(
     path: str, embedder_name: str, width: int, witness: Path, token: str, endpoint: str | None
 ) -> CloudVectorStore:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import lru_cache
 from pathlib import Path
+from threading import Condition
+
+from cachetools import LRUCache, cached
 
 from services.config import Settings
 from services.errors import ConfigurationError, NotAllowed
@@ -69,7 +71,7 @@ def _stores_folder(settings: Settings) -> Path:
     return Path(local_path or settings.data_dir / "stores").expanduser().resolve()
 
 
-@lru_cache(maxsize=16)
+@cached(LRUCache(16), condition=Condition())
 def _shared_local_store(
     folder: Path, embedder_name: str, width: int, witness: Path
 ) -> LocalVectorStore:
