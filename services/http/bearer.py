@@ -8,7 +8,7 @@ from typing import Annotated
 from uuid import UUID
 
 import jwt
-from cachetools import TTLCache, cached
+from cachetools import LRUCache, TTLCache, cached
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
