@@ -95,17 +95,17 @@ def test_all_threads_of_a_new_process_make_what_a_single_one_makes(code: str) ->
     [
         (openai_limits, "RateLimiter", lambda: openai_limits.limiter_of("http://fresh", "model")),
         (stores, "LocalVectorStore", lambda: stores.open_store(Settings(), "fresh", "toy", 8)),
-        (cloud_store, "CloudProcess", lambda: cloud_store.shared_process("fresh", None, "read")),
+        (cloud_store, "CloudProcesses", lambda: cloud_store._shared_processes("fresh", None, "read")),
         (bearer, "BearerWorkspaces", lambda: bearer._workspaces("fresh")),
     ],
-    ids=["limiter", "local store", "cloud process", "workspaces"],
+    ids=["limiter", "local store", "cloud processes", "workspaces"],
 )
 def test_what_all_threads_share_is_one_also_for_those_that_ask_first(
     module: ModuleType, made: str, ask: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two_are_making_it = threading.Barrier(2)
 
-    def slowly(*_: object) -> object:
+    def slowly(*_: object, **__: object) -> object:
         with suppress(threading.BrokenBarrierError):
             two_are_making_it.wait(timeout=0.5)
         return object()
