@@ -209,7 +209,33 @@ def test_a_completed_row_shows_its_results_and_does_not_expand(
 
     expect(analyst.page.get_by_text(re.compile("went from 70.0% to 80.0%"))).to_be_visible()
     expect(analyst.page.get_by_text("others of the same documents were")).to_be_visible()
-    expect(analyst.row(run_id).get_by_role("button", name="Remove")).to_have_count(0)
+    expect(analyst.row(run_id).get_by_role("button", name="Proceed")).to_have_count(0)
+
+
+def test_a_completed_run_is_removed_from_its_row_unless_search_uses_it(
+    app: RunningApp, analyst: Analyst
+) -> None:
+    used, old = (
+        analyst.has_run(RunStatus.COMPLETED, metrics=Jsonb(METRICS), completed_at="now")
+        for _ in range(2)
+    )
+    with psycopg.connect(analyst.dsn, autocommit=True) as connection:
+        connection.execute(
+            "insert into deep_memory_settings (user_id, enabled, active_run_id)"
+            " values (%s, true, %s)",
+            (analyst.user_id, used),
+        )
+    analyst.opens(app)
+    expect(analyst.row(used).locator(f".st-key-remove_{used} button")).to_be_disabled()
+
+    analyst.row(old).locator(f".st-key-remove_{old} button").click()
+    dialog = analyst.page.get_by_role("dialog")
+    expect(dialog.get_by_text("2 pairs")).to_be_visible()
+    dialog.get_by_role("button", name="Remove", exact=True).click()
+
+    expect(analyst.page.get_by_text("its model and 2 associated pairs deleted")).to_be_visible()
+    expect(analyst.row(old)).to_have_count(0)
+    expect(analyst.row(used)).to_be_visible()
 
 
 def test_won_questions_are_shown_in_pages_to_the_last(app: RunningApp, analyst: Analyst) -> None:
