@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages.ui import context
 from pages.ui.run_history import run_history
+from pages.ui.selection import show_what_was_asked_for
 from pages.ui.settings_card import settings_card
 from pages.ui.workflow_card import workflow_card
 
@@ -26,3 +27,4 @@ settings = space.deep_memory.settings()
 settings_card(space, settings)
 workflow_card(space, settings)
 run_history(space, enabled=settings.enabled)
+show_what_was_asked_for()
