@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks import faults_store
 from services.config import Settings
 from services.deep_memory.cloud_jobs import Watching
 from services.knowledge.knowledge_base import File
@@ -92,6 +93,7 @@ def main() -> None:
             training_with(workspace, cloud, "not on this plan", set_to(cloud, available=False)),
         ]
     print(as_table(outcomes))
+    print(faults_store.as_table(faults_store.outcomes()))
     print(json.dumps([asdict(outcome) for outcome in outcomes]))
 
 

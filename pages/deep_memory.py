@@ -7,6 +7,7 @@ import streamlit as st
 from pages.ui import context
 from pages.ui.progress import last_seen_progress
 from pages.ui.run_history import run_history
+from pages.ui.selection import show_what_was_asked_for
 from pages.ui.settings_card import settings_card
 from pages.ui.workflow_card import workflow_card
 from services.errors import DatabaseUnavailable
@@ -32,3 +33,4 @@ except DatabaseUnavailable:
 settings_card(space, settings)
 workflow_card(space, settings)
 run_history(space, enabled=settings.enabled)
+show_what_was_asked_for()

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.ui import context
-from pages.ui.components import show_error, show_flash, small_screens
+from pages.ui.components import FLASH, show_error, show_flash, small_screens
 from pages.ui.sign_in import sign_in_page
 from services.errors import AppError, NotSignedIn
 
@@ -27,7 +27,7 @@ try:
     signed_in = context.workspace() is not None
     page = st.navigation(PAGES, position="sidebar" if signed_in else "hidden")
     if signed_in:
-        with st.container():  # a place of its own: the page below stays put when it comes or goes
+        with st.container(key=FLASH):  # of its own: the page below stays put when it comes or goes
             context.keep_signed_in()
             show_flash()
         page.run()

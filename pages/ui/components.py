@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -16,6 +17,7 @@ from services.runs.states import RunStatus
 
 log = logging.getLogger(__name__)
 
+FLASH = "flash"  # the key of the container that shows it
 _FLASH = "_flash"
 _HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>&])")
@@ -88,6 +90,18 @@ def show_flash() -> None:
         st.success(message, icon=icon)
     elif kind == "error":
         st.error(message, icon=icon)
+        bring_into_view(FLASH)  # what a click could not do shows nowhere else
+
+
+def bring_into_view(key: str) -> None:
+    """Scroll to the container of this key, below the app's own header."""
+    st.html(  # the time, because the browser runs an unchanged script no second time
+        f"""<script>/* {time.monotonic_ns()} */ {{
+          const found = document.querySelector('.st-key-{key}');
+          if (found) {{ found.style.scrollMarginTop = '4.5rem'; found.scrollIntoView(); }}
+        }}</script>""",
+        unsafe_allow_javascript=True,
+    )
 
 
 def attempt(action: Callable[[], Any]) -> Any:

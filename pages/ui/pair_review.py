@@ -16,6 +16,7 @@ from pages.ui.pair_quality import (
 )
 from pages.ui.problem_chunks import problem_chunks
 from pages.ui.run_details import run_details
+from pages.ui.selection import follow_work
 from services.models import TrainingPair, TrainingRun
 from services.pairs.checking import PairCheck
 from services.workspace import Workspace
@@ -117,6 +118,7 @@ def _actions(space: Workspace, run: TrainingRun, to_drop: set[str]) -> None:
 
     def train() -> None:
         if attempt(lambda: space.deep_memory.train(run.id)) is not None:
+            follow_work()
             flash("Training started.")
 
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash, plain
+from pages.ui.selection import follow_work
 from services.models import TrainingRun
 from services.workspace import Workspace
 
@@ -22,6 +23,7 @@ def problem_chunks(space: Workspace, run: TrainingRun) -> None:
 
     def ask_again() -> None:
         if attempt(lambda: space.deep_memory.retry_problems(run.id)) is not None:
+            follow_work()
             flash(f"Asking {count_text(count, 'chunk')} again.")
 
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -21,7 +21,7 @@ from pages.ui.components import (
 )
 from pages.ui.models import compare_models, in_use_badge
 from pages.ui.run_details import run_details
-from pages.ui.selection import EXPANDED_RUN, SELECTED_RUN, select_run, toggle_run
+from pages.ui.selection import EXPANDED_RUN, SELECTED_RUN, follow_work, select_run, toggle_run
 from services.errors import NotFound
 from services.models import TrainingRun
 from services.runs.states import RunStatus
@@ -189,8 +189,7 @@ def _failed_actions(space: Workspace, run: TrainingRun) -> None:
         proceeded = attempt(lambda: space.deep_memory.proceed(run.id))
         if proceeded is not None:
             flash(proceeded[1])
-            st.session_state[EXPANDED_RUN] = None
-            st.session_state.pop(SELECTED_RUN, None)
+            follow_work()
         st.rerun()
     if st.button("Remove", key=f"remove_{run.id}", icon=":material/delete:"):
         _confirm_remove(space, run)

@@ -1,11 +1,26 @@
-"""Which run is shown and which row is open: always a run's id, never a position."""
+"""Which run is shown, which row is open, and what has to come into view: by id, never by position.
+
+What a click shows may be far from the click, above a long list or below it, so the page is scrolled
+there.
+"""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from pages.ui.components import bring_into_view
+
 SELECTED_RUN = "selected_run"  # shown in the workflow card
 EXPANDED_RUN = "expanded_run"  # open in the history
+WORKFLOW = "workflow"  # the key of the card
+_ASKED_FOR = "asked_for"  # the key of the container that the last click asked for
+
+
+def follow_work() -> None:
+    """Show the run that was just set to work: its progress in the workflow card, no other run."""
+    close_run()
+    st.session_state[EXPANDED_RUN] = None
+    st.session_state[_ASKED_FOR] = WORKFLOW
 
 
 def expand_run(run_id: str) -> None:
@@ -13,6 +28,7 @@ def expand_run(run_id: str) -> None:
     st.session_state[EXPANDED_RUN] = run_id
     st.session_state["history_status"] = None
     st.session_state.pop("history_page", None)
+    st.session_state[_ASKED_FOR] = f"run_{run_id}"
 
 
 def toggle_run(run_id: str) -> None:
@@ -23,3 +39,15 @@ def toggle_run(run_id: str) -> None:
 def select_run(run_id: str) -> None:
     st.session_state[SELECTED_RUN] = run_id
     st.session_state[EXPANDED_RUN] = None
+    st.session_state[_ASKED_FOR] = WORKFLOW
+
+
+def close_run() -> None:
+    """Show in the workflow card what it shows by itself."""
+    st.session_state.pop(SELECTED_RUN, None)
+
+
+def show_what_was_asked_for() -> None:
+    """Scroll to it; for the end of the page, when all of it is there."""
+    if key := st.session_state.pop(_ASKED_FOR, None):
+        bring_into_view(key)

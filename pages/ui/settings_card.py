@@ -15,6 +15,8 @@ def settings_card(space: Workspace, settings: DeepMemorySettings) -> None:
     def switch() -> None:
         attempt(lambda: space.deep_memory.set_enabled(st.session_state[_SWITCH]))
 
+    active = space.deep_memory.active_run() if settings.enabled else None
+    problem = space.unusable_models([active]).get(active.id) if active else None
     st.session_state[_SWITCH] = settings.enabled  # the database decides what the switch shows
     with st.container(border=True, key="figures"):
         switch_column, *figures = st.columns([2, 1, 1, 1], vertical_alignment="center")
@@ -26,7 +28,9 @@ def settings_card(space: Workspace, settings: DeepMemorySettings) -> None:
                 on_change=switch,
             )
             st.caption(
-                "Search uses the trained model."
+                f":material/warning: {problem} Search works without it."
+                if settings.enabled and problem
+                else "Search uses the trained model."
                 if settings.enabled
                 else "Search works without it just now."
                 if settings.can_enable

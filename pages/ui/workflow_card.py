@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import streamlit as st
 
 from pages.ui import context
-from pages.ui.components import attempt, flash, money
+from pages.ui.components import attempt, flash, money, when_text
 from pages.ui.pair_review import pair_review
 from pages.ui.progress import generation_progress, training_progress
 from pages.ui.results import results
-from pages.ui.selection import SELECTED_RUN, expand_run, select_run
+from pages.ui.selection import (
+    SELECTED_RUN,
+    WORKFLOW,
+    close_run,
+    expand_run,
+    follow_work,
+    select_run,
+)
 from services.config import MOST_QUESTIONS_PER_CHUNK
 from services.deep_memory.deep_memory_service import DeepMemorySettings
 from services.errors import NotFound
@@ -32,32 +41,66 @@ _STEP_OF = {
 
 
 def workflow_card(space: Workspace, settings: DeepMemorySettings) -> None:
-    run = _run_to_show(space, settings)
-    with st.container(border=True, key="workflow"):
+    current = _current_run(space, settings)
+    selected = _selected_run(space, current)
+    is_at_work = current is not None and current.status.is_active
+    first = current if selected is None or is_at_work else selected
+    with st.container(border=True, key=WORKFLOW):
         st.subheader("Training workflow", anchor=False)
-        _steps(_STEP_OF[run.status if run else None])
-        match run.status if run else None:
-            case RunStatus.GENERATING:
-                generation_progress(space, run)
-            case RunStatus.GENERATED:
-                pair_review(space, run)
-            case RunStatus.TRAINING:
-                training_progress(space, run)
-            case RunStatus.COMPLETED:
-                results(space, run)
-        _generate(space, settings, shown=run)
+        _steps(_STEP_OF[first.status if first else None])
+        with st.container():  # a place of its own: what is below stays put when the work ends
+            if first is current:
+                _show(space, current)
+        if selected is not None:
+            _heading(selected)
+            _show(space, selected)
+        _generate(space, settings, shown=first)
 
 
-def _run_to_show(space: Workspace, settings: DeepMemorySettings) -> TrainingRun | None:
-    """The selected run, else the unfinished one, else the last result."""
-    selected = st.session_state.get(SELECTED_RUN)
-    for run_id in (selected, settings.blocking_run_id, settings.last_training_run_id):
+def _show(space: Workspace, run: TrainingRun | None) -> None:
+    match run.status if run else None:
+        case RunStatus.GENERATING:
+            generation_progress(space, run)
+        case RunStatus.GENERATED:
+            pair_review(space, run)
+        case RunStatus.TRAINING:
+            training_progress(space, run)
+        case RunStatus.COMPLETED:
+            results(space, run)
+
+
+def _heading(run: TrainingRun) -> None:
+    """Above a run that the person chose: which one it is, and the way back."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**Run of {when_text(run.started_at)}**")
+        st.button(
+            "Close",
+            key="close_run",
+            type="tertiary",
+            icon=":material/close:",
+            on_click=close_run,
+        )
+
+
+def _current_run(space: Workspace, settings: DeepMemorySettings) -> TrainingRun | None:
+    """What the card shows by itself: the unfinished run, else the last result."""
+    for run_id in (settings.blocking_run_id, settings.last_training_run_id):
         if run_id is not None:
-            try:
+            with contextlib.suppress(NotFound):
                 return space.deep_memory.runs.get(run_id)
-            except NotFound:
-                st.session_state.pop(SELECTED_RUN, None)
     return None
+
+
+def _selected_run(space: Workspace, current: TrainingRun | None) -> TrainingRun | None:
+    """The run that the person chose instead of the current one, or to see below its progress."""
+    run_id = st.session_state.get(SELECTED_RUN)
+    if run_id is None or (current is not None and run_id == current.id):
+        return None
+    try:
+        return space.deep_memory.runs.get(run_id)
+    except NotFound:
+        close_run()
+        return None
 
 
 def _steps(current: int) -> None:
@@ -86,7 +129,7 @@ def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun
         patient = st.session_state.get("patient_mode", False)
         run = attempt(lambda: space.deep_memory.generate(count, patient=patient))
         if run is not None:
-            st.session_state.pop(SELECTED_RUN, None)
+            follow_work()
             flash(f"Generation started for {run.total_chunks:,} chunks.")
 
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -7,10 +7,14 @@ import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from services.local_supabase.stack import LocalSupabase
+from tests.browser.analyst import Analyst, sign_up
 from tests.browser.screens import open_page
+from tests.running_app import RunningApp
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
@@ -31,6 +35,17 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def analyst(app: RunningApp, page: Page, supabase_stack: LocalSupabase) -> Analyst:
+    """Someone who just signed up."""
+    email = sign_up(page, app.url)
+    expect(page.get_by_text("No runs yet")).to_be_visible()
+    with psycopg.connect(supabase_stack.dsn) as connection:
+        row = connection.execute("select id from auth.users where email = %s", (email,)).fetchone()
+    assert row is not None
+    return Analyst(str(row[0]), page, supabase_stack.dsn)
 
 
 @pytest.fixture

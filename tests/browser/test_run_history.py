@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import psycopg
-import psycopg.sql
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 from psycopg.types.json import Jsonb
 
 from services.local_supabase.stack import LocalSupabase
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
+from tests.browser.analyst import METRICS, Analyst, settings_of, sign_up
 from tests.embedded import temporary_data_dir
 from tests.forwarder import Forwarder
 from tests.running_app import RunningApp, run_app
-
-METRICS = {
-    "before": {"recall@1": 0.3, "recall@3": 0.5, "recall@5": 0.6, "recall@10": 0.7, "mrr@10": 0.4,
-               "ndcg@10": 0.5},
-    "after": {"recall@1": 0.4, "recall@3": 0.6, "recall@5": 0.7, "recall@10": 0.8, "mrr@10": 0.5,
-              "ndcg@10": 0.6},
-    "held_out_questions": 20, "trained_questions": 80, "trained_chunks": 30, "train_seconds": 1.0,
-    "verdict": "better", "intervals": {"recall@10": [0.02, 0.18]},
-    "held_out_by": "chunk", "win_count": 25, "loss_count": 0, "losses": [],
-    "wins": [{"question": f"Who pays {n}?", "before": None, "after": 2} for n in range(25)],
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -43,81 +29,9 @@ def app(supabase_stack: LocalSupabase, network: Forwarder) -> Iterator[RunningAp
     """The app on a Supabase that it did not bring up itself, as with a hosted one."""
     with (
         temporary_data_dir() as data_dir,
-        run_app(data_dir, **_settings(supabase_stack, network.url)) as running,
+        run_app(data_dir, **settings_of(supabase_stack, network.url)) as running,
     ):
         yield running
-
-
-@dataclass(frozen=True)
-class Analyst:
-    """A signed-in person with a browser, whose runs the test puts into the database."""
-
-    user_id: str
-    page: Page
-    dsn: str
-
-    def has_run(self, status: RunStatus, *, pairs: int = 2, **columns: object) -> str:
-        run_id = str(uuid.uuid4())
-        values = {
-            "id": run_id,
-            "user_id": self.user_id,
-            "status": status.value,
-            "total_chunks": 80,
-            "processed_chunks": 50,
-            "lease_expires_at": "infinity" if status.is_active else None,
-            **columns,
-        }
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            if columns.get("set_aside"):  # as only migration 009 makes them, past its own triggers
-                connection.execute("set session_replication_role = replica")
-            connection.execute(
-                psycopg.sql.SQL("insert into deep_memory_training_runs ({}) values ({})").format(
-                    psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, values)),
-                    psycopg.sql.SQL(", ").join(psycopg.sql.Placeholder() * len(values)),
-                ),
-                list(values.values()),
-            )
-            for number in range(pairs):
-                connection.execute(
-                    "insert into deep_memory_training_pairs "
-                    "(training_run_id, question_text, chunk_id, chunk_preview) "
-                    "values (%s, %s, %s, 'a chunk')",
-                    (run_id, f"Question {number}?", f"chunk-{number}"),
-                )
-        return run_id
-
-    def set(self, run_id: str, column: str, value: object) -> None:
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            connection.execute(
-                psycopg.sql.SQL(
-                    "update deep_memory_training_runs set {} = %s where id = %s"
-                ).format(psycopg.sql.Identifier(column)),
-                (value, run_id),
-            )
-
-    def opens(self, app: RunningApp) -> None:
-        self.page.goto(app.url)
-        expect(self.page.get_by_text("Training history")).to_be_visible()
-
-    def clicks_row(self, run_id: str) -> None:
-        self.toggle(run_id).click()
-
-    def toggle(self, run_id: str) -> Locator:
-        return self.row(run_id).locator(f".st-key-toggle_{run_id} button").first
-
-    def row(self, run_id: str) -> Locator:
-        return self.page.locator(f".st-key-run_{run_id}")
-
-
-@pytest.fixture
-def analyst(app: RunningApp, page: Page, supabase_stack: LocalSupabase) -> Analyst:
-    """Someone who just signed up."""
-    email = _sign_up(page, app.url)
-    expect(page.get_by_text("No runs yet")).to_be_visible()
-    with psycopg.connect(supabase_stack.dsn) as connection:
-        row = connection.execute("select id from auth.users where email = %s", (email,)).fetchone()
-    assert row is not None
-    return Analyst(str(row[0]), page, supabase_stack.dsn)
 
 
 def test_one_row_is_open_at_a_time(app: RunningApp, analyst: Analyst) -> None:
@@ -209,7 +123,33 @@ def test_a_completed_row_shows_its_results_and_does_not_expand(
 
     expect(analyst.page.get_by_text(re.compile("went from 70.0% to 80.0%"))).to_be_visible()
     expect(analyst.page.get_by_text("others of the same documents were")).to_be_visible()
-    expect(analyst.row(run_id).get_by_role("button", name="Remove")).to_have_count(0)
+    expect(analyst.row(run_id).get_by_role("button", name="Proceed")).to_have_count(0)
+
+
+def test_a_completed_run_is_removed_from_its_row_unless_search_uses_it(
+    app: RunningApp, analyst: Analyst
+) -> None:
+    used, old = (
+        analyst.has_run(RunStatus.COMPLETED, metrics=Jsonb(METRICS), completed_at="now")
+        for _ in range(2)
+    )
+    with psycopg.connect(analyst.dsn, autocommit=True) as connection:
+        connection.execute(
+            "insert into deep_memory_settings (user_id, enabled, active_run_id)"
+            " values (%s, true, %s)",
+            (analyst.user_id, used),
+        )
+    analyst.opens(app)
+    expect(analyst.row(used).locator(f".st-key-remove_{used} button")).to_be_disabled()
+
+    analyst.row(old).locator(f".st-key-remove_{old} button").click()
+    dialog = analyst.page.get_by_role("dialog")
+    expect(dialog.get_by_text("2 pairs")).to_be_visible()
+    dialog.get_by_role("button", name="Remove", exact=True).click()
+
+    expect(analyst.page.get_by_text("its model and 2 associated pairs deleted")).to_be_visible()
+    expect(analyst.row(old)).to_have_count(0)
+    expect(analyst.row(used)).to_be_visible()
 
 
 def test_won_questions_are_shown_in_pages_to_the_last(app: RunningApp, analyst: Analyst) -> None:
@@ -300,35 +240,15 @@ def test_the_page_is_gated_only_where_the_cloud_must_train_and_is_not_there(
             data_dir,
             DEEPLAKE_PATH=str(data_dir / deeplake_path),
             DEEP_MEMORY_TRAINER=trainer,
-            **_settings(supabase_stack, supabase_stack.url),
+            **settings_of(supabase_stack, supabase_stack.url),
         ) as app,
     ):
-        _sign_up(page, app.url)
+        sign_up(page, app.url)
         expect(page.get_by_role("heading", name="Deep Memory")).to_be_visible()
         expect(page.get_by_text("only available with DeepLake Cloud")).to_have_count(int(not shown))
         expect(page.get_by_text("Training history")).to_have_count(int(shown))
 
 
-def _sign_up(page: Page, url: str) -> str:
-    """Make an account in the browser; returns its e-mail address."""
-    email = f"{uuid.uuid4().hex[:12]}@example.com"
-    page.goto(url)
-    page.get_by_role("tab", name="Sign up").click()
-    panel = page.get_by_role("tabpanel").filter(visible=True)
-    panel.get_by_label("E-mail").fill(email)
-    panel.get_by_label("Password", exact=True).fill("correct horse battery")
-    panel.get_by_role("button", name="Create account").click()
-    return email
-
-
 def _filter(page: Page, label: str) -> None:
     page.locator(".st-key-history_status").get_by_role("combobox").click()
     page.get_by_role("option", name=label, exact=True).click()
-
-
-def _settings(stack: LocalSupabase, url: str) -> dict[str, str]:
-    return {
-        "SUPABASE_URL": url,
-        "SUPABASE_PUBLISHABLE_KEY": stack.publishable_key,
-        "SUPABASE_SECRET_KEY": stack.secret_key,
-    }

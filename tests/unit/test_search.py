@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.errors import NotAllowed
-from services.models import Chunk
+from services.errors import NotAllowed, StoreUnavailable
+from services.models import Chunk, SearchHit
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import WordLlamaEmbedder
 from services.retrieval.nearest import VectorIndex, best_rows
-from services.retrieval.search import Comparison, Ranking
+from services.retrieval.search import Comparison, Ranking, compare_in_cloud
 from services.retrieval.search import compare as compare_in
 
 TEXTS = (
@@ -96,3 +96,20 @@ def test_without_a_model_there_is_no_list_with_deep_memory(embedder, snapshot):
 def test_an_empty_search_is_refused_in_words(embedder, snapshot, query):
     with pytest.raises(NotAllowed, match="empty"):
         compare(query, embedder, snapshot, None)
+
+
+def test_a_cloud_that_ranks_without_its_model_but_not_with_it_gives_the_plain_list_and_says_so(
+    embedder,
+):
+    hit = SearchHit("c1", "dues.txt", TEXTS[0], 0.5, 1)
+
+    class HalfACloud:
+        def search(self, query_vector, k, *, deep_memory=False):
+            if deep_memory:
+                raise StoreUnavailable("DeepLake Cloud refused the request.")
+            return [hit]
+
+    found = compare_in_cloud("harbour dues", embedder, HalfACloud(), is_trained=True)
+
+    assert (found.without, found.with_) == ([hit], [])
+    assert found.problem == "With the trained model: DeepLake Cloud refused the request."
