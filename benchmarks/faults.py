@@ -1,4 +1,4 @@
-"""What each fault of OpenAI and DeepLake Cloud does to a run: `python -m benchmarks.faults`.
+"""What each fault of OpenAI, its likes and DeepLake Cloud does: `python -m benchmarks.faults`.
 
 Whole runs with the real clients against the stand-ins, one fault after another. Prints a table in
 Markdown, and one JSON object last: fault, what the person reads, the pairs kept, whether Proceed
@@ -12,10 +12,11 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks import faults_store
+from benchmarks.other_servers import CHAT_FAULTS, EMBEDDING_FAULTS
 from services.config import Settings
 from services.deep_memory.cloud_jobs import Watching
 from services.knowledge.knowledge_base import File
@@ -84,6 +85,10 @@ def main() -> None:
             for name, (fault, times) in OPENAI_FAULTS.items()
         ]
         outcomes += [
+            replace(generation_with(workspace, openai, name, fault, ALWAYS, 0), server="others")
+            for name, fault in CHAT_FAULTS.items()
+        ]
+        outcomes += [
             training_with(workspace, cloud, name, script_of(cloud, fault, matching))
             for name, (fault, matching) in CLOUD_FAULTS.items()
         ]
@@ -92,13 +97,19 @@ def main() -> None:
             training_with(workspace, cloud, "the job fails", set_to(cloud, outcome="failed")),
             training_with(workspace, cloud, "not on this plan", set_to(cloud, available=False)),
         ]
+    with running_studio(embedding_model="text-embedding-3-small") as (studio, openai, _):
+        outcomes += [
+            embedding_with(studio, openai, name, fault) for name, fault in EMBEDDING_FAULTS.items()
+        ]
     print(as_table(outcomes))
     print(faults_store.as_table(faults_store.outcomes()))
     print(json.dumps([asdict(outcome) for outcome in outcomes]))
 
 
 @contextmanager
-def running_studio() -> Iterator[tuple[Studio, FakeOpenAI, FakeActiveloop]]:
+def running_studio(
+    embedding_model: str = "wordllama",
+) -> Iterator[tuple[Studio, FakeOpenAI, FakeActiveloop]]:
     with (
         temporary_data_dir() as data_dir,
         FakeOpenAI() as openai,
@@ -113,7 +124,7 @@ def running_studio() -> Iterator[tuple[Studio, FakeOpenAI, FakeActiveloop]]:
                 activeloop_endpoint=cloud.url,
                 openai_api_key=openai.key,
                 openai_base_url=openai.base_url,
-                embedding_model="wordllama",
+                embedding_model=embedding_model,
             ),
             watching=Watching(given_up_after_s=STUCK_S),
         )
@@ -129,12 +140,16 @@ def document(number: int) -> File:
 
 
 def generation_with(
-    workspace: Workspace, openai: FakeOpenAI, name: str, fault: Fault, times: float
+    workspace: Workspace,
+    openai: FakeOpenAI,
+    name: str,
+    fault: Fault,
+    times: float,
+    answered_first: int = DOCUMENTS // 3,  # so that there is something to keep
 ) -> Outcome:
     memory = workspace.deep_memory
-    # The first third of the chunks is answered, so that there is something to keep.
     paid_before = len(openai.calls())
-    openai.fail(after(DOCUMENTS // 3, openai, paid_before, fault), times=times + DOCUMENTS // 3)
+    openai.fail(after(answered_first, openai, paid_before, fault), times=times + answered_first)
     run, seconds = timed(workspace, memory.generate)
     openai.forgive()
     seen, completed = run.error_message or "", None
@@ -147,6 +162,22 @@ def generation_with(
     memory.stop(run.id)
     memory.remove(run.id)
     return Outcome("OpenAI", name, seen or "nothing", seconds, run.pair_count, completed)
+
+
+def embedding_with(studio: Studio, openai: FakeOpenAI, name: str, fault: Fault) -> Outcome:
+    """Documents added by somebody new while the embedding server has the fault; then a run."""
+    user = studio.accounts.sign_in_or_up(f"{len(openai.calls())}@example.com", "a long password")
+    workspace = Workspace(studio, user)
+    files = [document(number) for number in range(DOCUMENTS)]
+    openai.fail(fault, times=ALWAYS, matching="/embeddings")
+    report = workspace.knowledge.add_files(files)
+    seen = next((f"{error} {error.next_step}" for _, error in report.rejected), "nothing")
+    openai.forgive()
+    completed = None
+    if report.rejected:
+        completed = not workspace.knowledge.add_files(files).rejected
+    run, seconds = timed(workspace, workspace.deep_memory.generate)
+    return Outcome("embeddings", name, seen, seconds, run.pair_count, completed)
 
 
 def after(count: int, openai: FakeOpenAI, paid_before: int, fault: Fault) -> Fault:

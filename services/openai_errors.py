@@ -38,6 +38,20 @@ _TOO_LONG_CODES = {
     "exceed_context_size_error",
     "model_context_window_exceeded",
 }
+_EXPLAINED = {
+    401: (
+        "{server} refused the key.",
+        "Correct OPENAI_API_KEY, start the app again, then proceed.",
+    ),
+    403: (
+        "{server} does not allow this key to use the model {model}.",
+        "Give the key access to the model, or set another model, then proceed.",
+    ),
+    404: (
+        "{server} has no model named {model}, or no such address.",
+        "Correct QUESTION_MODEL, EMBEDDING_MODEL or OPENAI_BASE_URL, then proceed.",
+    ),
+}
 _SECRET = re.compile(
     r"Bearer\s+\S+|\b(?:sk|pk|rk|hf|gsk|xai|pplx|nvapi|key)[-_][\w*.-]{6,}|eyJ[\w.-]{20,}"
     r"|\S*\*{3,}\S*"
@@ -69,8 +83,8 @@ class Refusal:
     """What a server said instead of an answer.
 
     `status` is that of HTTP, or what an error inside a 200 stands for. `code` is the error's, or
-    its type when it has none; "" without either. `words` are the server's own on one line, without
-    keys and without what was sent to it; "" when it said nothing.
+    its type where that says more; "" without either. `words` are the server's own on one line,
+    without keys and without what was sent to it; "" when it said nothing.
     """
 
     status: int
@@ -130,16 +144,14 @@ def read_refusal(status: int, said: object, sent: Sequence[str] = ()) -> Refusal
     """As `refusal_of`, from a status and the error object, text or page that came with it."""
     error = as_object(said)
     number, kind = str(error.get("code") or ""), _code(error.get("type"))
-    code, param = (
-        kind if number.isdigit() or not number else _code(number),
-        _code(error.get("param")),
-    )
+    code = kind if number.isdigit() or not number else _code(number)
+    param = _code(error.get("param"))
     words = _without_echo(_tidy(_words(said)[:_MOST_READ]), sent)
     if status != 200:
         return Refusal(status, code, kind, param, words)
-    stands_for = (
-        int(number) if re.fullmatch("[45][0-9][0-9]", number) else _STATUS_OF_CODE.get(code, 500)
-    )
+    if re.fullmatch("[45][0-9][0-9]", number):
+        return Refusal(int(number), number, kind, param, words, in_answer=True)
+    stands_for = _STATUS_OF_CODE.get(code, 500)
     return Refusal(stands_for, code, kind, param, words, in_answer=True)
 
 
@@ -198,40 +210,25 @@ def _explain_refusal(refusal: Refusal, server: str, model: str, asked_s: float) 
             f"The quota of this account at {server} is used up.",
             "Add credit or raise the limit of the account, then proceed.",
         )
-    match refusal.status:
-        case 401:
-            return (
-                f"{server} refused the key.",
-                "Correct OPENAI_API_KEY, start the app again, then proceed.",
-            )
-        case 403:
-            return (
-                f"{server} does not allow this key to use the model {model}.",
-                "Give the key access to the model, or set another model, then proceed.",
-            )
-        case 404:
-            return (
-                f"{server} has no model named {model}, or no such address.",
-                "Correct QUESTION_MODEL, EMBEDDING_MODEL or OPENAI_BASE_URL, then proceed.",
-            )
-        case 429:
-            return (
-                f"{server} keeps refusing calls because of its rate limit{_until(asked_s)}.",
-                "Wait a while, or lower GENERATION_CONCURRENCY, then proceed.",
-            )
-    if refusal.in_answer and refusal.may_pass:
-        named = f"code {refusal.code}" if refusal.code else "without a code"
-        return f"{server} answered with an error ({named}).", "Proceed when it works again."
-    if refusal.may_pass:
+    if refusal.status in _EXPLAINED:
+        happened, next_step = _EXPLAINED[refusal.status]
+        return happened.format(server=server, model=model), next_step
+    if refusal.status == 429:
         return (
-            f"{server} fails at the moment (status {refusal.status}).",
-            "Proceed when it works again.",
+            f"{server} keeps refusing calls because of its rate limit{_until(asked_s)}.",
+            "Wait a while, or lower GENERATION_CONCURRENCY, then proceed.",
         )
-    code = f", code {refusal.code}" if refusal.code else ""
-    return (
-        f"{server} refused the request (status {refusal.status}{code}).",
-        "Check that the model can do what is asked of it, then proceed.",
-    )
+    if not refusal.may_pass:
+        code = f", code {refusal.code}" if refusal.code else ""
+        return (
+            f"{server} refused the request (status {refusal.status}{code}).",
+            "Check that the model can do what is asked of it, then proceed.",
+        )
+    happened = f"{server} fails at the moment (status {refusal.status})."
+    if refusal.in_answer:
+        named = f"code {refusal.code}" if refusal.code else "without a code"
+        happened = f"{server} answered with an error ({named})."
+    return happened, "Proceed when it works again."
 
 
 def _until(asked_s: float) -> str:

@@ -98,7 +98,7 @@ class OpenAIBatches:
             answer = files.create(file=file, purpose="batch", timeout=_UPLOAD_TIMEOUT_S)
             return _id_of(answer.parse()), answer.headers
 
-        return self._call(request, self._no_batch_api)
+        return self._call(request, self._no_batch_api, [chunk.text for chunk in chunks])
 
     def create(
         self,
@@ -201,6 +201,7 @@ class OpenAIBatches:
         self,
         request: Callable[[OpenAI], tuple[_Answer, Headers]],
         missing: Callable[[], Exception],
+        sent: Sequence[str] = (),
     ) -> _Answer:
         try:
             return self._calls.call(request, tokens=0)
@@ -209,8 +210,8 @@ class OpenAIBatches:
                 raise RunLost from error
             if isinstance(error, NotFoundError):
                 raise missing() from error
-            happened, step = explain(error, client=self._calls.client, model=self.model)
-            raise GenerationError(happened, next_step=f"{step} {_KEPT}") from error
+            told = explain(error, client=self._calls.client, model=self.model, sent=sent)
+            raise GenerationError(told[0], next_step=f"{told[1]} {_KEPT}") from error
 
 
 def cancel_at_openai(settings: Settings, batches: Sequence[RememberedBatch]) -> None:
@@ -286,16 +287,14 @@ def _answer(line: dict[str, Any], count: int) -> BatchAnswer:
     """Read one line of a file: {"custom_id", "response": {"status_code", "body"}, "error"}."""
     chunk_id, response = line.get("custom_id", ""), as_object(line.get("response"))
     status, body = response.get("status_code"), response.get("body")
-    if status == 200:
-        try:
+    try:
+        if status == 200:
             return BatchAnswer(chunk_id, written_in_batch(body, count))
-        except UnusableAnswer as unusable:
-            refusal = refusal_of(unusable)
-    else:
         said = error_in(line) or error_in(body)
         refusal = read_refusal(status if isinstance(status, int) else 500, said)
-    if refusal is None:
-        return BatchAnswer(chunk_id, None, "no completion")
+    except UnusableAnswer as unusable:
+        if (refusal := refusal_of(unusable)) is None:
+            return BatchAnswer(chunk_id, None, "no completion")
     if problem := problem_of_one_chunk(refusal):
         return BatchAnswer(chunk_id, WrittenQuestions((), problem=problem))
     failure = refusal.code or f"status {refusal.status}"

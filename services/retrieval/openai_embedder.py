@@ -139,6 +139,10 @@ class OpenAIEmbedder:
             return EmbedderUnavailable(
                 happened, next_step="Add credit or raise the limit of the account, then try again."
             )
+        if refusal and not refusal.may_pass:
+            return EmbedderUnavailable(
+                happened, next_step="Check what its server lets the model take, then try again."
+            )
         return EmbedderUnavailable(happened)
 
 

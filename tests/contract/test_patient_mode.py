@@ -21,6 +21,7 @@ from services.pairs.pricing import INSTRUCTION_TOKENS, estimate_generation
 from services.pairs.training_generator import usage_so_far
 from services.runs.lease import RunLease, RunLost
 from services.runs.states import RunStatus
+from tests.fakes.odd_answers import broken_off, error_beside_choices, error_in_the_choice
 from tests.fakes.openai_server import (
     FakeOpenAI,
     answering,
@@ -256,6 +257,39 @@ def test_answers_without_questions_are_counted_by_reason_and_not_asked_again(
     assert script.store.problems(script.run.id) == {problem: 2}
     assert len(fake.calls("/chat/completions")) == 12
     assert script.now.pair_count == 20
+
+
+def test_a_batch_of_nothing_but_refusals_fails_the_run_and_proceed_submits_all_again(
+    generate, script, fake
+):
+    fake.fail(refuse, times=12, matching=CHAT)
+    generate()
+    assert script.now.status is RunStatus.GENERATING_FAILED
+    assert "12 refused" in script.now.error_message
+    script.proceed()
+    generate()
+    assert (script.now.status, script.now.pair_count) == (RunStatus.GENERATED, 24)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (error_beside_choices(502), "without a single answer .502"),
+        (error_in_the_choice(502), "without a single answer .502"),
+        (broken_off, "without a single answer .error"),
+        (error_beside_choices("insufficient_quota"), "quota"),
+    ],
+)
+def test_an_error_in_a_200_is_no_answer_of_a_batch_either(generate, script, fake, fault, words):
+    fake.fail(fault, times=12, matching=CHAT)
+    with pytest.raises(GenerationError, match=words):
+        generate()
+    assert script.store.problems(script.run.id) == {}
+    fake.forgive()
+    script.lease.fail("It stopped.")
+    script.proceed()
+    generate()
+    assert script.now.pair_count == 24
 
 
 def test_a_stop_that_comes_while_a_batch_is_submitted_cancels_it(generate, script, fake):

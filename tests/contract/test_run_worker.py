@@ -15,7 +15,7 @@ from services.runs.lease import RunLease, RunLost
 from services.runs.states import RunStatus
 from services.runs.store import RunStore
 from services.runs.worker import JobRunner
-from tests.runs import Script
+from tests.runs import Script, finished
 
 LONG_S = 20  # a bound for what happens within moments
 
@@ -62,8 +62,13 @@ def until_lost(lease: RunLease, run: TrainingRun) -> None:
     raise RunLost
 
 
+def write_questions(lease: RunLease, run: TrainingRun) -> None:
+    lease.save_pairs(*finished(["c1"]), {})
+    lease.finish_generation()
+
+
 def test_job_that_ends_leaves_the_run_as_it_said(work, newest):
-    work(lambda lease, run: lease.finish_generation())
+    work(write_questions)
     assert settled(newest).status is RunStatus.GENERATED
 
 
@@ -239,7 +244,7 @@ def test_work_of_many_users_goes_on_side_by_side(new_user, service):
 
     def job(lease: RunLease, run: TrainingRun) -> None:
         meeting.wait()
-        lease.finish_generation()
+        write_questions(lease, run)
 
     runner = JobRunner(service, {RunStatus.GENERATING: job})
     stores = [RunStore(new_user().database) for _ in range(4)]

@@ -39,6 +39,13 @@ def broken_off(request: Request, answer: Answer) -> Reply:
     return replace(reply, body={**reply.body, "choices": [choice], "usage": usage})
 
 
+def without_numbers(request: Request, answer: Answer) -> Reply:
+    """A model that overflows: each vector is null, as llama.cpp writes what is not a number."""
+    reply = answer(request)
+    rows = [{**row, "embedding": [None] * len(row["embedding"])} for row in reply.body["data"]]
+    return replace(reply, body={**reply.body, "data": rows})
+
+
 # Before and after a thought, by the family of models that writes it so.
 
 THOUGHTS: dict[str, tuple[str, str]] = {

@@ -95,7 +95,11 @@ def test_all_threads_of_a_new_process_make_what_a_single_one_makes(code: str) ->
     [
         (openai_limits, "RateLimiter", lambda: openai_limits.limiter_of("http://fresh", "model")),
         (stores, "LocalVectorStore", lambda: stores.open_store(Settings(), "fresh", "toy", 8)),
-        (cloud_store, "CloudProcesses", lambda: cloud_store._shared_processes("fresh", None, "read")),
+        (
+            cloud_store,
+            "CloudProcesses",
+            lambda: cloud_store._shared_processes("fresh", None, "read"),
+        ),
         (bearer, "BearerWorkspaces", lambda: bearer._workspaces("fresh")),
     ],
     ids=["limiter", "local store", "cloud processes", "workspaces"],
