@@ -11,9 +11,8 @@ from pages.ui.progress import generation_progress, training_progress
 from pages.ui.results import results
 from pages.ui.selection import SELECTED_RUN, expand_run, select_run
 from services.config import MOST_QUESTIONS_PER_CHUNK
-from services.deep_memory.deep_memory_service import DeepMemorySettings
 from services.errors import NotFound
-from services.models import TrainingRun
+from services.models import DeepMemorySettings, TrainingRun
 from services.pairs.pricing import PATIENT_SHARE
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
@@ -36,16 +35,21 @@ def workflow_card(space: Workspace, settings: DeepMemorySettings) -> None:
     with st.container(border=True, key="workflow"):
         st.subheader("Training workflow", anchor=False)
         _steps(_STEP_OF[run.status if run else None])
-        match run.status if run else None:
-            case RunStatus.GENERATING:
-                generation_progress(space, run)
-            case RunStatus.GENERATED:
-                pair_review(space, run)
-            case RunStatus.TRAINING:
-                training_progress(space, run)
-            case RunStatus.COMPLETED:
-                results(space, run)
+        if run is not None:
+            _show(space, run)
         _generate(space, settings, shown=run)
+
+
+def _show(space: Workspace, run: TrainingRun) -> None:
+    match run.status:
+        case RunStatus.GENERATING:
+            generation_progress(space, run)
+        case RunStatus.GENERATED:
+            pair_review(space, run)
+        case RunStatus.TRAINING:
+            training_progress(space, run)
+        case RunStatus.COMPLETED:
+            results(space, run)
 
 
 def _run_to_show(space: Workspace, settings: DeepMemorySettings) -> TrainingRun | None:
@@ -74,7 +78,7 @@ def _steps(current: int) -> None:
 def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun | None) -> None:
     if shown is not None and not shown.status.is_failed:
         st.divider()
-    blocked_by = RunStatus(settings.blocking_run_status) if settings.has_blocking_run else None
+    blocked_by = RunStatus(status) if (status := settings.blocking_run_status) else None
     if settings.total_chunks == 0:
         st.info("The knowledge base is empty. Add documents first.", icon=":material/info:")
         st.page_link("knowledge_base.py", label="Go to the knowledge base")
