@@ -253,7 +253,7 @@ def _names(path: str) -> tuple[str, str]:
 def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.stdout = watch = ConnectionWatch()  # type: ignore[assignment]
+    sys.stdout = watch = ConnectionWatch()
     questions = sys.stdin.buffer
     cloud = Cloud(*pickle.load(questions))
     while True:

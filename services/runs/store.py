@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from services.accounts.database import Database
+from services.accounts.database import CountMethod, Database
 from services.errors import NotAllowed, NotFound, RunBlocked, RunMoved
 from services.models import RunEvent, TrainingRun
 from services.runs.states import RunStatus
@@ -61,7 +61,9 @@ class RunStore:
 
     def count(self, status: RunStatus | None = None) -> int:
         return self._database.execute(
-            lambda c: _in_status(c.table(_RUNS).select("id", count="exact", head=True), status)
+            lambda c: _in_status(
+                c.table(_RUNS).select("id", count=CountMethod.exact, head=True), status
+            )
         ).count
 
     def blocking(self) -> TrainingRun | None:
