@@ -33,7 +33,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -207,17 +207,12 @@ def _peer_methods() -> dict[str, Callable[[PeerBench, int], Embed]]:
         "sentence-transformers documented": fit_sentence_transformers,
     }
     for rate in _LEARNING_RATES:
-        methods[f"llamaindex {rate:g}"] = lambda bench, seed, rate=rate: fit_llamaindex(
-            bench, seed, epochs=25, learning_rate=rate
-        )
-        methods[f"sentence-transformers {rate:g}"] = lambda bench, seed, rate=rate: (
-            fit_sentence_transformers(
-                bench,
-                seed,
-                num_train_epochs=25,
-                per_device_train_batch_size=128,
-                learning_rate=rate,
-            )
+        methods[f"llamaindex {rate:g}"] = partial(fit_llamaindex, epochs=25, learning_rate=rate)
+        methods[f"sentence-transformers {rate:g}"] = partial(
+            fit_sentence_transformers,
+            num_train_epochs=25,
+            per_device_train_batch_size=128,
+            learning_rate=rate,
         )
     return dict(sorted(methods.items()))
 

@@ -46,8 +46,7 @@ for name, present, otherwise in _present(settings):
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{name}**")
-            label, color = ("Set", "green") if present else ("Built in", "gray")
-            st.badge(label, color=color)
+            st.badge("Set" if present else "Built in", color="green" if present else "gray")
         if not present:
             st.caption(otherwise)
 

@@ -171,8 +171,8 @@ def _table(documents: list[Document]) -> None:
     page = page_of(len(found), _ROWS, key="document_page")
     with st.container(key="wide_only_documents"):
         heading = st.columns([5, 1, 2, 1])
-        for column, name in zip(heading, ("Document", "Chunks", "Added", ""), strict=True):
-            column.caption(name)
+        for column, title in zip(heading, ("Document", "Chunks", "Added", ""), strict=True):
+            column.caption(title)
     for document in found[page * _ROWS : (page + 1) * _ROWS]:
         with st.container(key=f"document_{document.id}"):
             name, chunks, added, remove = st.columns([5, 1, 2, 1], vertical_alignment="center")

@@ -122,3 +122,20 @@ class RememberedBatch:
     part_id: str
     openai_id: str | None
     intended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeepMemorySettings:
+    """The settings answer of the API contract."""
+
+    enabled: bool
+    last_trained_at: datetime | None
+    last_training_run_id: str | None
+    can_enable: bool
+    total_chunks: int
+    trained_chunk_count: int
+    has_blocking_run: bool
+    blocking_run_id: str | None
+    blocking_run_status: str | None
+    is_cloud: bool
+    model_was_replaced: bool  # DeepLake Cloud has another one now than the one that was chosen

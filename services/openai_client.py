@@ -18,7 +18,6 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     sleep_using_event,
-    stop_any,
     stop_before_delay,
     stop_when_event_set,
     wait_random_exponential,
@@ -97,14 +96,11 @@ class PatientClient:
             openai.OpenAIError: the failure stays, or would take longer than the patience allows.
             CallsStopped: `stop` was set before a call, or while it waited for its repetition.
         """
+        no_more = stop_when_event_set(self.stop) | stop_before_delay(self.patience.longest_s)
         retrying = Retrying(
             retry=retry_if_exception(is_transient),
             wait=self._wait_s,
-            stop=stop_any(
-                stop_when_event_set(self.stop),
-                stop_before_delay(self.patience.longest_s),
-                self._tried_enough,
-            ),
+            stop=lambda state: no_more(state) or self._tried_enough(state),
             sleep=sleep_using_event(self.stop),
             before_sleep=self._say_wait,
             reraise=True,

@@ -61,9 +61,9 @@ class Workspace:
         self._question_sets = QuestionSetStore(user.database)
         self._checking_embedder = RememberingEmbedder(studio.embedder)
         self._settings = studio.settings
-        self._searches_in_cloud = studio.settings.trains_in_cloud and isinstance(
-            self.store, CloudVectorStore
-        )
+        store = self.store if studio.settings.trains_in_cloud else None
+        # Where search and the models are when they are in DeepLake Cloud, else None.
+        self._cloud_store = store if isinstance(store, CloudVectorStore) else None
         self._ingestions = studio.ingestions
         self._indexes = studio.indexes
 
@@ -154,8 +154,10 @@ class Workspace:
         own = self.is_own_test_set(test_set)
         questions = self._question_sets.load(test_set) if own else sample_set()
         snapshot = self.store.snapshot()
-        if self._searches_in_cloud:
-            return measure_in_cloud(test_set, questions, snapshot, self._embedder, self.store)
+        if self._cloud_store is not None:
+            return measure_in_cloud(
+                test_set, questions, snapshot, self._embedder, self._cloud_store
+            )
         return measure_question_set(
             test_set,
             questions,
@@ -164,6 +166,10 @@ class Workspace:
             self._embedder,
             self.models.load(run),
         )
+
+    @property
+    def _searches_in_cloud(self) -> bool:
+        return self._cloud_store is not None
 
     def belongs_on_cloud(self, chunk_count: int) -> bool:
         """Whether so many chunks are more than this machine is meant to search and train on."""
@@ -246,9 +252,9 @@ class Workspace:
     def _compared(
         self, query: str, k: int, run: TrainingRun | None, with_words: bool
     ) -> Comparison:
-        if self._searches_in_cloud:
+        if self._cloud_store is not None:
             return compare_in_cloud(
-                query, self._embedder, self.store, is_trained=run is not None, k=k
+                query, self._embedder, self._cloud_store, is_trained=run is not None, k=k
             )
         return self._compare(query, k, run, with_words)
 

@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 from services.local_supabase.migrations import apply_migrations, bootstrap, connect
 from services.runs.states import MOVES, RunStatus
 from services.schema import MIGRATIONS
+from tests.schema import COMMAND, SCHEMA, schema_of
 
 ANN, BEN = uuid.uuid4(), uuid.uuid4()
 OLD_RUNS = {  # status, DeepLake job -> status after the migrations
@@ -82,6 +83,12 @@ def test_all_migrations_run_on_an_empty_database_and_have_no_gaps_in_their_numbe
     applied = apply_migrations(database)
     assert applied == sorted(applied) and applied[0] == "007"
     assert [int(version) for version in applied] == list(range(7, 7 + len(applied)))
+
+
+def test_schema_to_read_is_exactly_what_the_migrations_make(database):
+    apply_migrations(database)
+    made = schema_of(database.info.dsn)
+    assert SCHEMA.read_text(encoding="utf-8") == made, f"Refresh it with: {COMMAND}"
 
 
 def test_all_migrations_change_nothing_on_a_database_that_has_them(database):
@@ -201,7 +208,7 @@ def test_every_function_is_open_to_exactly_those_who_may_call_it(owner):
             return ["anon", "authenticated", "service_role"]
         return ["authenticated", "service_role"] if name in PEOPLE_CALL else ["service_role"]
 
-    assert {name: roles for name, roles in rows} == {name: expected(name) for name, _ in rows}
+    assert dict(rows) == {name: expected(name) for name, _ in rows}
 
 
 def test_every_function_names_its_schemas_so_that_a_search_path_can_not_bend_it(owner):

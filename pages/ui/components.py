@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -22,7 +22,8 @@ _FLASH = "_flash"
 _HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>&])")
 
-BADGES: dict[RunStatus, tuple[str, str, str]] = {
+_Color = Literal["blue", "green", "orange", "red", "violet"]
+BADGES: dict[RunStatus, tuple[str, str, _Color]] = {
     RunStatus.GENERATING: ("Generating", ":material/edit_note:", "blue"),
     RunStatus.GENERATED: ("Awaiting review", ":material/rate_review:", "orange"),
     RunStatus.TRAINING: ("Training", ":material/model_training:", "violet"),

@@ -53,7 +53,9 @@ def sign_in(user: SignedInUser) -> None:
 
 
 def sign_out() -> None:
-    studio().accounts.sign_out(require_workspace().user)
+    user = require_workspace().user
+    assert isinstance(user, SignedInUser), "a browser session was signed in"
+    studio().accounts.sign_out(user)
     forget()
 
 

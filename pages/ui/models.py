@@ -107,7 +107,7 @@ def _test_set(runs: Sequence[TrainingRun]) -> str:
 def _figures(run: TrainingRun, test_set: str) -> dict[str, Any] | None:
     """What was measured of a run on a test set, None when nothing was."""
     sets = [{**run.metrics, "name": HELD_OUT}, *run.metrics.get("test_sets", [])]
-    found = next((kept for kept in sets if kept["name"] == test_set), {})
+    found: dict[str, Any] = next((kept for kept in sets if kept["name"] == test_set), {})
     measured = all("recall@10" in found.get(when, {}) for when in ("before", "after"))
     return found if measured else None
 

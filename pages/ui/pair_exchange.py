@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash
 from pages.ui.pair_quality import forget_check
-from services.models import TrainingRun
+from services.models import Chunk, TrainingPair, TrainingRun
 from services.pairs import exchange
 from services.pairs.store import AddedPairs
 from services.runs.states import RunStatus
@@ -20,6 +20,7 @@ _FORMS = {
     "BEIR": (exchange.to_beir, "zip", "application/zip"),
 }
 _FILE = "pair_file"
+_Write = Callable[[Sequence[TrainingPair], Mapping[str, Chunk]], bytes]
 
 
 def pair_exchange(space: Workspace, run: TrainingRun) -> None:
@@ -47,7 +48,7 @@ def _downloads(space: Workspace, run: TrainingRun) -> None:
             )
 
 
-def _written(space: Workspace, run: TrainingRun, write: Callable) -> Callable[[], bytes]:
+def _written(space: Workspace, run: TrainingRun, write: _Write) -> Callable[[], bytes]:
     """Read and write the pairs only when somebody takes the file."""
 
     def data() -> bytes:

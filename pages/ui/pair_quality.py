@@ -14,7 +14,7 @@ from services.pairs.checking import PairCheck
 from services.pairs.quality import Flag
 from services.workspace import Workspace
 
-_LABELS = {
+_LABELS: dict[str, str] = {
     Flag.DUPLICATE: "Duplicate",
     Flag.NEAR_DUPLICATE: "Near duplicate",
     Flag.GIVES_ITSELF_AWAY: "Gives itself away",
@@ -58,7 +58,7 @@ def pair_filter(check: PairCheck | None) -> list[TrainingPair] | None:
     if check is None:
         return None
     labels = {_ALL: "All pairs", _FLAGGED: "All flagged", **_LABELS}
-    chosen = st.selectbox("Show", list(labels), format_func=labels.get, key="pair_filter")
+    chosen = st.selectbox("Show", list(labels), format_func=labels.__getitem__, key="pair_filter")
     if chosen == _ALL:
         return None
     return check.flagged(None if chosen == _FLAGGED else Flag(chosen))

@@ -20,9 +20,8 @@ from pages.ui.selection import (
     select_run,
 )
 from services.config import MOST_QUESTIONS_PER_CHUNK
-from services.deep_memory.deep_memory_service import DeepMemorySettings
 from services.errors import NotFound
-from services.models import TrainingRun
+from services.models import DeepMemorySettings, TrainingRun
 from services.pairs.pricing import PATIENT_SHARE
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
@@ -117,7 +116,7 @@ def _steps(current: int) -> None:
 def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun | None) -> None:
     if shown is not None and not shown.status.is_failed:
         st.divider()
-    blocked_by = RunStatus(settings.blocking_run_status) if settings.has_blocking_run else None
+    blocked_by = RunStatus(status) if (status := settings.blocking_run_status) else None
     if settings.total_chunks == 0:
         st.info("The knowledge base is empty. Add documents first.", icon=":material/info:")
         st.page_link("knowledge_base.py", label="Go to the knowledge base")

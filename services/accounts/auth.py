@@ -181,10 +181,10 @@ class Accounts:
         except (AuthRetryableError, httpx.HTTPError) as error:
             raise DatabaseUnavailable("The sign-in service does not answer just now.") from error
         except AuthError as error:
-            renewed = self._renewed_elsewhere(cookie, tokens, error)
-            if renewed is None:
+            elsewhere = self._renewed_elsewhere(cookie, tokens, error)
+            if elsewhere is None:
                 raise NotSignedIn("Your session has ended.") from error
-            return renewed
+            return elsewhere
         self._service.execute(
             lambda c: c.table(_TABLE).update(_row_of(renewed)).eq("id_hash", _hash(cookie))
         )
@@ -196,7 +196,8 @@ class Accounts:
         while (row := self._row(cookie)) is not None:
             if row["refresh_token"] != old.refresh_token:
                 return _tokens_of_row(row)
-            if error.code != "refresh_token_already_used" or time.monotonic() > deadline:
+            # As text: the library's list of codes does not have this one.
+            if str(error.code) != "refresh_token_already_used" or time.monotonic() > deadline:
                 return None
             time.sleep(0.05)
         return None

@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 from postgrest.exceptions import APIError
+from postgrest.types import CountMethod as CountMethod
+from postgrest.types import ReturnMethod as ReturnMethod
 from pydantic import SecretStr
 from supabase import Client, ClientOptions, create_client
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from services.config import MOST_QUESTIONS_PER_CHUNK, Settings
 from services.deep_memory.cloud_jobs import cancel_job, ended_jobs
 from services.deep_memory.model_store import ModelStore
 from services.errors import GenerationError, NotAllowed, NotFound, RunMoved, TrainingError
-from services.models import RememberedBatch, TrainingPair, TrainingRun
+from services.models import DeepMemorySettings, RememberedBatch, TrainingPair, TrainingRun
 from services.pairs.patient_mode import PatientMode, batches_of, cancel_batches
 from services.pairs.pricing import Estimate, estimate_generation
 from services.pairs.store import PairStore
@@ -32,23 +31,6 @@ REPLACED_IN_CLOUD = (
 )
 
 MAY_BE_REPLACED = "A training that went on there may have replaced this model."
-
-
-@dataclass(frozen=True, slots=True)
-class DeepMemorySettings:
-    """The settings answer of the API contract."""
-
-    enabled: bool
-    last_trained_at: datetime | None
-    last_training_run_id: str | None
-    can_enable: bool
-    total_chunks: int
-    trained_chunk_count: int
-    has_blocking_run: bool
-    blocking_run_id: str | None
-    blocking_run_status: str | None
-    is_cloud: bool
-    model_was_replaced: bool  # DeepLake Cloud has another one now than the one that was chosen
 
 
 class DeepMemory:
@@ -76,7 +58,7 @@ class DeepMemory:
 
     @property
     def is_available(self) -> bool:
-        """False for a store that DeepLake Cloud must train but does not hold (plan, phase 11)."""
+        """False where DeepLake Cloud must train but does not hold the store (ZIP-005, phase 11)."""
         return self._settings.deep_memory_trainer == "local" or self._settings.is_cloud
 
     def settings(self) -> DeepMemorySettings:

@@ -80,7 +80,7 @@ def fit_folds(
         TrainingError: too few pairs, shapes that do not fit, or values that are not finite.
     """
     settings = settings or TrainerSettings()
-    queries, chunks = np.float32(queries), np.float32(chunks)
+    queries, chunks = np.asarray(queries, np.float32), np.asarray(chunks, np.float32)
     _check(queries, chunks, relevant)
     answers = [np.unique(np.fromiter(found, np.int64)) for found in relevant]
     alike = _near_duplicates(np.unique(np.concatenate(answers)), chunks)

@@ -140,7 +140,7 @@ def _write_atomically(path: Path, **arrays: np.ndarray) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         content = io.BytesIO()
-        np.savez(content, **arrays)
+        np.savez(content, allow_pickle=False, **arrays)
         with os.fdopen(descriptor, "wb") as file:
             file.write(_sealed(content.getvalue()))
             file.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from services.accounts.database import Database
+from services.accounts.database import Database, ReturnMethod
 from services.deep_memory.question_sets import Expected, OwnQuestion
 from services.errors import NotAllowed, NotFound
 from services.pairs.store import storable
@@ -46,7 +46,9 @@ class QuestionSetStore:
         ]
         row = {"name": storable(name.strip()), "questions": kept}
         self._database.execute(
-            lambda c: c.table(_SETS).upsert(row, on_conflict="user_id,name", returning="minimal")
+            lambda c: c.table(_SETS).upsert(
+                row, on_conflict="user_id,name", returning=ReturnMethod.minimal
+            )
         )
 
     def load(self, name: str) -> list[OwnQuestion]:

@@ -227,9 +227,9 @@ def sample_test_questions(snapshot: Snapshot, embedder: Embedder) -> Questions |
     if not answered:
         return None
     texts = [text for text, _ in answered]
-    relevant = [rows for _, rows in answered]
+    answers = [rows for _, rows in answered]
     sources = [chunk.id for chunk in snapshot.chunks]
-    return Questions(texts, embedder.embed(texts), relevant, sources)
+    return Questions(texts, embedder.embed(texts), answers, sources)
 
 
 def _measure_test_sets(

@@ -11,13 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from services.config import MOST_QUESTIONS_PER_CHUNK
 from services.deep_memory.cloud_jobs import job_id_in
-from services.deep_memory.deep_memory_service import (
-    DeepMemorySettings,
-)
 from services.errors import RunBlocked
 from services.http.bearer import Space, UserSpace, require_own
 from services.http.refusals import refusals
-from services.models import TrainingPair, TrainingRun
+from services.models import DeepMemorySettings, TrainingPair, TrainingRun
 from services.runs.states import RunStatus
 
 router = APIRouter(prefix="/deep-memory", tags=["Deep Memory"])

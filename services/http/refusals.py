@@ -73,9 +73,9 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def explain_refusals(api: FastAPI) -> None:
     """Answer every error of the services in the one shape `{"detail": ...}`."""
-    api.add_exception_handler(AppError, _explain)
-    api.add_exception_handler(RequestValidationError, _explain_invalid)
-    api.add_exception_handler(Exception, _explain_unexpected)
+    api.exception_handler(AppError)(_explain)
+    api.exception_handler(RequestValidationError)(_explain_invalid)
+    api.exception_handler(Exception)(_explain_unexpected)
 
 
 async def _explain(_request: Request, error: AppError) -> JSONResponse:

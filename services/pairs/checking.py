@@ -19,7 +19,7 @@ MOST_UNASKED_COMPARISONS = 50_000_000
 _EMBEDDED_AT_ONCE = 1024
 
 MOST_REMEMBERED = 10_000  # questions: 60 MB of vectors of OpenAI's small model
-Progress = Callable[[float], None]  # the share done, from 0 to 1
+Progress = Callable[[float], object]  # the share done, from 0 to 1
 
 
 class RememberingEmbedder:

@@ -130,7 +130,8 @@ def clause_of(words: tuple[Word, ...], sentence: str) -> Clause | None:
 
 def noun_phrases(words: tuple[Word, ...], sentence: str) -> list[str]:
     """Noun phrases of two to five words, without article, in order."""
-    phrases, current = [], []
+    phrases: list[list[Word]] = []
+    current: list[Word] = []
     for word in (*words, Word("", ".", 0, 0)):
         ends = not (word.is_noun or word.tag in ("JJ", "VBG", "CD"))
         if not ends and not (current and word.start - current[-1].end > 1):

@@ -100,9 +100,10 @@ def _clause_questions(clause: Clause) -> Iterator[tuple[str, str]]:
     if clause.has_main_verb_moved:
         yield from _objects(head, clause)
     elif rest:
-        if _is_countable(clause.head_noun) and len(rest.split()) >= 3:
-            noun = as_within((clause.head_noun,), clause.text)
-            yield "which", f"which {noun} {clause.auxiliary} {rest}"
+        noun = clause.head_noun
+        if noun is not None and _is_countable(noun) and len(rest.split()) >= 3:
+            asked_of = as_within((noun,), clause.text)
+            yield "which", f"which {asked_of} {clause.auxiliary} {rest}"
         has_name = any(word.tag.startswith("NNP") for word in clause.subject)
         if clause.auxiliary in BE and _starts_noun_phrase(clause.rest) and not has_name:
             yield "what is", f"what {clause.auxiliary} {subject}"
@@ -198,8 +199,8 @@ def _cut(clause: Clause, words: tuple[Word, ...]) -> str:
     return words_between(words, clause.text)
 
 
-def _is_countable(noun: Word | None) -> bool:
-    return noun is not None and noun.text.isalpha() and noun.text not in _UNCOUNTABLE
+def _is_countable(noun: Word) -> bool:
+    return noun.text.isalpha() and noun.text not in _UNCOUNTABLE
 
 
 def _is_left_hanging(words: tuple[Word, ...]) -> bool:
@@ -231,7 +232,8 @@ _BEST_FIRST = ("why", "how many", "when", "which", "what", "whether", "what is",
 
 def _chosen(drafts: list[_Draft], count: int) -> tuple[str, ...]:
     """Pick drafts one by one: a sentence and a kind that were used least come first."""
-    remaining, chosen = list(drafts), []
+    remaining = list(drafts)
+    chosen: list[_Draft] = []
     while remaining and len(chosen) < count:
 
         def cost(draft: _Draft) -> tuple[float, int]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from openai import ConflictError, NotFoundError, OpenAI, OpenAIError
 from openai.types import Batch
@@ -37,7 +37,7 @@ from services.runs.lease import RunLost
 
 log = logging.getLogger(__name__)
 
-ENDPOINT = "/v1/chat/completions"
+ENDPOINT: Final = "/v1/chat/completions"
 # A batch runs for hours: an outage of an hour is no reason to give up on it.
 _PATIENCE = Patience(longest_s=3_600, attempts=1_000)
 _UPLOAD_TIMEOUT_S = 300.0

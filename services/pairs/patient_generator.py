@@ -183,7 +183,8 @@ class _Attempt:
         return moved
 
     def _next_part(self) -> list[Chunk]:
-        part, tokens = [], 0
+        part: list[Chunk] = []
+        tokens = 0
         for chunk in self._to_ask:
             tokens += len(chunk.text) // CHARACTERS_PER_TOKEN + INSTRUCTION_TOKENS
             if part and tokens > self._part_tokens:

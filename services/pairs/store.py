@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.accounts.database import Database, every_row
+from services.accounts.database import CountMethod, Database, every_row
 from services.errors import NotAllowed, NotFound
 from services.models import Chunk, TrainingPair
 from services.pairs.exchange import NewPair
@@ -62,7 +62,7 @@ class PairStore:
         """How many pairs there are, with `search` in their question."""
         return self._database.execute(
             lambda c: _matching(
-                c.table(_PAIRS).select("id", count="exact", head=True), run_id, search
+                c.table(_PAIRS).select("id", count=CountMethod.exact, head=True), run_id, search
             )
         ).count
 
@@ -130,12 +130,12 @@ class PairStore:
         """Drop pairs while their run is in review; returns how many went."""
         dropped = 0
         for first in range(0, len(pair_ids), 100):  # ids travel in the URL
-            batch = list(pair_ids[first : first + 100])
-            rows = self._database.execute(
-                lambda c, ids=batch: c.table(_PAIRS).delete().in_("id", ids)
-            ).data
-            dropped += len(rows)
+            dropped += self._drop(pair_ids[first : first + 100])
         return dropped
+
+    def _drop(self, pair_ids: Sequence[str]) -> int:
+        deleted = self._database.execute(lambda c: c.table(_PAIRS).delete().in_("id", pair_ids))
+        return len(deleted.data)
 
 
 def storable(text: str) -> str:

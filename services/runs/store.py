@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from services.accounts.database import Database
+from services.accounts.database import CountMethod, Database
 from services.errors import NotAllowed, NotFound, RunBlocked, RunMoved
 from services.models import RunEvent, TrainingRun, Waiting
 from services.runs.states import RunStatus
@@ -72,7 +72,9 @@ class RunStore:
 
     def count(self, status: RunStatus | None = None) -> int:
         return self._database.execute(
-            lambda c: _in_status(c.table(_RUNS).select("id", count="exact", head=True), status)
+            lambda c: _in_status(
+                c.table(_RUNS).select("id", count=CountMethod.exact, head=True), status
+            )
         ).count
 
     def blocking(self) -> TrainingRun | None:

@@ -41,7 +41,7 @@ def ben(new_user):
 def everything(script: Script, owner) -> list[tuple]:
     """Ann's rows, as the database's owner sees them."""
     mine = "training_run_id in (select id from deep_memory_training_runs where user_id = %(user)s)"
-    columns = {table: mine for table in TABLES[1:4]}
+    columns = dict.fromkeys(TABLES[1:4], mine)
     columns |= dict.fromkeys((TABLES[0], TABLES[4]), "user_id = %(user)s")
     return [
         row

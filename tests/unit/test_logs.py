@@ -12,8 +12,9 @@ def test_a_traceback_goes_to_the_log_without_the_words_of_its_exceptions():
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(WordlessFormatter("%(message)s"))
-    log = logging.Logger("test")
+    log = logging.getLogger("tests.wordless")
     log.addHandler(handler)
+    log.propagate = False
     document = "".join(reversed("txet terces"))
     try:
         try:

@@ -1,0 +1,1318 @@
+-- The whole schema, as all migrations leave it. To be read: databases are made by the migrations.
+-- Written by `python -m tests.schema`, never by hand.
+
+
+-- Tables ------------------------------------------------------------------------------------------
+
+
+-- app_sessions
+
+CREATE TABLE public.app_sessions (
+    id_hash text NOT NULL,
+    user_id uuid NOT NULL,
+    access_token text NOT NULL,
+    refresh_token text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.app_sessions
+    ADD CONSTRAINT app_sessions_pkey PRIMARY KEY (id_hash);
+
+CREATE INDEX idx_app_sessions_user ON public.app_sessions USING btree (user_id);
+
+ALTER TABLE ONLY public.app_sessions
+    ADD CONSTRAINT app_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+ALTER TABLE public.app_sessions ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.app_sessions TO service_role;
+
+
+-- deep_memory_generation_batches
+
+CREATE TABLE public.deep_memory_generation_batches (
+    id uuid NOT NULL,
+    training_run_id uuid NOT NULL,
+    openai_id text,
+    answered integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.deep_memory_generation_batches
+    ADD CONSTRAINT deep_memory_generation_batches_pkey PRIMARY KEY (id);
+
+CREATE INDEX idx_generation_batches_run ON public.deep_memory_generation_batches USING btree (training_run_id);
+
+ALTER TABLE ONLY public.deep_memory_generation_batches
+    ADD CONSTRAINT deep_memory_generation_batches_training_run_id_fkey FOREIGN KEY (training_run_id) REFERENCES public.deep_memory_training_runs(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can see batches via run ownership" ON public.deep_memory_generation_batches FOR SELECT TO authenticated USING ((training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.user_id = ( SELECT auth.uid() AS uid)))));
+
+ALTER TABLE public.deep_memory_generation_batches ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_generation_batches TO anon;
+GRANT ALL ON TABLE public.deep_memory_generation_batches TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_generation_batches TO service_role;
+
+
+-- deep_memory_run_chunks
+
+CREATE TABLE public.deep_memory_run_chunks (
+    training_run_id uuid NOT NULL,
+    chunk_id text NOT NULL,
+    problem text
+);
+
+ALTER TABLE ONLY public.deep_memory_run_chunks
+    ADD CONSTRAINT deep_memory_run_chunks_pkey PRIMARY KEY (training_run_id, chunk_id);
+
+ALTER TABLE ONLY public.deep_memory_run_chunks
+    ADD CONSTRAINT deep_memory_run_chunks_training_run_id_fkey FOREIGN KEY (training_run_id) REFERENCES public.deep_memory_training_runs(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can manage chunks via run ownership" ON public.deep_memory_run_chunks TO authenticated USING ((training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.user_id = ( SELECT auth.uid() AS uid))))) WITH CHECK ((training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.user_id = ( SELECT auth.uid() AS uid)))));
+
+ALTER TABLE public.deep_memory_run_chunks ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_run_chunks TO anon;
+GRANT ALL ON TABLE public.deep_memory_run_chunks TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_run_chunks TO service_role;
+
+
+-- deep_memory_run_events
+
+CREATE TABLE public.deep_memory_run_events (
+    id bigint NOT NULL,
+    training_run_id uuid NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    phase text NOT NULL,
+    kind text NOT NULL,
+    message text NOT NULL,
+    counts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT deep_memory_run_events_phase_check CHECK ((phase = ANY (ARRAY['generation'::text, 'review'::text, 'training'::text])))
+);
+
+ALTER TABLE public.deep_memory_run_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.deep_memory_run_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY public.deep_memory_run_events
+    ADD CONSTRAINT deep_memory_run_events_pkey PRIMARY KEY (id);
+
+CREATE INDEX idx_run_events_run ON public.deep_memory_run_events USING btree (training_run_id, id);
+
+ALTER TABLE ONLY public.deep_memory_run_events
+    ADD CONSTRAINT deep_memory_run_events_training_run_id_fkey FOREIGN KEY (training_run_id) REFERENCES public.deep_memory_training_runs(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can manage events via run ownership" ON public.deep_memory_run_events TO authenticated USING ((training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.user_id = ( SELECT auth.uid() AS uid))))) WITH CHECK ((training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.user_id = ( SELECT auth.uid() AS uid)))));
+
+ALTER TABLE public.deep_memory_run_events ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_run_events TO anon;
+GRANT ALL ON TABLE public.deep_memory_run_events TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_run_events TO service_role;
+
+
+-- deep_memory_run_events_id_seq
+
+GRANT ALL ON SEQUENCE public.deep_memory_run_events_id_seq TO anon;
+GRANT ALL ON SEQUENCE public.deep_memory_run_events_id_seq TO authenticated;
+GRANT ALL ON SEQUENCE public.deep_memory_run_events_id_seq TO service_role;
+
+
+-- deep_memory_settings
+
+CREATE TABLE public.deep_memory_settings (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    enabled boolean DEFAULT false NOT NULL,
+    last_trained_at timestamp with time zone,
+    last_training_run_id uuid,
+    updated_at timestamp with time zone DEFAULT now(),
+    active_run_id uuid
+);
+
+ALTER TABLE ONLY public.deep_memory_settings
+    ADD CONSTRAINT deep_memory_settings_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.deep_memory_settings
+    ADD CONSTRAINT deep_memory_settings_user_id_key UNIQUE (user_id);
+
+ALTER TABLE ONLY public.deep_memory_settings
+    ADD CONSTRAINT deep_memory_settings_active_run_id_fkey FOREIGN KEY (active_run_id) REFERENCES public.deep_memory_training_runs(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.deep_memory_settings
+    ADD CONSTRAINT deep_memory_settings_last_training_run_id_fkey FOREIGN KEY (last_training_run_id) REFERENCES public.deep_memory_training_runs(id);
+
+ALTER TABLE ONLY public.deep_memory_settings
+    ADD CONSTRAINT deep_memory_settings_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+CREATE POLICY "Settings point at the user's own runs" ON public.deep_memory_settings AS RESTRICTIVE TO authenticated USING (true) WITH CHECK ((((last_training_run_id IS NULL) OR (last_training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.user_id = ( SELECT auth.uid() AS uid))))) AND ((active_run_id IS NULL) OR (active_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE ((deep_memory_training_runs.user_id = ( SELECT auth.uid() AS uid)) AND (deep_memory_training_runs.status = 'completed'::text)))))));
+
+CREATE POLICY "Users can manage their own settings" ON public.deep_memory_settings TO authenticated USING ((( SELECT auth.uid() AS uid) = user_id)) WITH CHECK ((( SELECT auth.uid() AS uid) = user_id));
+
+ALTER TABLE public.deep_memory_settings ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_settings TO anon;
+GRANT ALL ON TABLE public.deep_memory_settings TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_settings TO service_role;
+
+
+-- deep_memory_test_sets
+
+CREATE TABLE public.deep_memory_test_sets (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid DEFAULT auth.uid() NOT NULL,
+    name text NOT NULL,
+    questions jsonb NOT NULL,
+    question_count integer GENERATED ALWAYS AS (jsonb_array_length(questions)) STORED,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT deep_memory_test_sets_name_check CHECK ((name <> ''::text))
+);
+
+ALTER TABLE ONLY public.deep_memory_test_sets
+    ADD CONSTRAINT deep_memory_test_sets_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.deep_memory_test_sets
+    ADD CONSTRAINT deep_memory_test_sets_user_id_name_key UNIQUE (user_id, name);
+
+ALTER TABLE ONLY public.deep_memory_test_sets
+    ADD CONSTRAINT deep_memory_test_sets_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can manage their own test sets" ON public.deep_memory_test_sets TO authenticated USING ((( SELECT auth.uid() AS uid) = user_id)) WITH CHECK ((( SELECT auth.uid() AS uid) = user_id));
+
+ALTER TABLE public.deep_memory_test_sets ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_test_sets TO anon;
+GRANT ALL ON TABLE public.deep_memory_test_sets TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_test_sets TO service_role;
+
+
+-- deep_memory_training_pairs
+
+CREATE TABLE public.deep_memory_training_pairs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    training_run_id uuid NOT NULL,
+    question_text text NOT NULL,
+    chunk_id text NOT NULL,
+    chunk_preview text,
+    relevance_score double precision DEFAULT 1.0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now()
+);
+
+ALTER TABLE ONLY public.deep_memory_training_pairs
+    ADD CONSTRAINT deep_memory_training_pairs_pkey PRIMARY KEY (id);
+
+CREATE INDEX idx_training_pairs_run_chunk ON public.deep_memory_training_pairs USING btree (training_run_id, chunk_id);
+
+CREATE INDEX idx_training_pairs_run_id ON public.deep_memory_training_pairs USING btree (training_run_id);
+
+CREATE UNIQUE INDEX one_question_of_a_chunk ON public.deep_memory_training_pairs USING btree (training_run_id, public.question_key(question_text), chunk_id);
+
+CREATE TRIGGER count_added_pairs AFTER INSERT ON public.deep_memory_training_pairs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.count_pairs();
+
+CREATE TRIGGER count_dropped_pairs AFTER DELETE ON public.deep_memory_training_pairs REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.count_pairs();
+
+ALTER TABLE ONLY public.deep_memory_training_pairs
+    ADD CONSTRAINT deep_memory_training_pairs_training_run_id_fkey FOREIGN KEY (training_run_id) REFERENCES public.deep_memory_training_runs(id) ON DELETE CASCADE;
+
+CREATE POLICY "Pairs are added while their run is in review" ON public.deep_memory_training_pairs AS RESTRICTIVE FOR INSERT TO authenticated WITH CHECK ((training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.status = 'generated'::text))));
+
+CREATE POLICY "Pairs are dropped while their run is in review" ON public.deep_memory_training_pairs AS RESTRICTIVE FOR DELETE TO authenticated USING ((training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.status = 'generated'::text))));
+
+CREATE POLICY "Pairs are edited while their run is in review" ON public.deep_memory_training_pairs AS RESTRICTIVE FOR UPDATE TO authenticated USING ((training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.status = 'generated'::text))));
+
+CREATE POLICY "Users can manage training pairs via run ownership" ON public.deep_memory_training_pairs TO authenticated USING ((training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.user_id = ( SELECT auth.uid() AS uid))))) WITH CHECK ((training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.user_id = ( SELECT auth.uid() AS uid)))));
+
+ALTER TABLE public.deep_memory_training_pairs ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_training_pairs TO anon;
+GRANT ALL ON TABLE public.deep_memory_training_pairs TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_training_pairs TO service_role;
+
+
+-- deep_memory_training_runs
+
+CREATE TABLE public.deep_memory_training_runs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    status text DEFAULT 'generating'::text NOT NULL,
+    total_chunks integer DEFAULT 0 NOT NULL,
+    processed_chunks integer DEFAULT 0 NOT NULL,
+    pair_count integer DEFAULT 0 NOT NULL,
+    deeplake_job_id text,
+    metrics jsonb DEFAULT '{}'::jsonb,
+    error_message text,
+    started_at timestamp with time zone DEFAULT now(),
+    completed_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now(),
+    worker_id uuid,
+    attempt integer DEFAULT 1 NOT NULL,
+    lease_expires_at timestamp with time zone,
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    usage jsonb DEFAULT '{}'::jsonb NOT NULL,
+    set_aside boolean DEFAULT false NOT NULL,
+    CONSTRAINT deep_memory_training_runs_status_check CHECK ((status = ANY (ARRAY['generating'::text, 'generated'::text, 'training'::text, 'completed'::text, 'generating_failed'::text, 'training_failed'::text])))
+);
+
+ALTER TABLE ONLY public.deep_memory_training_runs
+    ADD CONSTRAINT deep_memory_training_runs_pkey PRIMARY KEY (id);
+
+CREATE INDEX idx_training_runs_model_in_cloud ON public.deep_memory_training_runs USING btree (user_id, completed_at DESC) WHERE ((status = 'completed'::text) AND ((metrics ->> 'trainer'::text) = 'cloud'::text));
+
+CREATE INDEX idx_training_runs_user_newest ON public.deep_memory_training_runs USING btree (user_id, created_at DESC, id);
+
+CREATE INDEX idx_training_runs_user_status ON public.deep_memory_training_runs USING btree (user_id, status);
+
+CREATE UNIQUE INDEX one_unfinished_run_per_user ON public.deep_memory_training_runs USING btree (user_id) WHERE ((status <> 'completed'::text) AND (NOT set_aside));
+
+CREATE TRIGGER check_run_move BEFORE INSERT OR UPDATE ON public.deep_memory_training_runs FOR EACH ROW EXECUTE FUNCTION public.check_run_move();
+
+CREATE TRIGGER check_run_removal BEFORE DELETE ON public.deep_memory_training_runs FOR EACH ROW EXECUTE FUNCTION public.check_run_removal();
+
+CREATE TRIGGER check_worker_columns BEFORE INSERT OR UPDATE ON public.deep_memory_training_runs FOR EACH ROW EXECUTE FUNCTION public.check_worker_columns();
+
+ALTER TABLE ONLY public.deep_memory_training_runs
+    ADD CONSTRAINT deep_memory_training_runs_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can manage their own training runs" ON public.deep_memory_training_runs TO authenticated USING ((( SELECT auth.uid() AS uid) = user_id)) WITH CHECK ((( SELECT auth.uid() AS uid) = user_id));
+
+ALTER TABLE public.deep_memory_training_runs ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_training_runs TO anon;
+GRANT ALL ON TABLE public.deep_memory_training_runs TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_training_runs TO service_role;
+
+
+-- deep_memory_waiting_chunks
+
+CREATE TABLE public.deep_memory_waiting_chunks (
+    training_run_id uuid NOT NULL,
+    chunk_id text NOT NULL,
+    batch_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY public.deep_memory_waiting_chunks
+    ADD CONSTRAINT deep_memory_waiting_chunks_pkey PRIMARY KEY (training_run_id, chunk_id);
+
+CREATE INDEX idx_waiting_chunks_batch ON public.deep_memory_waiting_chunks USING btree (batch_id);
+
+ALTER TABLE ONLY public.deep_memory_waiting_chunks
+    ADD CONSTRAINT deep_memory_waiting_chunks_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES public.deep_memory_generation_batches(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.deep_memory_waiting_chunks
+    ADD CONSTRAINT deep_memory_waiting_chunks_training_run_id_fkey FOREIGN KEY (training_run_id) REFERENCES public.deep_memory_training_runs(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can see waiting chunks via run ownership" ON public.deep_memory_waiting_chunks FOR SELECT TO authenticated USING ((training_run_id IN ( SELECT deep_memory_training_runs.id
+   FROM public.deep_memory_training_runs
+  WHERE (deep_memory_training_runs.user_id = ( SELECT auth.uid() AS uid)))));
+
+ALTER TABLE public.deep_memory_waiting_chunks ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_waiting_chunks TO anon;
+GRANT ALL ON TABLE public.deep_memory_waiting_chunks TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_waiting_chunks TO service_role;
+
+
+-- deep_memory_watch
+
+CREATE TABLE public.deep_memory_watch (
+    is_the_row boolean DEFAULT true NOT NULL,
+    looked_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    patient_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT deep_memory_watch_is_the_row_check CHECK (is_the_row)
+);
+
+ALTER TABLE ONLY public.deep_memory_watch
+    ADD CONSTRAINT deep_memory_watch_pkey PRIMARY KEY (is_the_row);
+
+ALTER TABLE public.deep_memory_watch ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_watch TO service_role;
+
+
+-- Functions ---------------------------------------------------------------------------------------
+
+
+-- add_pairs: 011_add_pairs.sql
+
+CREATE FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  added int;
+begin
+  insert into public.deep_memory_training_pairs
+    (training_run_id, chunk_id, chunk_preview, question_text, relevance_score)
+  select p_run, p.chunk_id, p.chunk_preview, p.question_text, p.relevance_score
+    from jsonb_to_recordset(p_pairs)
+      as p (chunk_id text, chunk_preview text, question_text text, relevance_score float)
+  on conflict do nothing;
+  get diagnostics added = row_count;
+  return added;
+end $$;
+
+REVOKE ALL ON FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) TO authenticated;
+GRANT ALL ON FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) TO service_role;
+
+
+-- beat_run: 009_run_recovery.sql
+
+CREATE FUNCTION public.beat_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with beaten as (
+    update public.deep_memory_training_runs set lease_expires_at = public.lease_end()
+     where id = p_run and user_id = p_user and worker_id = p_worker and attempt = p_attempt
+       and status in ('generating', 'training')
+    returning 1)
+  select exists (select 1 from beaten)
+$$;
+
+REVOKE ALL ON FUNCTION public.beat_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.beat_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
+
+
+-- begin_generation: 009_run_recovery.sql
+
+CREATE FUNCTION public.begin_generation(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunk_ids text[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  before int := (select total_chunks from public.deep_memory_training_runs where id = p_run);
+  gone int;
+begin
+  if not public.hold_run(p_run, p_user, p_worker, p_attempt, 'generating') then
+    return false;
+  end if;
+  delete from public.deep_memory_training_pairs p
+   where p.training_run_id = p_run
+     and not exists (select 1 from unnest(p_chunk_ids) as present (id) where id = p.chunk_id);
+  get diagnostics gone = row_count;
+  delete from public.deep_memory_run_chunks c
+   where c.training_run_id = p_run
+     and not exists (select 1 from unnest(p_chunk_ids) as present (id) where id = c.chunk_id);
+  update public.deep_memory_training_runs
+     set total_chunks = cardinality(p_chunk_ids),
+         processed_chunks = (select count(*) from public.deep_memory_run_chunks
+                              where training_run_id = p_run)
+   where id = p_run;
+  if gone > 0 or before <> cardinality(p_chunk_ids) then
+    perform public.log_run_event(p_run, 'generation', 'documents_changed',
+      format('The knowledge base changed: %s chunks before, %s now. %s pairs were dropped because'
+             ' their documents are gone.', before, cardinality(p_chunk_ids), gone),
+      jsonb_build_object('chunks_before', before, 'chunks', cardinality(p_chunk_ids),
+                         'pairs_dropped', gone));
+  end if;
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.begin_generation(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunk_ids text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.begin_generation(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunk_ids text[]) TO service_role;
+
+
+-- check_run_move: 009_run_recovery.sql
+
+CREATE FUNCTION public.check_run_move() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  is_person boolean := current_user in ('authenticated', 'anon');
+begin
+  if tg_op = 'INSERT' then
+    if is_person and new.status <> 'generating' then
+      raise exception 'A new run starts in generating, not in %', new.status
+        using errcode = 'check_violation';
+    end if;
+    if new.set_aside or exists (
+      select 1 from public.deep_memory_training_runs
+       where user_id = new.user_id and status <> 'completed' and set_aside) then
+      raise exception 'An unfinished run blocks a new one' using errcode = 'unique_violation';
+    end if;
+  elsif new.set_aside and not old.set_aside then
+    raise exception 'A run can not be set aside' using errcode = 'check_violation';
+  elsif new.status <> old.status and not exists (
+    select 1 from public.run_moves() m
+     where m.from_status = old.status and m.to_status = new.status
+       and (m.by_person or not is_person)) then
+    raise exception 'A run can not move from % to %', old.status, new.status
+      using errcode = 'check_violation';
+  end if;
+  return new;
+end $$;
+
+GRANT ALL ON FUNCTION public.check_run_move() TO anon;
+GRANT ALL ON FUNCTION public.check_run_move() TO authenticated;
+GRANT ALL ON FUNCTION public.check_run_move() TO service_role;
+
+
+-- check_run_removal: 009_run_recovery.sql
+
+CREATE FUNCTION public.check_run_removal() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  -- Depth 1 is a direct delete; deeper is the cascade of a deleted account.
+  if pg_catalog.pg_trigger_depth() = 1
+     and old.status not in ('generating_failed', 'training_failed') then
+    raise exception 'Only a failed run can be removed, not one that is %', old.status
+      using errcode = 'check_violation';
+  end if;
+  return old;
+end $$;
+
+GRANT ALL ON FUNCTION public.check_run_removal() TO anon;
+GRANT ALL ON FUNCTION public.check_run_removal() TO authenticated;
+GRANT ALL ON FUNCTION public.check_run_removal() TO service_role;
+
+
+-- check_worker_columns: 020_what_workers_write.sql
+
+CREATE FUNCTION public.check_worker_columns() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if current_user in ('authenticated', 'anon') and (
+       new.deeplake_job_id is not null
+         and (tg_op = 'INSERT' or new.deeplake_job_id is distinct from old.deeplake_job_id)
+       or tg_op = 'UPDATE' and new.settings is distinct from old.settings) then
+    raise exception 'Only a worker writes the job and the settings of a run'
+      using errcode = 'insufficient_privilege';
+  end if;
+  return new;
+end $$;
+
+REVOKE ALL ON FUNCTION public.check_worker_columns() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_worker_columns() TO service_role;
+
+
+-- claim_run: 009_run_recovery.sql
+
+CREATE FUNCTION public.claim_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  update public.deep_memory_training_runs
+     set worker_id = p_worker, lease_expires_at = public.lease_end()
+   where id = p_run and user_id = p_user and attempt = p_attempt
+     and status in ('generating', 'training')
+     and (worker_id is null or worker_id = p_worker) -- its own claim, sent twice
+  returning *
+$$;
+
+REVOKE ALL ON FUNCTION public.claim_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
+
+
+-- count_pairs: 009_run_recovery.sql
+
+CREATE FUNCTION public.count_pairs() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  update public.deep_memory_training_runs r
+     set pair_count = r.pair_count + case when tg_op = 'INSERT' then c.pairs else -c.pairs end
+    from (select training_run_id, count(*)::int as pairs from changed group by 1) c
+   where r.id = c.training_run_id;
+  return null;
+end $$;
+
+GRANT ALL ON FUNCTION public.count_pairs() TO anon;
+GRANT ALL ON FUNCTION public.count_pairs() TO authenticated;
+GRANT ALL ON FUNCTION public.count_pairs() TO service_role;
+
+
+-- deep_memory_state: 017_use_model.sql
+
+CREATE FUNCTION public.deep_memory_state() RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select jsonb_build_object(
+    'settings', (
+      select to_jsonb(s) from public.deep_memory_settings s
+       where s.user_id = (select auth.uid())),
+    'active', (
+      select to_jsonb(r) from public.deep_memory_settings s
+        join public.deep_memory_training_runs r on r.id = s.active_run_id
+       where s.user_id = (select auth.uid())
+         and (r.metrics ->> 'trainer' is distinct from 'cloud' or r.id = public.model_in_cloud())),
+    'blocking', (
+      select to_jsonb(r) from public.deep_memory_training_runs r
+       where r.user_id = (select auth.uid()) and r.status <> 'completed'
+       order by r.set_aside, r.created_at desc limit 1))
+$$;
+
+REVOKE ALL ON FUNCTION public.deep_memory_state() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.deep_memory_state() TO authenticated;
+GRANT ALL ON FUNCTION public.deep_memory_state() TO service_role;
+
+
+-- fail_run: 009_run_recovery.sql
+
+CREATE FUNCTION public.fail_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_message text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  failed public.deep_memory_training_runs;
+begin
+  update public.deep_memory_training_runs
+     set status = status || '_failed', error_message = p_message,
+         worker_id = null, lease_expires_at = null
+   where id = p_run and user_id = p_user and worker_id = p_worker and attempt = p_attempt
+     and status in ('generating', 'training')
+  returning * into failed;
+  if failed.id is null then
+    return false;
+  end if;
+  perform public.log_run_event(p_run, public.run_phase(failed.status), 'failed', p_message,
+    jsonb_build_object('processed_chunks', failed.processed_chunks, 'pairs', failed.pair_count));
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.fail_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.fail_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_message text) TO service_role;
+
+
+-- finish_generation: 009_run_recovery.sql
+
+CREATE FUNCTION public.finish_generation(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  finished public.deep_memory_training_runs;
+begin
+  update public.deep_memory_training_runs
+     set status = 'generated', worker_id = null, lease_expires_at = null
+   where id = p_run and user_id = p_user and worker_id = p_worker and attempt = p_attempt
+     and status = 'generating'
+  returning * into finished;
+  if finished.id is null then
+    return false;
+  end if;
+  perform public.log_run_event(p_run, 'generation', 'finished', 'Generation finished',
+    jsonb_build_object('processed_chunks', finished.processed_chunks, 'pairs', finished.pair_count));
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.finish_generation(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.finish_generation(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
+
+
+-- finish_training: 009_run_recovery.sql
+
+CREATE FUNCTION public.finish_training(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_metrics jsonb, p_activate boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not public.hold_run(p_run, p_user, p_worker, p_attempt, 'training') then
+    return false;
+  end if;
+  update public.deep_memory_training_runs
+     set status = 'completed', completed_at = now(), metrics = p_metrics,
+         worker_id = null, lease_expires_at = null
+   where id = p_run;
+  insert into public.deep_memory_settings as s
+    (user_id, last_trained_at, last_training_run_id, active_run_id)
+  values (p_user, now(), p_run, case when p_activate then p_run end)
+  on conflict (user_id) do update
+    set last_trained_at = excluded.last_trained_at,
+        last_training_run_id = excluded.last_training_run_id,
+        active_run_id = coalesce(excluded.active_run_id, s.active_run_id),
+        updated_at = now();
+  perform public.log_run_event(p_run, 'training', 'finished', 'Training finished');
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.finish_training(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_metrics jsonb, p_activate boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.finish_training(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_metrics jsonb, p_activate boolean) TO service_role;
+
+
+-- forget_batch: 016_generation_batches.sql
+
+CREATE FUNCTION public.forget_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_how text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  forgotten public.deep_memory_generation_batches;
+  unanswered int := (select count(*) from public.deep_memory_waiting_chunks
+                      where batch_id = p_batch);
+begin
+  if not public.hold_run(p_run, p_user, p_worker, p_attempt, 'generating') then
+    return false;
+  end if;
+  delete from public.deep_memory_generation_batches
+   where id = p_batch and training_run_id = p_run
+  returning * into forgotten;
+  if forgotten.openai_id is not null then
+    perform public.log_run_event(p_run, 'generation', 'batch_ended',
+      forgotten.openai_id || ' ended: ' || p_how,
+      jsonb_build_object('chunks_without_answer', unanswered));
+  end if;
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.forget_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_how text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.forget_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_how text) TO service_role;
+
+
+-- hold_run: 009_run_recovery.sql
+
+CREATE FUNCTION public.hold_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_status text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform 1 from public.deep_memory_training_runs
+    where id = p_run and user_id = p_user and worker_id = p_worker and attempt = p_attempt
+      and status = p_status
+    for update;
+  return found;
+end $$;
+
+REVOKE ALL ON FUNCTION public.hold_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_status text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.hold_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_status text) TO service_role;
+
+
+-- intend_batch: 016_generation_batches.sql
+
+CREATE FUNCTION public.intend_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_chunk_ids text[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not public.hold_run(p_run, p_user, p_worker, p_attempt, 'generating') then
+    return false;
+  end if;
+  insert into public.deep_memory_generation_batches (id, training_run_id)
+  values (p_batch, p_run) on conflict do nothing;
+  if found then
+    insert into public.deep_memory_waiting_chunks (training_run_id, chunk_id, batch_id)
+    select p_run, id, p_batch from unnest(p_chunk_ids) as ids (id);
+  end if;
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.intend_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_chunk_ids text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.intend_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_chunk_ids text[]) TO service_role;
+
+
+-- lease_end: 009_run_recovery.sql
+
+CREATE FUNCTION public.lease_end() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$ select now() + interval '28 seconds' $$;
+
+GRANT ALL ON FUNCTION public.lease_end() TO anon;
+GRANT ALL ON FUNCTION public.lease_end() TO authenticated;
+GRANT ALL ON FUNCTION public.lease_end() TO service_role;
+
+
+-- leave_run: 019_keep_late_answers.sql
+
+CREATE FUNCTION public.leave_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with left_alone as (
+    update public.deep_memory_training_runs set worker_id = null
+     where id = p_run and user_id = p_user and worker_id = p_worker and attempt = p_attempt
+       and status in ('generating_failed', 'training_failed')
+    returning 1)
+  select exists (select 1 from left_alone)
+$$;
+
+REVOKE ALL ON FUNCTION public.leave_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.leave_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
+
+
+-- log_run_event: 009_run_recovery.sql
+
+CREATE FUNCTION public.log_run_event(p_run uuid, p_phase text, p_kind text, p_message text, p_counts jsonb DEFAULT '{}'::jsonb) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  insert into public.deep_memory_run_events (training_run_id, phase, kind, message, counts)
+  values (p_run, p_phase, p_kind, p_message, p_counts)
+$$;
+
+REVOKE ALL ON FUNCTION public.log_run_event(p_run uuid, p_phase text, p_kind text, p_message text, p_counts jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.log_run_event(p_run uuid, p_phase text, p_kind text, p_message text, p_counts jsonb) TO authenticated;
+GRANT ALL ON FUNCTION public.log_run_event(p_run uuid, p_phase text, p_kind text, p_message text, p_counts jsonb) TO service_role;
+
+
+-- model_in_cloud: 017_use_model.sql
+
+CREATE FUNCTION public.model_in_cloud() RETURNS uuid
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select id from public.deep_memory_training_runs
+   where user_id = (select auth.uid())
+     and status = 'completed' and metrics ->> 'trainer' = 'cloud'
+   order by completed_at desc limit 1
+$$;
+
+REVOKE ALL ON FUNCTION public.model_in_cloud() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.model_in_cloud() TO authenticated;
+GRANT ALL ON FUNCTION public.model_in_cloud() TO service_role;
+
+
+-- note_batch: 016_generation_batches.sql
+
+CREATE FUNCTION public.note_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_answered integer) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not public.hold_run(p_run, p_user, p_worker, p_attempt, 'generating') then
+    return false;
+  end if;
+  update public.deep_memory_generation_batches set answered = p_answered
+   where id = p_batch and training_run_id = p_run;
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.note_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_answered integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_answered integer) TO service_role;
+
+
+-- note_training: 009_run_recovery.sql
+
+CREATE FUNCTION public.note_training(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_progress jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not public.hold_run(p_run, p_user, p_worker, p_attempt, 'training') then
+    return false;
+  end if;
+  update public.deep_memory_training_runs
+     set metrics = coalesce(metrics, '{}') || jsonb_build_object('progress', p_progress),
+         lease_expires_at = public.lease_end()
+   where id = p_run;
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.note_training(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_progress jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_training(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_progress jsonb) TO service_role;
+
+
+-- proceed_run: 009_run_recovery.sql
+
+CREATE FUNCTION public.proceed_run(p_run uuid) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  moved public.deep_memory_training_runs;
+begin
+  update public.deep_memory_training_runs
+     set status = case status when 'generating_failed' then 'generating' else 'training' end,
+         attempt = attempt + 1, worker_id = null, lease_expires_at = public.lease_end(),
+         error_message = null, set_aside = false
+   where id = p_run and user_id = auth.uid() and status in ('generating_failed', 'training_failed')
+  returning * into moved;
+  if moved.id is null then
+    return;
+  end if;
+  if moved.status = 'generating' then
+    delete from public.deep_memory_run_chunks c
+     where c.training_run_id = p_run
+       and not exists (select 1 from public.deep_memory_training_pairs p
+                        where p.training_run_id = p_run and p.chunk_id = c.chunk_id);
+    -- Pairs from before this migration have no chunk row yet.
+    insert into public.deep_memory_run_chunks (training_run_id, chunk_id)
+    select distinct p_run, chunk_id from public.deep_memory_training_pairs
+     where training_run_id = p_run
+    on conflict do nothing;
+    update public.deep_memory_training_runs
+       set processed_chunks = (select count(*) from public.deep_memory_run_chunks
+                                where training_run_id = p_run)
+     where id = p_run
+    returning * into moved;
+  end if;
+  perform public.log_run_event(p_run, public.run_phase(moved.status), 'proceeded', 'Proceeded',
+    jsonb_build_object('processed_chunks', moved.processed_chunks, 'pairs', moved.pair_count));
+  return next moved;
+end $$;
+
+REVOKE ALL ON FUNCTION public.proceed_run(p_run uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.proceed_run(p_run uuid) TO authenticated;
+GRANT ALL ON FUNCTION public.proceed_run(p_run uuid) TO service_role;
+
+
+-- question_key: 018_several_relevant_chunks.sql
+
+CREATE FUNCTION public.question_key(p_question text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select md5(lower(regexp_replace(btrim(p_question), '\s+', ' ', 'g')))
+$$;
+
+GRANT ALL ON FUNCTION public.question_key(p_question text) TO anon;
+GRANT ALL ON FUNCTION public.question_key(p_question text) TO authenticated;
+GRANT ALL ON FUNCTION public.question_key(p_question text) TO service_role;
+
+
+-- record_batch: 016_generation_batches.sql
+
+CREATE FUNCTION public.record_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_openai_id text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not public.hold_run(p_run, p_user, p_worker, p_attempt, 'generating') then
+    return false;
+  end if;
+  update public.deep_memory_generation_batches set openai_id = p_openai_id
+   where id = p_batch and training_run_id = p_run and openai_id is null;
+  if found then
+    perform public.log_run_event(p_run, 'generation', 'batch_submitted',
+      'Submitted to OpenAI as ' || p_openai_id,
+      jsonb_build_object('chunks', (select count(*) from public.deep_memory_waiting_chunks
+                                     where batch_id = p_batch)));
+  end if;
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.record_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_openai_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_openai_id text) TO service_role;
+
+
+-- record_training_job: 014_tell_submitting_from_submitted.sql
+
+CREATE FUNCTION public.record_training_job(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_job text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not public.hold_run(p_run, p_user, p_worker, p_attempt, 'training') then
+    return false;
+  end if;
+  update public.deep_memory_training_runs set deeplake_job_id = p_job where id = p_run;
+  if p_job not like 'submitting:%' then
+    perform public.log_run_event(p_run, 'training', 'submitted',
+      'Submitted to DeepLake Cloud as job ' || p_job);
+  end if;
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.record_training_job(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_job text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_training_job(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_job text) TO service_role;
+
+
+-- remove_run: 009_run_recovery.sql
+
+CREATE FUNCTION public.remove_run(p_run uuid) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  pairs int;
+begin
+  delete from public.deep_memory_training_runs
+   where id = p_run and user_id = auth.uid() and status in ('generating_failed', 'training_failed')
+  returning pair_count into pairs;
+  return pairs;
+end $$;
+
+REVOKE ALL ON FUNCTION public.remove_run(p_run uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.remove_run(p_run uuid) TO authenticated;
+GRANT ALL ON FUNCTION public.remove_run(p_run uuid) TO service_role;
+
+
+-- rescue_runs: 009_run_recovery.sql
+
+CREATE FUNCTION public.rescue_runs() RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  patience timestamptz;
+  rescued public.deep_memory_training_runs;
+begin
+  update public.deep_memory_watch
+     set patient_until = case when looked_at < now() - interval '15 seconds'
+                              then now() + interval '20 seconds' else patient_until end,
+         looked_at = now()
+   where is_the_row -- some hosts refuse an update without a condition
+  returning patient_until into patience;
+  if now() < patience then
+    return;
+  end if;
+  for rescued in
+    update public.deep_memory_training_runs
+       set status = status || '_failed', worker_id = null, lease_expires_at = null,
+           error_message = 'The app stopped while '
+             || case status when 'generating' then 'it was generating questions'
+                            else 'Deep Memory was training' end
+             || '. What was made is kept.'
+     where status in ('generating', 'training')
+       and (lease_expires_at is null or lease_expires_at < now())
+    returning *
+  loop
+    perform public.log_run_event(rescued.id, public.run_phase(rescued.status), 'rescued',
+      rescued.error_message,
+      jsonb_build_object('processed_chunks', rescued.processed_chunks, 'pairs', rescued.pair_count));
+    return next rescued;
+  end loop;
+end $$;
+
+REVOKE ALL ON FUNCTION public.rescue_runs() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.rescue_runs() TO service_role;
+
+
+-- retry_problem_chunks: 012_retry_problem_chunks.sql
+
+CREATE FUNCTION public.retry_problem_chunks(p_run uuid) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  moved public.deep_memory_training_runs;
+  again int;
+begin
+  update public.deep_memory_training_runs
+     set status = 'generating_failed'
+   where id = p_run and user_id = auth.uid() and status = 'generated'
+     and exists (select 1 from public.deep_memory_run_chunks
+                  where training_run_id = p_run and problem is not null);
+  if not found then
+    return;
+  end if;
+  delete from public.deep_memory_run_chunks
+   where training_run_id = p_run and problem is not null;
+  get diagnostics again = row_count;
+  update public.deep_memory_training_runs
+     set status = 'generating', attempt = attempt + 1, worker_id = null,
+         lease_expires_at = public.lease_end(), set_aside = false,
+         processed_chunks = (select count(*) from public.deep_memory_run_chunks
+                              where training_run_id = p_run)
+   where id = p_run
+  returning * into moved;
+  perform public.log_run_event(p_run, 'generation', 'retried', 'Asking again',
+    jsonb_build_object('chunks', again, 'pairs', moved.pair_count));
+  return next moved;
+end $$;
+
+REVOKE ALL ON FUNCTION public.retry_problem_chunks(p_run uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.retry_problem_chunks(p_run uuid) TO authenticated;
+GRANT ALL ON FUNCTION public.retry_problem_chunks(p_run uuid) TO service_role;
+
+
+-- run_moves: 009_run_recovery.sql
+
+CREATE FUNCTION public.run_moves() RETURNS TABLE(from_status text, to_status text, by_person boolean)
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  values ('generating', 'generated', false),
+         ('generating', 'generating_failed', true),   -- stop
+         ('generated', 'training', true),             -- start training
+         ('generated', 'generating_failed', true),    -- discard
+         ('training', 'completed', false),
+         ('training', 'training_failed', true),       -- stop
+         ('generating_failed', 'generating', true),   -- proceed
+         ('training_failed', 'training', true)        -- proceed
+$$;
+
+GRANT ALL ON FUNCTION public.run_moves() TO anon;
+GRANT ALL ON FUNCTION public.run_moves() TO authenticated;
+GRANT ALL ON FUNCTION public.run_moves() TO service_role;
+
+
+-- run_phase: 009_run_recovery.sql
+
+CREATE FUNCTION public.run_phase(p_status text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case when p_status in ('generating', 'generating_failed') then 'generation'
+              when p_status = 'generated' then 'review' else 'training' end
+$$;
+
+GRANT ALL ON FUNCTION public.run_phase(p_status text) TO anon;
+GRANT ALL ON FUNCTION public.run_phase(p_status text) TO authenticated;
+GRANT ALL ON FUNCTION public.run_phase(p_status text) TO service_role;
+
+
+-- run_problems: 009_run_recovery.sql
+
+CREATE FUNCTION public.run_problems(p_run uuid) RETURNS TABLE(problem text, chunks bigint)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select problem, count(*) from public.deep_memory_run_chunks
+   where training_run_id = p_run and problem is not null
+   group by problem order by count(*) desc, problem
+$$;
+
+REVOKE ALL ON FUNCTION public.run_problems(p_run uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.run_problems(p_run uuid) TO authenticated;
+GRANT ALL ON FUNCTION public.run_problems(p_run uuid) TO service_role;
+
+
+-- save_pairs: 019_keep_late_answers.sql
+
+CREATE FUNCTION public.save_pairs(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunks jsonb, p_pairs jsonb, p_usage jsonb) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  finished text[];
+begin
+  if not (public.hold_run(p_run, p_user, p_worker, p_attempt, 'generating')
+          or public.hold_run(p_run, p_user, p_worker, p_attempt, 'generating_failed')) then
+    return;
+  end if;
+  with added as (
+    insert into public.deep_memory_run_chunks (training_run_id, chunk_id, problem)
+    select p_run, c.chunk_id, c.problem
+      from jsonb_to_recordset(p_chunks) as c (chunk_id text, problem text)
+    on conflict do nothing
+    returning chunk_id)
+  select array_agg(chunk_id) into finished from added;
+
+  insert into public.deep_memory_training_pairs
+    (training_run_id, chunk_id, chunk_preview, question_text, relevance_score)
+  select distinct on (public.question_key(p.question_text))
+         p_run, p.chunk_id, p.chunk_preview, p.question_text, p.relevance_score
+    from rows from (jsonb_to_recordset(p_pairs)
+           as (chunk_id text, chunk_preview text, question_text text, relevance_score float))
+         with ordinality as p (chunk_id, chunk_preview, question_text, relevance_score, place)
+   where p.chunk_id = any (finished)
+     and not exists (select 1 from public.deep_memory_training_pairs stored
+                      where stored.training_run_id = p_run
+                        and public.question_key(stored.question_text)
+                          = public.question_key(p.question_text))
+   order by public.question_key(p.question_text), place
+  on conflict do nothing;
+
+  -- All its questions stand in the run already, under other chunks.
+  update public.deep_memory_run_chunks c set problem = 'only duplicate questions'
+   where c.training_run_id = p_run and c.chunk_id = any (finished) and c.problem is null
+     and not exists (select 1 from public.deep_memory_training_pairs p
+                      where p.training_run_id = p_run and p.chunk_id = c.chunk_id);
+
+  return query
+  update public.deep_memory_training_runs
+     set processed_chunks = processed_chunks + coalesce(cardinality(finished), 0),
+         usage = p_usage,
+         lease_expires_at = case status when 'generating' then public.lease_end() end
+   where id = p_run
+  returning *;
+end $$;
+
+REVOKE ALL ON FUNCTION public.save_pairs(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunks jsonb, p_pairs jsonb, p_usage jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.save_pairs(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunks jsonb, p_pairs jsonb, p_usage jsonb) TO service_role;
+
+
+-- save_waited_pairs: 016_generation_batches.sql
+
+CREATE FUNCTION public.save_waited_pairs(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_answered text[], p_chunks jsonb, p_pairs jsonb, p_usage jsonb) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  saved public.deep_memory_training_runs;
+begin
+  select * into saved from public.save_pairs(
+    p_run, p_user, p_worker, p_attempt, p_chunks, p_pairs, p_usage);
+  if saved.id is null then
+    return;
+  end if;
+  delete from public.deep_memory_waiting_chunks
+   where training_run_id = p_run and chunk_id = any (p_answered);
+  return next saved;
+end $$;
+
+REVOKE ALL ON FUNCTION public.save_waited_pairs(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_answered text[], p_chunks jsonb, p_pairs jsonb, p_usage jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.save_waited_pairs(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_answered text[], p_chunks jsonb, p_pairs jsonb, p_usage jsonb) TO service_role;
+
+
+-- start_run: 009_run_recovery.sql
+
+CREATE FUNCTION public.start_run(p_total_chunks integer, p_settings jsonb) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  started public.deep_memory_training_runs;
+begin
+  if exists (select 1 from public.deep_memory_training_runs
+              where user_id = auth.uid() and status <> 'completed' and set_aside) then
+    return;
+  end if;
+  insert into public.deep_memory_training_runs
+    (user_id, status, total_chunks, settings, lease_expires_at)
+  values (auth.uid(), 'generating', p_total_chunks, p_settings, public.lease_end())
+  on conflict (user_id) where status <> 'completed' and not set_aside do nothing
+  returning * into started;
+  if started.id is not null then
+    perform public.log_run_event(started.id, 'generation', 'started', 'Generation started',
+      jsonb_build_object('total_chunks', p_total_chunks));
+    return next started;
+  end if;
+end $$;
+
+REVOKE ALL ON FUNCTION public.start_run(p_total_chunks integer, p_settings jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.start_run(p_total_chunks integer, p_settings jsonb) TO authenticated;
+GRANT ALL ON FUNCTION public.start_run(p_total_chunks integer, p_settings jsonb) TO service_role;
+
+
+-- start_training: 009_run_recovery.sql
+
+CREATE FUNCTION public.start_training(p_run uuid) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  moved public.deep_memory_training_runs;
+begin
+  update public.deep_memory_training_runs
+     set status = 'training', attempt = attempt + 1, worker_id = null,
+         lease_expires_at = public.lease_end(), error_message = null, deeplake_job_id = null,
+         set_aside = false
+   where id = p_run and user_id = auth.uid() and status = 'generated'
+  returning * into moved;
+  if moved.id is not null then
+    perform public.log_run_event(p_run, 'training', 'started', 'Training started',
+      jsonb_build_object('pairs', moved.pair_count));
+    return next moved;
+  end if;
+end $$;
+
+REVOKE ALL ON FUNCTION public.start_training(p_run uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.start_training(p_run uuid) TO authenticated;
+GRANT ALL ON FUNCTION public.start_training(p_run uuid) TO service_role;
+
+
+-- stop_run: 019_keep_late_answers.sql
+
+CREATE FUNCTION public.stop_run(p_run uuid, p_by text) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  moved public.deep_memory_training_runs;
+begin
+  update public.deep_memory_training_runs
+     set status = case status when 'training' then 'training_failed' else 'generating_failed' end,
+         error_message = case status when 'generated' then 'Discarded in review by ' || p_by
+                                     else 'Stopped by ' || p_by end,
+         lease_expires_at = null
+   where id = p_run and user_id = auth.uid() and status in ('generating', 'generated', 'training')
+  returning * into moved;
+  if moved.id is not null then
+    perform public.log_run_event(p_run, public.run_phase(moved.status), 'stopped',
+      moved.error_message,
+      jsonb_build_object('processed_chunks', moved.processed_chunks, 'pairs', moved.pair_count));
+    return next moved;
+  end if;
+end $$;
+
+REVOKE ALL ON FUNCTION public.stop_run(p_run uuid, p_by text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.stop_run(p_run uuid, p_by text) TO authenticated;
+GRANT ALL ON FUNCTION public.stop_run(p_run uuid, p_by text) TO service_role;
+
+
+-- use_model: 017_use_model.sql
+
+CREATE FUNCTION public.use_model(p_run uuid) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  chosen public.deep_memory_training_runs;
+begin
+  select * into chosen from public.deep_memory_training_runs
+   where id = p_run and user_id = (select auth.uid()) and status = 'completed'
+     and (metrics ->> 'trainer' is distinct from 'cloud' or id = public.model_in_cloud());
+  if not found then
+    return;
+  end if;
+  insert into public.deep_memory_settings (user_id, enabled, active_run_id)
+  values (chosen.user_id, true, chosen.id)
+  on conflict (user_id) do update
+    set enabled = true, active_run_id = excluded.active_run_id, updated_at = now();
+  perform public.log_run_event(p_run, 'training', 'chosen', 'Search uses this model');
+  return next chosen;
+end $$;
+
+REVOKE ALL ON FUNCTION public.use_model(p_run uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.use_model(p_run uuid) TO authenticated;
+GRANT ALL ON FUNCTION public.use_model(p_run uuid) TO service_role;
+
+
+-- waiting_batches: 016_generation_batches.sql
+
+CREATE FUNCTION public.waiting_batches(p_run uuid) RETURNS TABLE(id uuid, openai_id text, answered integer, created_at timestamp with time zone, chunk_ids text[])
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select b.id, b.openai_id, b.answered, b.created_at,
+         array(select chunk_id from public.deep_memory_waiting_chunks where batch_id = b.id)
+    from public.deep_memory_generation_batches b
+   where b.training_run_id = p_run
+   order by b.created_at, b.id
+$$;
+
+REVOKE ALL ON FUNCTION public.waiting_batches(p_run uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.waiting_batches(p_run uuid) TO authenticated;
+GRANT ALL ON FUNCTION public.waiting_batches(p_run uuid) TO service_role;
+
+
+-- waiting_progress: 016_generation_batches.sql
+
+CREATE FUNCTION public.waiting_progress(p_run uuid) RETURNS TABLE(chunks bigint, answered bigint)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select (select count(*) from public.deep_memory_waiting_chunks where training_run_id = p_run),
+         (select coalesce(sum(b.answered), 0) from public.deep_memory_generation_batches b
+           where b.training_run_id = p_run)
+$$;
+
+REVOKE ALL ON FUNCTION public.waiting_progress(p_run uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.waiting_progress(p_run uuid) TO authenticated;
+GRANT ALL ON FUNCTION public.waiting_progress(p_run uuid) TO service_role;
