@@ -166,7 +166,7 @@ def generation_with(
 
 def embedding_with(studio: Studio, openai: FakeOpenAI, name: str, fault: Fault) -> Outcome:
     """Documents added by somebody new while the embedding server has the fault; then a run."""
-    user = studio.accounts.sign_in_or_up(f"{len(openai.calls())}@example.com", "a long password")
+    user = studio.accounts.sign_up(f"{len(openai.calls())}@example.com", "a long password")
     workspace = Workspace(studio, user)
     files = [document(number) for number in range(DOCUMENTS)]
     openai.fail(fault, times=ALWAYS, matching="/embeddings")
