@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from services.local_supabase.stack import LocalSupabase
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
+from tests.browser.screens import hosted_on, sign_up
 from tests.embedded import temporary_data_dir
 from tests.forwarder import Forwarder
 from tests.running_app import RunningApp, run_app
@@ -43,7 +44,7 @@ def app(supabase_stack: LocalSupabase, network: Forwarder) -> Iterator[RunningAp
     """The app on a Supabase that it did not bring up itself, as with a hosted one."""
     with (
         temporary_data_dir() as data_dir,
-        run_app(data_dir, **_settings(supabase_stack, network.url)) as running,
+        run_app(data_dir, **hosted_on(supabase_stack, network.url)) as running,
     ):
         yield running
 
@@ -112,7 +113,7 @@ class Analyst:
 @pytest.fixture
 def analyst(app: RunningApp, page: Page, supabase_stack: LocalSupabase) -> Analyst:
     """Someone who just signed up."""
-    email = _sign_up(page, app.url)
+    email = sign_up(page, app.url)
     expect(page.get_by_text("No runs yet")).to_be_visible()
     with psycopg.connect(supabase_stack.dsn) as connection:
         row = connection.execute("select id from auth.users where email = %s", (email,)).fetchone()
@@ -300,35 +301,15 @@ def test_the_page_is_gated_only_where_the_cloud_must_train_and_is_not_there(
             data_dir,
             DEEPLAKE_PATH=str(data_dir / deeplake_path),
             DEEP_MEMORY_TRAINER=trainer,
-            **_settings(supabase_stack, supabase_stack.url),
+            **hosted_on(supabase_stack, supabase_stack.url),
         ) as app,
     ):
-        _sign_up(page, app.url)
+        sign_up(page, app.url)
         expect(page.get_by_role("heading", name="Deep Memory")).to_be_visible()
         expect(page.get_by_text("only available with DeepLake Cloud")).to_have_count(int(not shown))
         expect(page.get_by_text("Training history")).to_have_count(int(shown))
 
 
-def _sign_up(page: Page, url: str) -> str:
-    """Make an account in the browser; returns its e-mail address."""
-    email = f"{uuid.uuid4().hex[:12]}@example.com"
-    page.goto(url)
-    page.get_by_role("tab", name="Sign up").click()
-    panel = page.get_by_role("tabpanel").filter(visible=True)
-    panel.get_by_label("E-mail").fill(email)
-    panel.get_by_label("Password", exact=True).fill("correct horse battery")
-    panel.get_by_role("button", name="Create account").click()
-    return email
-
-
 def _filter(page: Page, label: str) -> None:
     page.locator(".st-key-history_status").get_by_role("combobox").click()
     page.get_by_role("option", name=label, exact=True).click()
-
-
-def _settings(stack: LocalSupabase, url: str) -> dict[str, str]:
-    return {
-        "SUPABASE_URL": url,
-        "SUPABASE_PUBLISHABLE_KEY": stack.publishable_key,
-        "SUPABASE_SECRET_KEY": stack.secret_key,
-    }
