@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.stalls import stalls
 from services.config import Settings
 from services.deep_memory.activeloop_trainer import Watching
 from services.knowledge.knowledge_base import File
@@ -37,7 +38,6 @@ OPENAI_FAULTS: dict[str, tuple[Fault, float]] = {
     "no such model": (openai_server.failing(404, "model_not_found"), ALWAYS),
     "quota used up": (openai_server.insufficient_quota, ALWAYS),
     "429 for a moment": (openai_server.rate_limited(1), 3),
-    "429, wait an hour": (openai_server.rate_limited(3600), ALWAYS),
     "500 that stays": (openai_server.failing(500), ALWAYS),
     "503 for a moment": (openai_server.failing(503), 2),
     "connection dropped": (wire.hang_up, ALWAYS),
@@ -91,6 +91,7 @@ def main() -> None:
             training_with(workspace, cloud, "the job fails", set_to(cloud, outcome="failed")),
             training_with(workspace, cloud, "not on this plan", set_to(cloud, available=False)),
         ]
+    outcomes += [Outcome(*row) for row in stalls()]
     print(as_table(outcomes))
     print(json.dumps([asdict(outcome) for outcome in outcomes]))
 

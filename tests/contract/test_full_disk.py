@@ -6,18 +6,16 @@ On a real file system of 400 MB, with the embedded Postgres on it.
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from services.config import Settings
-from services.disk import LEAST_FREE_MB, free_mb
+from services.disk import LEAST_FREE_MB
 from services.errors import DiskFull, StoreUnavailable
+from services.knowledge.knowledge_base import KnowledgeBase
 from services.models import Waiting
 from services.retrieval.embeddings import WordLlamaEmbedder
 from services.retrieval.local_store import LocalVectorStore
@@ -26,54 +24,28 @@ from services.studio import Studio
 from services.workspace import Workspace
 from tests.embedded import temporary_data_dir
 from tests.runs import finished
+from tests.small_disk import NotMounted, filled, small_disk
 
 LONG_S = 60
 ROOM_MB = 400
 
 
 @pytest.fixture(scope="module")
-def small_disk(tmp_path_factory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("small-disk")
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOM_MB}m,mode=0711", "tmpfs", str(folder)]
-    made = subprocess.run(mount, capture_output=True, text=True)
-    if made.returncode:
-        how = f"a small file system cannot be mounted here: {made.stderr.strip()}"
-        pytest.fail(how) if os.environ.get("CI") else pytest.skip(how)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.fixture(scope="module")
-def studio(small_disk: Path) -> Iterator[Studio]:
-    # Not under pytest's folder, which it closes to the user that Postgres runs as.
+def studio() -> Iterator[Studio]:
+    """The app with its own Supabase, on a small disk."""
     with temporary_data_dir() as elsewhere:
         data_dir = elsewhere / "small"
-        data_dir.mkdir()
-        subprocess.run(["mount", "--bind", str(small_disk), str(data_dir)], check=True)
-        (data_dir / "tools").symlink_to((elsewhere / "tools").resolve(), target_is_directory=True)
-        studio = Studio(Settings(_env_file=None, data_dir=data_dir))
-        yield studio
-        studio.stop()
-        subprocess.run(["umount", "--lazy", str(data_dir)], check=True)
-
-
-@contextmanager
-def filled(folder: Path, *, but_mb: int = 0) -> Iterator[None]:
-    """Nothing is free, or `but_mb`, for the duration of the block."""
-    ballast = folder / "ballast"
-    try:
-        with ballast.open("wb", buffering=0) as file:
-            while free_mb(folder) > but_mb:
-                file.write(bytes(2**20))
-            if not but_mb:
+        try:
+            with small_disk(data_dir, ROOM_MB):
+                (data_dir / "tools").symlink_to((elsewhere / "tools").resolve())
+                studio = Studio(Settings(_env_file=None, data_dir=data_dir))
                 try:
-                    while file.write(bytes(4096)):
-                        pass
-                except OSError:
-                    pass
-        yield
-    finally:
-        ballast.unlink()
+                    yield studio
+                finally:
+                    studio.stop()
+        except NotMounted as why:
+            how = f"a small file system cannot be mounted here: {why}"
+            pytest.fail(how) if os.environ.get("CI") else pytest.skip(how)
 
 
 def until(seen: Callable[[], bool]) -> None:
@@ -85,9 +57,9 @@ def until(seen: Callable[[], bool]) -> None:
 
 def test_readiness_says_that_the_disk_is_nearly_full(studio):
     studio.check()
-    with filled(studio.settings.data_dir, but_mb=LEAST_FREE_MB // 2):
-        with pytest.raises(DiskFull, match=r"DATA_DIR is nearly full: \d+ MB are free"):
-            studio.check()
+    nearly_full = pytest.raises(DiskFull, match=r"DATA_DIR is nearly full: \d+ MB are free")
+    with filled(studio.settings.data_dir, but_mb=LEAST_FREE_MB // 2), nearly_full:
+        studio.check()
     studio.check()
 
 
@@ -107,18 +79,18 @@ def test_worker_waits_for_room_says_so_and_stores_each_pair_once(studio):
     assert (stored.processed_chunks, stored.pair_count, lease.waiting) == (3_000, 3_000, None)
 
 
-def test_knowledge_base_that_cannot_be_written_is_as_it_was(small_disk, studio):
-    store = LocalVectorStore(small_disk / "kb", WordLlamaEmbedder.name, WordLlamaEmbedder.width)
-    space = Workspace(studio, studio.sign_in_as_demo())
-    space.store = store
-    space.knowledge._store = store
-    space.knowledge.add_files([("first.txt", b"The quay moors vessels of 40 metres.")])
-    with filled(small_disk):
-        report = space.knowledge.add_files([("second.txt", b"A tide gauge. " * 40_000)])
+def test_knowledge_base_that_cannot_be_written_is_as_it_was(studio):
+    folder = studio.settings.data_dir / "kb"
+    store = LocalVectorStore(folder, WordLlamaEmbedder.name, WordLlamaEmbedder.width)
+    base = KnowledgeBase(store, WordLlamaEmbedder())
+    base.add_files([("first.txt", b"The quay moors vessels of 40 metres.")])
+    with filled(folder):
+        report = base.add_files([("second.txt", b"A tide gauge. " * 40_000)])
     [(name, error)] = report.rejected
-    assert name == "second.txt" and isinstance(error, StoreUnavailable)
-    assert "It is as it was" in str(error)
-    assert [document.name for document in store.documents()] == ["first.txt"]
-    assert len(list((small_disk / "kb").glob("v-*"))) == 1  # nothing half written takes the room
-    space.knowledge.add_files([("second.txt", b"A tide gauge. " * 400)])
-    assert store.count() > 1
+    assert name == "second.txt"
+    assert isinstance(error, StoreUnavailable)
+    assert "as it was" in str(error)
+    assert [document.name for document in base.documents()] == ["first.txt"]
+    assert len(list(folder.glob("v-*"))) == 1  # nothing half written takes the room
+    base.add_files([("second.txt", b"A tide gauge. " * 400)])
+    assert len(base.documents()) == 2
