@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks import faults_store
 from benchmarks.cloud_faults import ALWAYS, scenarios, timed
 from benchmarks.other_servers import CHAT_FAULTS, EMBEDDING_FAULTS
+from benchmarks.stalls import stalls
 from services.config import Settings
 from services.deep_memory.cloud_jobs import Watching
 from services.knowledge.knowledge_base import File
@@ -38,7 +39,6 @@ OPENAI_FAULTS: dict[str, tuple[Fault, float]] = {
     "no such model": (openai_server.failing(404, "model_not_found"), ALWAYS),
     "quota used up": (openai_server.insufficient_quota, ALWAYS),
     "429 for a moment": (openai_server.rate_limited(1), 3),
-    "429, wait an hour": (openai_server.rate_limited(3600), ALWAYS),
     "500 that stays": (openai_server.failing(500), ALWAYS),
     "503 for a moment": (openai_server.failing(503), 2),
     "connection dropped": (wire.hang_up, ALWAYS),
@@ -103,6 +103,7 @@ def main() -> None:
         outcomes += [
             embedding_with(studio, openai, name, fault) for name, fault in EMBEDDING_FAULTS.items()
         ]
+    outcomes += [Outcome(*row) for row in stalls()]
     print(as_table(outcomes))
     print(faults_store.as_table(faults_store.outcomes()))
     print(json.dumps([asdict(outcome) for outcome in outcomes]))
