@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks import faults_store
+from benchmarks.cloud_faults import ALWAYS, scenarios, timed
 from benchmarks.other_servers import CHAT_FAULTS, EMBEDDING_FAULTS
+from benchmarks.stalls import stalls
 from services.config import Settings
 from services.deep_memory.cloud_jobs import Watching
 from services.knowledge.knowledge_base import File
-from services.models import TrainingRun
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
@@ -31,7 +31,7 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.wire import Fault, WireServer
 
 DOCUMENTS = 40
-ALWAYS = 1_000_000
+TRAIN = "/deepmemory/v1/train"
 STUCK_S = 5.0  # a job that does not move is given up after an hour otherwise
 OPENAI_FAULTS: dict[str, tuple[Fault, float]] = {
     "wrong or expired key": (openai_server.failing(401, "invalid_api_key"), ALWAYS),
@@ -39,7 +39,6 @@ OPENAI_FAULTS: dict[str, tuple[Fault, float]] = {
     "no such model": (openai_server.failing(404, "model_not_found"), ALWAYS),
     "quota used up": (openai_server.insufficient_quota, ALWAYS),
     "429 for a moment": (openai_server.rate_limited(1), 3),
-    "429, wait an hour": (openai_server.rate_limited(3600), ALWAYS),
     "500 that stays": (openai_server.failing(500), ALWAYS),
     "503 for a moment": (openai_server.failing(503), 2),
     "connection dropped": (wire.hang_up, ALWAYS),
@@ -59,6 +58,8 @@ CLOUD_FAULTS: dict[str, tuple[Fault, str]] = {
     "connection dropped": (wire.hang_up, ""),
     "half an answer": (wire.answer_by_half, ""),
     "wrong JSON": (activeloop_server.wrong_json, ""),
+    "502 after the job was made": (activeloop_server.done_but(502), TRAIN),
+    "connection lost after the job was made": (activeloop_server.done_but_hang_up, TRAIN),
     "slow replies (1 s)": (wire.slow(1.0), ""),
     "job deleted there": (activeloop_server.failing(404), "/status"),
     "the plan can not be read": (activeloop_server.failing(500), "/features/deepmemory"),
@@ -97,10 +98,12 @@ def main() -> None:
             training_with(workspace, cloud, "the job fails", set_to(cloud, outcome="failed")),
             training_with(workspace, cloud, "not on this plan", set_to(cloud, available=False)),
         ]
+        outcomes += [Outcome("DeepLake Cloud", *row) for row in scenarios(workspace, cloud)]
     with running_studio(embedding_model="text-embedding-3-small") as (studio, openai, _):
         outcomes += [
             embedding_with(studio, openai, name, fault) for name, fault in EMBEDDING_FAULTS.items()
         ]
+    outcomes += [Outcome(*row) for row in stalls()]
     print(as_table(outcomes))
     print(faults_store.as_table(faults_store.outcomes()))
     print(json.dumps([asdict(outcome) for outcome in outcomes]))
@@ -166,7 +169,7 @@ def generation_with(
 
 def embedding_with(studio: Studio, openai: FakeOpenAI, name: str, fault: Fault) -> Outcome:
     """Documents added by somebody new while the embedding server has the fault; then a run."""
-    user = studio.accounts.sign_in_or_up(f"{len(openai.calls())}@example.com", "a long password")
+    user = studio.accounts.sign_up(f"{len(openai.calls())}@example.com", "a long password")
     workspace = Workspace(studio, user)
     files = [document(number) for number in range(DOCUMENTS)]
     openai.fail(fault, times=ALWAYS, matching="/embeddings")
@@ -197,7 +200,9 @@ def training_with(
     run, _ = timed(workspace, memory.generate)
     workspace.store.count()  # the content is in memory, so that the fault meets the training
     begin()
+    submitted_before = len(cloud.calls(TRAIN))
     run, seconds = timed(workspace, lambda: memory.train(run.id))
+    submitted = len(cloud.calls(TRAIN)) - submitted_before
     cloud.forgive()
     cloud.outcome, cloud.available = "completed", True
     completed = None
@@ -205,7 +210,7 @@ def training_with(
         run_id = run.id
         again, _ = timed(workspace, lambda: memory.proceed(run_id))
         completed = again.status is RunStatus.COMPLETED
-    seen = run.error_message or "nothing"
+    seen = run.error_message or f"nothing ({submitted} submitted)"
     return Outcome("DeepLake Cloud", name, seen, seconds, run.pair_count, completed)
 
 
@@ -215,17 +220,6 @@ def script_of(cloud: WireServer, fault: Fault, matching: str) -> Callable[[], No
 
 def set_to(cloud: FakeActiveloop, **values: object) -> Callable[[], None]:
     return lambda: cloud.__dict__.update(values)
-
-
-def timed(workspace: Workspace, begin: Callable[[], object]) -> tuple[TrainingRun, float]:
-    """Begin something, and return the newest run and the seconds when nobody works on it."""
-    began = time.monotonic()
-    begin()
-    while True:
-        run = workspace.deep_memory.runs.page(limit=1)[0][0]
-        if not run.status.is_active:
-            return run, round(time.monotonic() - began, 1)
-        time.sleep(0.2)
 
 
 def as_table(outcomes: list[Outcome]) -> str:

@@ -38,7 +38,7 @@ def outcomes() -> list[FileFault]:
     with temporary_data_dir() as data_dir:
         studio = Studio(Settings(_env_file=None, data_dir=data_dir))
         try:
-            user = studio.accounts.sign_in_or_up("files@example.com", "a long password")
+            user = studio.accounts.sign_up("files@example.com", "a long password")
             space = Workspace(studio, user)
             space.knowledge.load_sample()
             run = trained(space)

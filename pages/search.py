@@ -7,7 +7,7 @@ import streamlit as st
 from pages.ui import context
 from pages.ui.components import attempt, empty_state, flash, show_error
 from pages.ui.hits import INDEXING, hit_list
-from services.deep_memory.deep_memory_service import REPLACED_IN_CLOUD
+from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
 from services.errors import NotAllowed
 
 HYBRID, MAP_ALONE = "Hybrid", "Deep Memory"

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from services.accounts.auth import BearerUser, SignedInUser
-from services.deep_memory.deep_memory_service import REPLACED_IN_CLOUD, DeepMemory
+from services.deep_memory.deep_memory_service import DeepMemory
+from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
 from services.deep_memory.question_set_store import QuestionSetStore
 from services.deep_memory.question_sets import (
     measure_in_cloud,

@@ -229,7 +229,7 @@ def waiting_text(waiting: Waiting) -> str:
 def waiting_line(waiting: Waiting | None) -> None:
     """Why a run stands still; nothing while it moves."""
     if waiting is not None:
-        st.caption(f":material/hourglass_top: {waiting_text(waiting)}")
+        st.markdown(f":material/hourglass_top: {waiting_text(waiting)}")
 
 
 def _for_viewer(moment: datetime) -> datetime:

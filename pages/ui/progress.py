@@ -97,6 +97,9 @@ def _poll(space: Workspace, run: TrainingRun) -> TrainingRun:
 
 
 def _pace(run: TrainingRun) -> list[str]:
+    if run.waiting is not None:
+        st.session_state.pop(_SAMPLES, None)  # the pace from before the wait says nothing after it
+        return []
     rate = _rate((run.id, run.attempt), run.share_done)
     chunks = [f"{rate * run.total_chunks:.1f} chunks a second"] if rate else []
     return [*chunks, _left_text(rate, run.share_done)]

@@ -28,7 +28,7 @@ from services.runs.states import RunStatus
 from services.workspace import Workspace
 
 _ROWS = 20
-_WIDTHS = [3, 3, 2, 2, 2, 3, 1]
+_WIDTHS = [4, 3, 2, 2, 2, 3, 1]
 _HEADINGS = ("Started", "Status", "Duration", "Progress", "Pairs", "Recall@10", "")
 _REFRESHED = "refreshed_runs"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.components import ago_text, attempt
-from services.deep_memory.deep_memory_service import REPLACED_IN_CLOUD
+from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
 from services.models import DeepMemorySettings
 from services.workspace import Workspace
 

@@ -105,7 +105,8 @@ def cancel_job(
         for job_id in job_ids:
             _cancel(store, job_id, stop)
     except CloudFailure as failure:
-        raise cloud_error(failure, "The job may still be running in the cloud.") from failure
+        if failure.kind is not Failure.MISSING:
+            raise cloud_error(failure, "The job may still be running in the cloud.") from failure
 
 
 def _cancel(store: CloudVectorStore, job_id: str, stop: threading.Event | None) -> None:

@@ -88,8 +88,6 @@ class Submitter:
                         "submit", self._store.path, deadline=Deadline(SUBMIT_S), repeatable=False
                     )
                 )
-                # The first submission that was answered has no other beside it.
-                return self.find(known) or job_id if attempt > 1 else job_id
             except CloudFailure as failure:
                 log.info("cloud_submit_failed kind=%s %s", failure.kind, failure.detail)
                 uncertain = failure.kind in _UNCERTAIN
@@ -103,6 +101,10 @@ class Submitter:
                         if uncertain
                         else "No training was started.",
                     ) from failure
+            else:
+                if attempt > 1:
+                    self._cancel_beside(job_id, known)
+                return job_id
             if self._stop.wait(self._watching.first_s * 2**attempt):
                 raise WatchingStopped
 
@@ -119,14 +121,23 @@ class Submitter:
                 consequence = "Nothing was changed; a job may be running."
                 raise cloud_error(failure, consequence) from failure
             if new:
-                *others, (_, found) = sorted((_FURTHEST.index(s), id_) for id_, s in new.items())
+                *others, (_, found) = sorted((_FURTHEST.index(new[id_]), id_) for id_ in new)
                 log.info("cloud_training_adopted job=%s others=%d", found, len(others))
-                self._cancel([id_ for _, id_ in others])
+                self._cancel([job_id for _, job_id in others])
                 return found
             self._on_words("Looking for it in DeepLake Cloud before it is submitted again")
             if look < _LOOKS - 1 and self._stop.wait(self._watching.first_s * 2**look):
                 break
         return None
+
+    def _cancel_beside(self, job_id: str, known: Sequence[str]) -> None:
+        """Cancel what came of an earlier try after all, and is listed by now."""
+        try:
+            working = jobs_since(self._store, known, WORKING, self._stop)
+        except CloudFailure as failure:
+            log.warning("cloud_training_not_looked_up kind=%s", failure.kind)
+            return
+        self._cancel([other for other in working if other != job_id])
 
     def _cancel(self, others: Sequence[str]) -> None:
         """Cancel what trains on the same questions; where it goes on, its model is as good."""

@@ -10,15 +10,15 @@ from typing import Any
 from services.accounts.auth import Identity
 from services.accounts.database import Database
 from services.config import MOST_QUESTIONS_PER_CHUNK, Settings
-from services.deep_memory.cloud_jobs import cancel_job, ended_jobs
+from services.deep_memory.cloud_jobs import cancel_job
+from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
 from services.deep_memory.model_store import ModelStore
 from services.errors import GenerationError, NotAllowed, NotFound, RunMoved, TrainingError
 from services.models import DeepMemorySettings, RememberedBatch, TrainingPair, TrainingRun
 from services.pairs.patient_mode import PatientMode, batches_of, cancel_batches
 from services.pairs.pricing import Estimate, estimate_generation
 from services.pairs.store import PairStore
-from services.retrieval.cloud_failures import CloudFailure
-from services.retrieval.cloud_store import CloudVectorStore, store_error
+from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.vector_store import VectorStore
 from services.runs.states import RunStatus
 from services.runs.store import RunStore, run_from_row
@@ -26,11 +26,6 @@ from services.runs.worker import JobRunner
 
 _SETTINGS = "deep_memory_settings"
 _LAST_ANSWERS_S = 5.0
-REPLACED_IN_CLOUD = (
-    "DeepLake Cloud keeps the latest model only: a later training has replaced this one."
-)
-
-MAY_BE_REPLACED = "A training that went on there may have replaced this model."
 
 
 class DeepMemory:
@@ -112,25 +107,8 @@ class DeepMemory:
         raise NotAllowed(REPLACED_IN_CLOUD)
 
     def model_in_cloud(self) -> str | None:
-        """The run whose model DeepLake Cloud holds: the last one that was trained there.
-
-        None when a job has completed there for no run: one that could not be cancelled, or whose
-        run failed. DeepLake Cloud is asked only while such a job may be working.
-
-        Raises:
-            StoreUnavailable: it did not say how such a job stands.
-        """
-        rows = self._database.execute(
-            lambda c: c.table("deep_memory_cloud_jobs").select("job").eq("completed", False)
-        ).data
-        if rows and isinstance(self._store, CloudVectorStore):
-            try:
-                ended = ended_jobs(self._store, [row["job"] for row in rows])
-            except CloudFailure as failure:
-                raise store_error(failure, MAY_BE_REPLACED) from failure
-            for job, completed in ended.items():
-                self._database.rpc("settle_cloud_job", p_job=job, p_completed=completed)
-        return self._database.rpc("model_in_cloud")
+        """The run whose model DeepLake Cloud holds, or None. Raises StoreUnavailable."""
+        return model_in_cloud(self._database, self._store)
 
     def run_in_use(self) -> TrainingRun | None:
         """The run whose model search uses now; None while Deep Memory is off."""

@@ -9,7 +9,6 @@ import psycopg
 import psycopg.sql
 from playwright.sync_api import Locator, Page, expect
 
-from services.local_supabase.stack import LocalSupabase
 from services.runs.states import RunStatus
 from tests.running_app import RunningApp
 
@@ -85,23 +84,3 @@ class Analyst:
 
     def row(self, run_id: str) -> Locator:
         return self.page.locator(f".st-key-run_{run_id}")
-
-
-def sign_up(page: Page, url: str) -> str:
-    """Make an account in the browser; returns its e-mail address."""
-    email = f"{uuid.uuid4().hex[:12]}@example.com"
-    page.goto(url)
-    page.get_by_role("tab", name="Sign up").click()
-    panel = page.get_by_role("tabpanel").filter(visible=True)
-    panel.get_by_label("E-mail").fill(email)
-    panel.get_by_label("Password", exact=True).fill("correct horse battery")
-    panel.get_by_role("button", name="Create account").click()
-    return email
-
-
-def settings_of(stack: LocalSupabase, url: str) -> dict[str, str]:
-    return {
-        "SUPABASE_URL": url,
-        "SUPABASE_PUBLISHABLE_KEY": stack.publishable_key,
-        "SUPABASE_SECRET_KEY": stack.secret_key,
-    }

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from services.local_supabase.stack import LocalSupabase
-from tests.browser.analyst import Analyst, sign_up
-from tests.browser.screens import open_page
+from tests.browser.analyst import Analyst
+from tests.browser.screens import open_page, sign_up
 from tests.running_app import RunningApp
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
+
 from playwright.sync_api import Browser, Page, expect
 
+from services.local_supabase.stack import LocalSupabase
 from tests.running_app import RunningApp
 
 _TIMEOUT_MS = 30_000  # a busy machine is slow, not wrong
@@ -33,3 +36,24 @@ def generate_on_the_sample(app: RunningApp, page: Page) -> None:
     page.get_by_role("link", name="Next: train Deep Memory on them").click()
     page.get_by_role("button", name="Generate Training Data").click()
     expect(page.get_by_role("button", name="Start Training")).to_be_visible(timeout=90_000)
+
+
+def sign_up(page: Page, url: str) -> str:
+    """Make an account in the browser; returns its e-mail address."""
+    email = f"{uuid.uuid4().hex[:12]}@example.com"
+    page.goto(url)
+    page.get_by_role("tab", name="Sign up").click()
+    panel = page.get_by_role("tabpanel").filter(visible=True)
+    panel.get_by_label("E-mail").fill(email)
+    panel.get_by_label("Password", exact=True).fill("correct horse battery")
+    panel.get_by_role("button", name="Create account").click()
+    return email
+
+
+def hosted_on(stack: LocalSupabase, url: str) -> dict[str, str]:
+    """Settings of an app that did not bring up its Supabase itself, as with a hosted one."""
+    return {
+        "SUPABASE_URL": url,
+        "SUPABASE_PUBLISHABLE_KEY": stack.publishable_key,
+        "SUPABASE_SECRET_KEY": stack.secret_key,
+    }

@@ -13,7 +13,8 @@ from psycopg.types.json import Jsonb
 
 from services.local_supabase.stack import LocalSupabase
 from services.runs.states import RunStatus
-from tests.browser.analyst import METRICS, Analyst, settings_of
+from tests.browser.analyst import METRICS, Analyst
+from tests.browser.screens import hosted_on
 from tests.embedded import temporary_data_dir
 from tests.fakes.openai_server import FakeOpenAI
 from tests.running_app import RunningApp, run_app
@@ -34,7 +35,7 @@ def app(supabase_stack: LocalSupabase) -> Iterator[RunningApp]:
             OPENAI_BASE_URL=openai.base_url,
             EMBEDDING_MODEL="wordllama",
             GENERATION_CONCURRENCY="1",
-            **settings_of(supabase_stack, supabase_stack.url),
+            **hosted_on(supabase_stack, supabase_stack.url),
         ) as running,
     ):
         yield running

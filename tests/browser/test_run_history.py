@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 from psycopg.types.json import Jsonb
@@ -12,7 +13,8 @@ from psycopg.types.json import Jsonb
 from services.local_supabase.stack import LocalSupabase
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
-from tests.browser.analyst import METRICS, Analyst, settings_of, sign_up
+from tests.browser.analyst import METRICS, Analyst
+from tests.browser.screens import hosted_on, sign_up
 from tests.embedded import temporary_data_dir
 from tests.forwarder import Forwarder
 from tests.running_app import RunningApp, run_app
@@ -29,7 +31,7 @@ def app(supabase_stack: LocalSupabase, network: Forwarder) -> Iterator[RunningAp
     """The app on a Supabase that it did not bring up itself, as with a hosted one."""
     with (
         temporary_data_dir() as data_dir,
-        run_app(data_dir, **settings_of(supabase_stack, network.url)) as running,
+        run_app(data_dir, **hosted_on(supabase_stack, network.url)) as running,
     ):
         yield running
 
@@ -240,7 +242,7 @@ def test_the_page_is_gated_only_where_the_cloud_must_train_and_is_not_there(
             data_dir,
             DEEPLAKE_PATH=str(data_dir / deeplake_path),
             DEEP_MEMORY_TRAINER=trainer,
-            **settings_of(supabase_stack, supabase_stack.url),
+            **hosted_on(supabase_stack, supabase_stack.url),
         ) as app,
     ):
         sign_up(page, app.url)

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from services.deep_memory.cloud_jobs import WORKING, job_id_in
-from services.deep_memory.deep_memory_service import REPLACED_IN_CLOUD
+from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
 from services.deep_memory.training import SAMPLE_TEST_SET
 from services.errors import NotAllowed, TrainingError
 from services.models import TrainingRun

@@ -104,7 +104,7 @@ def test_a_cloud_that_ranks_without_its_model_but_not_with_it_gives_the_plain_li
     hit = SearchHit("c1", "dues.txt", TEXTS[0], 0.5, 1)
 
     class HalfACloud:
-        def search(self, query_vector, k, *, deep_memory=False):
+        def search(self, query_vector, k, *, deep_memory=False, deadline=None):
             if deep_memory:
                 raise StoreUnavailable("DeepLake Cloud refused the request.")
             return [hit]

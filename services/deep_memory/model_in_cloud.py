@@ -1,0 +1,42 @@
+"""Whose model DeepLake Cloud holds: that of the last job to complete there."""
+
+from __future__ import annotations
+
+from services.accounts.database import Database
+from services.deep_memory.cloud_jobs import ended_jobs
+from services.retrieval.cloud_failures import CloudFailure
+from services.retrieval.cloud_store import CloudVectorStore, store_error
+from services.retrieval.vector_store import VectorStore
+
+REPLACED_IN_CLOUD = (
+    "DeepLake Cloud keeps the latest model only: a later training has replaced this one."
+)
+_MAY_BE_REPLACED = "A training that went on there may have replaced this model."
+
+
+def model_in_cloud(database: Database, store: VectorStore) -> str | None:
+    """The run whose model DeepLake Cloud holds for the caller: the last that completed there.
+
+    None when a job has completed for no run since: one that could not be cancelled, or whose run
+    failed. DeepLake Cloud is asked only while such a job may be working.
+
+    Raises:
+        StoreUnavailable: it did not say how such a job stands.
+    """
+    if isinstance(store, CloudVectorStore):
+        _settle_jobs(database, store)
+    return database.rpc("model_in_cloud")
+
+
+def _settle_jobs(database: Database, store: CloudVectorStore) -> None:
+    rows = database.execute(
+        lambda c: c.table("deep_memory_cloud_jobs").select("job").eq("completed", False)
+    ).data
+    if not rows:
+        return
+    try:
+        ended = ended_jobs(store, [row["job"] for row in rows])
+    except CloudFailure as failure:
+        raise store_error(failure, _MAY_BE_REPLACED) from failure
+    for job, completed in ended.items():
+        database.rpc("settle_cloud_job", p_job=job, p_completed=completed)

@@ -1,0 +1,96 @@
+"""A disk that is full: what would be written waits or is refused in words, and nothing is lost.
+
+On a real file system of 400 MB, with the embedded Postgres on it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from services.config import Settings
+from services.disk import LEAST_FREE_MB
+from services.errors import DiskFull, StoreUnavailable
+from services.knowledge.knowledge_base import KnowledgeBase
+from services.models import Waiting
+from services.retrieval.embeddings import WordLlamaEmbedder
+from services.retrieval.local_store import LocalVectorStore
+from services.runs.lease import RunLease
+from services.studio import Studio
+from services.workspace import Workspace
+from tests.embedded import temporary_data_dir
+from tests.runs import finished
+from tests.small_disk import NotMounted, filled, small_disk
+
+LONG_S = 60
+ROOM_MB = 400
+
+
+@pytest.fixture(scope="module")
+def studio() -> Iterator[Studio]:
+    """The app with its own Supabase, on a small disk."""
+    with temporary_data_dir() as elsewhere:
+        data_dir = elsewhere / "small"
+        try:
+            with small_disk(data_dir, ROOM_MB):
+                (data_dir / "tools").symlink_to((elsewhere / "tools").resolve())
+                studio = Studio(Settings(_env_file=None, data_dir=data_dir))
+                try:
+                    yield studio
+                finally:
+                    studio.stop()
+        except NotMounted as why:
+            how = f"a small file system cannot be mounted here: {why}"
+            pytest.fail(how) if os.environ.get("CI") else pytest.skip(how)
+
+
+def until(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG_S
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_readiness_says_that_the_disk_is_nearly_full(studio):
+    studio.check()
+    nearly_full = pytest.raises(DiskFull, match=r"DATA_DIR is nearly full: \d+ MB are free")
+    with filled(studio.settings.data_dir, but_mb=LEAST_FREE_MB // 2), nearly_full:
+        studio.check()
+    studio.check()
+
+
+def test_worker_waits_for_room_says_so_and_stores_each_pair_once(studio):
+    space = Workspace(studio, studio.sign_in_as_demo())
+    run = space.deep_memory.runs.start(total_chunks=3_000, settings={})
+    lease = RunLease(studio._service, run)
+    lease.claim()
+    chunks, pairs = finished([f"c{number:04}" for number in range(3_000)])
+    lease.begin_generation([chunk["chunk_id"] for chunk in chunks])
+    saving = threading.Thread(target=lease.save_pairs, args=(chunks, pairs, {}), daemon=True)
+    with filled(studio.settings.data_dir):
+        saving.start()
+        until(lambda: lease.waiting == Waiting(DiskFull.waits_for))
+    saving.join(LONG_S)
+    stored = space.deep_memory.runs.get(run.id)
+    assert (stored.processed_chunks, stored.pair_count, lease.waiting) == (3_000, 3_000, None)
+
+
+def test_knowledge_base_that_cannot_be_written_is_as_it_was(studio):
+    folder = studio.settings.data_dir / "kb"
+    store = LocalVectorStore(folder, WordLlamaEmbedder.name, WordLlamaEmbedder.width)
+    base = KnowledgeBase(store, WordLlamaEmbedder())
+    base.add_files([("first.txt", b"The quay moors vessels of 40 metres.")])
+    with filled(folder):
+        report = base.add_files([("second.txt", b"A tide gauge. " * 40_000)])
+    [(name, error)] = report.rejected
+    assert name == "second.txt"
+    assert isinstance(error, StoreUnavailable)
+    assert "as it was" in str(error)
+    assert [document.name for document in base.documents()] == ["first.txt"]
+    assert len(list(folder.glob("v-*"))) == 1  # nothing half written takes the room
+    base.add_files([("second.txt", b"A tide gauge. " * 400)])
+    assert len(base.documents()) == 2
