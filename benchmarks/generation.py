@@ -17,9 +17,9 @@ from contextlib import contextmanager
 
 from services.accounts.database import Database
 from services.config import PROJECT_ROOT, Settings
+from services.generation.pair_generator import generate_pairs
+from services.generation.question_writers import make_question_writer
 from services.models import Chunk
-from services.pairs.question_writers import make_question_writer
-from services.pairs.training_generator import generate_pairs
 from services.runs.lease import RunLease
 from services.runs.store import RunStore
 from services.studio import Studio

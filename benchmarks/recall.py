@@ -27,8 +27,8 @@ from benchmarks.beir import DataSet, Questions, read_beir
 from services.deep_memory.evaluation import Evaluation, compare, evaluate_blocks
 from services.deep_memory.hybrid import SearchIndex, train_hybrid
 from services.deep_memory.lexical import LexicalIndex
+from services.generation.offline_writer import OfflineQuestionWriter
 from services.models import Chunk
-from services.pairs.offline_writer import OfflineQuestionWriter
 from services.retrieval.embeddings import WordLlamaEmbedder
 from services.retrieval.nearest import best_rows
 

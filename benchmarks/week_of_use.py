@@ -23,8 +23,8 @@ from benchmarks.faults import document, timed
 from services.config import Settings
 from services.deep_memory.cloud_jobs import job_id_in
 from services.errors import AppError
+from services.generation.batch_mode import BatchMode
 from services.models import TrainingRun
-from services.pairs.patient_mode import PatientMode
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
@@ -56,8 +56,8 @@ class Week:
 
     def start(self) -> None:
         """Start the app, and sign in."""
-        mode = PatientMode(0, urlsplit(self.openai.base_url).netloc, 0.1, 0.5)
-        self.studio = Studio(self.settings, patient_mode=mode)
+        mode = BatchMode(0, urlsplit(self.openai.base_url).netloc, 0.1, 0.5)
+        self.studio = Studio(self.settings, batch_mode=mode)
         user = self.studio.accounts.sign_up("week@example.com", "a long password")
         self.space = Workspace(self.studio, user)
         self.memory = self.space.deep_memory
@@ -81,9 +81,9 @@ class Week:
             self.broken.append(f"a run is {run.status}, not {status}: {run.error_message}")
         return run
 
-    def begin(self, *, patient: bool = False) -> TrainingRun:
+    def begin(self, *, in_batches: bool = False) -> TrainingRun:
         self._run_began = len(self.openai.log)
-        return self.memory.generate(2, patient=patient)
+        return self.memory.generate(2, in_batches=in_batches)
 
     def generate(self) -> TrainingRun:
         run, _ = timed(self.space, self.begin)
@@ -191,12 +191,12 @@ def thursday(week: Week) -> str:
 
 
 def friday(week: Week) -> str:
-    """The patient mode, with a restart while a batch waits."""
+    """The batch mode, with a restart while a batch waits."""
     week.add(5)
     queue = week.openai.queue
     assert queue is not None
     queue.answers_a_look = 1
-    week.begin(patient=True)
+    week.begin(in_batches=True)
     week.until(lambda _: any(batch.answered for batch in queue.batches.values()))
     week.restart()
     queue.answers_a_look = None

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.ui import context
 from pages.ui.components import plain
 from services.config import Settings
-from services.openai_check import check_connection
+from services.openai_api.connection_check import check_connection
 
 space = context.require_workspace()
 settings = context.studio().settings

@@ -119,7 +119,7 @@ class RunEvent:
 class RememberedBatch:
     """A part of a run that waits at OpenAI. Without `openai_id` it was perhaps submitted."""
 
-    part_id: str
+    batch_id: str
     openai_id: str | None
     intended_at: datetime
 

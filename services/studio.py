@@ -21,14 +21,14 @@ from services.deep_memory.model_store import ModelStore, SearchIndexes
 from services.deep_memory.training import train_deep_memory
 from services.disk import require_room
 from services.errors import AppError, ConfigurationError, DatabaseUnavailable
+from services.generation.batch_mode import BatchMode, is_batch_mode
+from services.generation.pair_generator import generate_pairs, usage_so_far
+from services.generation.question_writers import make_question_writer
+from services.generation.written_questions import QuestionWriter
 from services.knowledge.ingestion import Ingestions
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.models import TrainingRun
-from services.pairs.patient_mode import PatientMode, is_patient
-from services.pairs.question_writers import make_question_writer
 from services.pairs.store import PairStore
-from services.pairs.training_generator import generate_pairs, usage_so_far
-from services.pairs.written_questions import QuestionWriter
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embedders import make_embedder
 from services.retrieval.embeddings import Embedder
@@ -52,7 +52,7 @@ class Studio:
         self,
         settings: Settings,
         on_status: Callable[[str], None] = log.info,
-        patient_mode: PatientMode = PatientMode(),
+        batch_mode: BatchMode = BatchMode(),
         watching: Watching = Watching(),
     ) -> None:
         """Start it: bring up the embedded Supabase when no other is set, and look for lost runs.
@@ -61,7 +61,7 @@ class Studio:
             AppError: in words what is missing.
         """
         self.settings = settings
-        self.patient_mode = patient_mode
+        self.batch_mode = batch_mode
         self._watching = watching
         self.local_supabase: LocalSupabase | None = None
         if settings.is_embedded:
@@ -165,16 +165,16 @@ class Studio:
         wanted = run.settings.get("questions_per_chunk", settings.questions_per_chunk)
         count = min(wanted, MOST_QUESTIONS_PER_CHUNK)  # a row may begin without our own check
         usage = usage_so_far(run.usage)
-        if is_patient(run):
+        if is_batch_mode(run):
             # Here, because importing openai takes a second that the offline default need not wait.
-            from services.pairs.patient_generator import generate_patiently
+            from services.generation.batch_generator import generate_in_batches
 
-            generate_patiently(
+            generate_in_batches(
                 lease,
                 chunks,
                 settings,
                 questions_per_chunk=count,
-                mode=self.patient_mode,
+                mode=self.batch_mode,
                 usage=usage,
             )
             return
@@ -189,7 +189,7 @@ class Studio:
 
     def _train(self, lease: RunLease, run: TrainingRun) -> None:
         store = self.store_of(run.user_id)
-        pairs = lease.patiently(lambda: PairStore(self._service).all(run.id))
+        pairs = lease.retrying(lambda: PairStore(self._service).all(run.id))
         models = self.models_of(run.user_id)
         if self.settings.trains_in_cloud and isinstance(store, CloudVectorStore):
             train_in_cloud(

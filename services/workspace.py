@@ -10,11 +10,11 @@ from typing import Any
 from services.accounts.auth import BearerUser, SignedInUser
 from services.deep_memory.deep_memory_service import DeepMemory
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
-from services.deep_memory.question_set_store import QuestionSetStore
-from services.deep_memory.question_sets import (
+from services.deep_memory.test_set_store import TestSetStore
+from services.deep_memory.test_sets import (
     measure_in_cloud,
-    measure_question_set,
-    read_question_set,
+    measure_test_set,
+    read_test_set,
     sample_set,
 )
 from services.deep_memory.training import SAMPLE_TEST_SET
@@ -56,10 +56,10 @@ class Workspace:
             self.store,
             self.models,
             studio.jobs,
-            studio.patient_mode,
+            studio.batch_mode,
         )
         self._embedder = studio.embedder
-        self._question_sets = QuestionSetStore(user.database)
+        self._test_sets = TestSetStore(user.database)
         self._checking_embedder = RememberingEmbedder(studio.embedder)
         self._settings = studio.settings
         store = self.store if studio.settings.trains_in_cloud else None
@@ -120,7 +120,7 @@ class Workspace:
         documents = {chunk.document for chunk in self.store.snapshot().chunks}
         answered = sum(question.document in documents for question in sample_questions())
         first = {SAMPLE_TEST_SET: answered} if answered else {}
-        return first | {n: c for n, c in self._question_sets.names() if n != SAMPLE_TEST_SET}
+        return first | {n: c for n, c in self._test_sets.names() if n != SAMPLE_TEST_SET}
 
     def is_own_test_set(self, name: str) -> bool:
         """Whether the person brought it."""
@@ -135,12 +135,12 @@ class Workspace:
         """
         if not self.is_own_test_set(name.strip()):
             raise NotAllowed("That is the name of the sample's questions.")
-        questions = read_question_set(file_name, data)
-        self._question_sets.save(name, questions)
+        questions = read_test_set(file_name, data)
+        self._test_sets.save(name, questions)
         return len(questions)
 
     def remove_test_set(self, name: str) -> int:
-        return self._question_sets.remove(name)
+        return self._test_sets.remove(name)
 
     def measure(self, run: TrainingRun, test_set: str) -> dict[str, Any]:
         """The figures of a completed run's model on a test set, as `compared` keeps them.
@@ -153,13 +153,13 @@ class Workspace:
         """
         self._require_usable(run)
         own = self.is_own_test_set(test_set)
-        questions = self._question_sets.load(test_set) if own else sample_set()
+        questions = self._test_sets.load(test_set) if own else sample_set()
         snapshot = self.store.snapshot()
         if self._cloud_store is not None:
             return measure_in_cloud(
                 test_set, questions, snapshot, self._embedder, self._cloud_store
             )
-        return measure_question_set(
+        return measure_test_set(
             test_set,
             questions,
             snapshot,

@@ -97,7 +97,9 @@ def figures_of(figures: dict[str, Any]) -> None:
     )
 
 
-def moves_of(figures: dict[str, Any], key: str, show: Callable[[dict[str, Any]], None]) -> None:
+def rank_changes_of(
+    figures: dict[str, Any], key: str, show: Callable[[dict[str, Any]], None]
+) -> None:
     """How questions moved, as a chart, then wins and losses one by one, the largest first.
 
     `show` opens one of them; `key` tells several of these on a page apart.

@@ -12,8 +12,8 @@ import streamlit as st
 from pages.ui.components import attempt, duration_text, waiting_line
 from pages.ui.run_details import usage_text
 from services.errors import DatabaseUnavailable, NotFound, NotSignedIn
+from services.generation.batch_mode import is_batch_mode, waiting
 from services.models import TrainingRun, Waiting
-from services.pairs.patient_mode import is_patient, waiting
 from services.runs.states import RunStatus
 from services.workspace import Workspace
 
@@ -30,11 +30,11 @@ def generation_progress(space: Workspace, run: TrainingRun) -> None:
         parts = [
             f"**{current.processed_chunks:,} of {current.total_chunks:,} chunks**",
             f"{current.pair_count:,} pairs so far",
-            *(["patient mode"] if is_patient(current) else _pace(current)),
+            *(["batch mode"] if is_batch_mode(current) else _pace(current)),
         ]
         st.progress(current.share_done, text=" · ".join(parts))
         waiting_line(current.waiting)
-        if is_patient(current):
+        if is_batch_mode(current):
             _waiting(space, current)
         if spent := usage_text(current):
             st.caption(f"So far {spent}")

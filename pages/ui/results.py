@@ -9,11 +9,11 @@ import streamlit as st
 
 from pages.ui.both_lists import both_lists
 from pages.ui.components import attempt, flash, percent
-from pages.ui.figures import figures_of, moves_of, verdict
+from pages.ui.figures import figures_of, rank_changes_of, verdict
 from pages.ui.models import HELD_OUT, switch_to
-from pages.ui.own_questions import own_questions
 from pages.ui.pair_exchange import pair_exchange
 from pages.ui.run_details import run_details
+from pages.ui.test_sets import own_questions
 from services.deep_memory.evaluation import measured_lower
 from services.models import TrainingRun
 from services.workspace import Workspace
@@ -38,7 +38,7 @@ def results(space: Workspace, run: TrainingRun) -> None:
     for number, tab in enumerate(st.tabs([s["name"] for s in sets])):
         with tab:
             figures_of(sets[number])
-            moves_of(sets[number], f"{run.id}_{number}", partial(both_lists, space, run))
+            rank_changes_of(sets[number], f"{run.id}_{number}", partial(both_lists, space, run))
     own_questions(space, run)
     _model_in_use(space, run)
     pair_exchange(space, run)

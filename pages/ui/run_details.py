@@ -6,10 +6,10 @@ import streamlit as st
 
 from pages.ui import context
 from pages.ui.components import money, plain, when_text
+from services.generation.batch_mode import is_batch_mode
+from services.generation.pair_generator import usage_so_far
+from services.generation.pricing import cost_usd
 from services.models import TrainingRun
-from services.pairs.patient_mode import is_patient
-from services.pairs.pricing import cost_usd
-from services.pairs.training_generator import usage_so_far
 from services.workspace import Workspace
 
 _LABELS = {
@@ -28,8 +28,8 @@ def run_details(space: Workspace, run: TrainingRun) -> None:
             for key, label in _LABELS.items()
             if key in run.settings
         ]
-        if is_patient(run):
-            settings.append("**Patient mode**, half the price")
+        if is_batch_mode(run):
+            settings.append("**Batch mode**, half the price")
         st.markdown(" · ".join([*settings, usage_text(run) or "no tokens, no cost"]))
         for event in space.deep_memory.runs.events(run.id):
             counts = ", ".join(
@@ -49,5 +49,5 @@ def usage_text(run: TrainingRun) -> str:
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
     prices = context.studio().settings.model_prices
     model = run.settings.get("question_model", "")
-    cost = cost_usd(usage, model, prices, patient=is_patient(run))
+    cost = cost_usd(usage, model, prices, in_batches=is_batch_mode(run))
     return tokens if cost is None else f"{tokens}, {money(cost)}"

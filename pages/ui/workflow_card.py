@@ -21,8 +21,8 @@ from pages.ui.selection import (
 )
 from services.config import MOST_QUESTIONS_PER_CHUNK
 from services.errors import NotFound
+from services.generation.pricing import BATCH_PRICE_SHARE
 from services.models import DeepMemorySettings, TrainingRun
-from services.pairs.pricing import PATIENT_SHARE
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
 from services.workspace import Workspace
@@ -57,7 +57,9 @@ def workflow_card(space: Workspace, settings: DeepMemorySettings) -> None:
 
 
 def _show(space: Workspace, run: TrainingRun | None) -> None:
-    match run.status if run else None:
+    if run is None:
+        return
+    match run.status:
         case RunStatus.GENERATING:
             generation_progress(space, run)
         case RunStatus.GENERATED:
@@ -125,8 +127,8 @@ def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun
 
     def start() -> None:
         count = st.session_state["questions_per_chunk"]
-        patient = st.session_state.get("patient_mode", False)
-        run = attempt(lambda: space.deep_memory.generate(count, patient=patient))
+        in_batches = st.session_state.get("batch_mode", False)
+        run = attempt(lambda: space.deep_memory.generate(count, in_batches=in_batches))
         if run is not None:
             follow_work()
             flash(f"Generation started for {run.total_chunks:,} chunks.")
@@ -174,12 +176,12 @@ def _estimate(space: Workspace) -> None:
         parts.append("no tokens, no cost")
     with columns[1]:
         st.markdown(f"Writes {', '.join(parts)}, with the **{context.studio().writer.name}**.")
-    if space.deep_memory.offers_patient_mode:
+    if space.deep_memory.offers_batch_mode:
         cost = estimate.cost_usd
-        price = "" if cost is None else f", about {money(cost * PATIENT_SHARE)}"
+        price = "" if cost is None else f", about {money(cost * BATCH_PRICE_SHARE)}"
         st.checkbox(
-            f"Patient mode: half the price{price}, written within 24 hours",
-            key="patient_mode",
+            f"Batch mode: half the price{price}, written within 24 hours",
+            key="batch_mode",
             help="OpenAI writes the questions in batches, when it has time for them. The app may "
             "be stopped meanwhile: Proceed collects what was written.",
         )

@@ -14,9 +14,9 @@ from services.deep_memory.cloud_jobs import cancel_job
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
 from services.deep_memory.model_store import ModelStore
 from services.errors import GenerationError, NotAllowed, NotFound, RunMoved, TrainingError
+from services.generation.batch_mode import BatchMode, batches_of, cancel_batches
+from services.generation.pricing import Estimate, estimate_generation
 from services.models import DeepMemorySettings, RememberedBatch, TrainingPair, TrainingRun
-from services.pairs.patient_mode import PatientMode, batches_of, cancel_batches
-from services.pairs.pricing import Estimate, estimate_generation
 from services.pairs.store import PairStore
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.vector_store import VectorStore
@@ -39,7 +39,7 @@ class DeepMemory:
         store: VectorStore,
         models: ModelStore,
         jobs: JobRunner,
-        patient_mode: PatientMode = PatientMode(),
+        batch_mode: BatchMode = BatchMode(),
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -47,7 +47,7 @@ class DeepMemory:
         self._store = store
         self._models = models
         self._jobs = jobs
-        self._patient_mode = patient_mode
+        self._batch_mode = batch_mode
         self.runs = RunStore(database, jobs.waiting)
         self.pairs = PairStore(database)
 
@@ -131,18 +131,18 @@ class DeepMemory:
         )
 
     @property
-    def offers_patient_mode(self) -> bool:
+    def offers_batch_mode(self) -> bool:
         """Whether a run over the knowledge base may be written at half the price, in a day."""
-        return self._patient_mode.is_offered(self._settings, self._store.count())
+        return self._batch_mode.is_offered(self._settings, self._store.count())
 
     def generate(
-        self, questions_per_chunk: int | None = None, *, patient: bool = False
+        self, questions_per_chunk: int | None = None, *, in_batches: bool = False
     ) -> TrainingRun:
         """Start a run: questions for every chunk of the knowledge base.
 
         Raises:
             RunBlocked: an unfinished run is in the way.
-            NotAllowed: the knowledge base is empty, the number is out of bounds, or the patient
+            NotAllowed: the knowledge base is empty, the number is out of bounds, or the batch
                 mode is not offered for it.
         """
         self._require_available()
@@ -152,10 +152,10 @@ class DeepMemory:
         chunks = self._store.count()
         if not chunks:
             raise NotAllowed("The knowledge base is empty.", next_step="Add documents to it first.")
-        if patient and not self.offers_patient_mode:
+        if in_batches and not self.offers_batch_mode:
             raise NotAllowed(
-                "The patient mode is for OpenAI's own models, and for knowledge bases of more than "
-                f"{self._patient_mode.more_chunks_than:,} chunks."
+                "The batch mode is for OpenAI's own models, and for knowledge bases of more than "
+                f"{self._batch_mode.more_chunks_than:,} chunks."
             )
         run = self.runs.start(
             total_chunks=chunks,
@@ -164,7 +164,7 @@ class DeepMemory:
                 "embedding_model": self._settings.embedding_model,
                 "trainer": self._settings.deep_memory_trainer,
                 "questions_per_chunk": count,
-                **({"patient": True} if patient else {}),
+                **({"batch_mode": True} if in_batches else {}),
             },
         )
         self._jobs.launch(run)

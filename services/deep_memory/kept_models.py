@@ -56,7 +56,7 @@ def _settings(service: Database, user_id: str) -> list[dict[str, Any]]:
 
 def _runs(service: Database, user_id: str, ids: Sequence[str]) -> dict[str, str]:
     """Those of `ids` that are runs of the user, with when they were completed: "" is not yet."""
-    found = {}
+    found: dict[str, str] = {}
     for first in range(0, len(ids), 100):  # ids travel in the URL
         batch = ids[first : first + 100]
         rows = service.execute(

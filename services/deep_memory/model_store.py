@@ -28,7 +28,7 @@ GONE = "The file of this model is gone."
 DAMAGED = "The file of this model is damaged."
 NO_LONGER_KEPT = "This model is no longer kept: MODELS_KEPT says how many are."
 _CHUNKS_KEPT = 1_500_000
-_PATIENCE_S = 3.0
+_INDEX_TIMEOUT_S = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class ModelStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._loaded: tuple[_Seen, DeepMemoryModel] | None = None
+        self._loaded: tuple[_Seen | None, DeepMemoryModel] | None = None
         self._found_whole: set[_Seen] = set()
         self._lock = threading.Lock()
 
@@ -59,21 +59,21 @@ class ModelStore:
                 self._loaded = (seen, DeepMemoryModel.load(path))
             return self._loaded[1]
 
-    def save_moves(self, run: TrainingRun, moves: list[dict[str, Any]]) -> None:
+    def save_rank_changes(self, run: TrainingRun, moves: list[dict[str, Any]]) -> None:
         """Keep the wins and losses on each set of questions, which are too many for the run's row.
 
         Where the file can not be written, the row still has the first of them.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._moves_path(run).write_text(json.dumps(moves), encoding="utf-8")
+            self._rank_changes_path(run).write_text(json.dumps(moves), encoding="utf-8")
         except OSError:
-            log.warning("moves_not_kept run=%s", run.id, exc_info=True)
+            log.warning("rank_changes_not_kept run=%s", run.id, exc_info=True)
 
     def moves(self, run: TrainingRun) -> list[dict[str, Any]]:
-        """What `save_moves` kept; empty for runs before it, and when the file is gone."""
+        """What `save_rank_changes` kept; empty for runs before it, and when the file is gone."""
         try:
-            return json.loads(self._moves_path(run).read_text(encoding="utf-8"))
+            return json.loads(self._rank_changes_path(run).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return []
 
@@ -116,7 +116,7 @@ class ModelStore:
     def _path(self, run: TrainingRun) -> Path:
         return self._folder / f"{_checked(run.id)}.{run.attempt}.npz"
 
-    def _moves_path(self, run: TrainingRun) -> Path:
+    def _rank_changes_path(self, run: TrainingRun) -> Path:
         return self._path(run).with_suffix(".moves.json")
 
 
@@ -172,7 +172,7 @@ class SearchIndexes:
     def soon(self, owner: str, snapshot: Snapshot) -> SearchIndex | None:
         """What models search if it is there within three seconds; else it is being made."""
         try:
-            return self._building(owner, snapshot).result(timeout=_PATIENCE_S)
+            return self._building(owner, snapshot).result(timeout=_INDEX_TIMEOUT_S)
         except TimeoutError:
             return None
 

@@ -118,7 +118,9 @@ def complete(
     A file keeps all moves; the row has the first, because screens poll it.
     """
     sets = [metrics, *metrics["test_sets"]]
-    models.save_moves(run, [{side: kept[side] for side in ("wins", "losses")} for kept in sets])
+    models.save_rank_changes(
+        run, [{side: kept[side] for side in ("wins", "losses")} for kept in sets]
+    )
     for kept in sets:
         kept.update({side: kept[side][:_MOVES_IN_ROW] for side in ("wins", "losses")})
     lower = measured_lower(metrics["before"], metrics["after"])

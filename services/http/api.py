@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.routing import Mount
 
 from services.http import deep_memory, documents, events, health, search
-from services.http.refusals import TooLargeInJson, explain_refusals
+from services.http.error_responses import TooLargeInJson, explain_errors
 
 PREFIX = "/v1/api"
 LARGEST_BODY = 64 * 1024  # of JSON; uploads have a limit of their own
@@ -31,7 +31,7 @@ def create_api() -> FastAPI:
     )
     for noun in (deep_memory, events, documents, search, health):
         api.include_router(noun.router)
-    explain_refusals(api)
+    explain_errors(api)
     return api
 
 

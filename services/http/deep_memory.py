@@ -13,7 +13,7 @@ from services.config import MOST_QUESTIONS_PER_CHUNK
 from services.deep_memory.cloud_jobs import job_id_in
 from services.errors import RunBlocked
 from services.http.bearer import Space, UserSpace, require_own
-from services.http.refusals import refusals
+from services.http.error_responses import error_responses
 from services.models import DeepMemorySettings, TrainingPair, TrainingRun
 from services.runs.states import RunStatus
 
@@ -32,7 +32,7 @@ class GenerateRequest(_Body):
         None
     )
     # Half the price, within 24 hours; for OpenAI's own models and more than 10,000 chunks.
-    patient: StrictBool = False
+    in_batches: StrictBool = False
 
 
 class RunRequest(_Body):
@@ -130,13 +130,13 @@ class DeepMemoryState(BaseModel):
     "/generate",
     status_code=202,
     response_model=Accepted,
-    responses=refusals(400, 401, 404, 409, 413, 422, 503),
+    responses=error_responses(400, 401, 404, 409, 413, 422, 503),
 )
 def generate(body: GenerateRequest, space: Space) -> Accepted:
     """Start a run: questions for every chunk of the knowledge base."""
     require_own(space, body.user_id)
     try:
-        run = space.deep_memory.generate(body.questions_per_chunk, patient=body.patient)
+        run = space.deep_memory.generate(body.questions_per_chunk, in_batches=body.in_batches)
     except RunBlocked as error:
         raise RunBlocked(
             "Cannot start new generation: an unfinished training run exists",
@@ -150,7 +150,7 @@ def generate(body: GenerateRequest, space: Space) -> Accepted:
     "/train",
     status_code=202,
     response_model=Accepted,
-    responses=refusals(400, 401, 404, 409, 413, 422, 503),
+    responses=error_responses(400, 401, 404, 409, 413, 422, 503),
 )
 def train(body: RunRequest, space: Space) -> Accepted:
     """Train on the pairs of a run that is `generated`."""
@@ -163,7 +163,7 @@ def train(body: RunRequest, space: Space) -> Accepted:
     "/proceed",
     status_code=202,
     response_model=Accepted,
-    responses=refusals(400, 401, 404, 409, 413, 422, 503),
+    responses=error_responses(400, 401, 404, 409, 413, 422, 503),
 )
 def proceed(body: RunRequest, space: Space) -> Accepted:
     """Go on with a failed run where it stopped."""
@@ -176,7 +176,7 @@ def proceed(body: RunRequest, space: Space) -> Accepted:
     "/runs/{run_id}/stop",
     status_code=202,
     response_model=Accepted,
-    responses=refusals(400, 401, 404, 413, 422, 503),
+    responses=error_responses(400, 401, 404, 413, 422, 503),
 )
 def stop(run_id: UUID, space: Space) -> Accepted:
     """Stop an active run, or discard one in review. What it made is kept."""
@@ -184,7 +184,7 @@ def stop(run_id: UUID, space: Space) -> Accepted:
     return _accepted(run, f"Stopped with {run.pair_count} pairs, which are kept")
 
 
-@router.get("/runs", response_model=Runs, responses=refusals(401, 404, 422, 503))
+@router.get("/runs", response_model=Runs, responses=error_responses(401, 404, 422, 503))
 def runs(
     space: UserSpace,
     status: RunStatus | None = None,
@@ -196,14 +196,14 @@ def runs(
     return {"runs": page, "total": total}
 
 
-@router.get("/runs/{run_id}", response_model=Run, responses=refusals(401, 404, 422, 503))
+@router.get("/runs/{run_id}", response_model=Run, responses=error_responses(401, 404, 422, 503))
 def run(run_id: UUID, space: UserSpace) -> TrainingRun:
     """One run, with its progress and its figures."""
     return space.deep_memory.runs.get(str(run_id))
 
 
 @router.delete(
-    "/runs/{run_id}", response_model=Done, responses=refusals(400, 401, 404, 413, 422, 503)
+    "/runs/{run_id}", response_model=Done, responses=error_responses(400, 401, 404, 413, 422, 503)
 )
 def remove(run_id: UUID, space: UserSpace) -> Done:
     """Delete a failed run with its pairs."""
@@ -211,14 +211,18 @@ def remove(run_id: UUID, space: UserSpace) -> Done:
 
 
 @router.post(
-    "/runs/{run_id}/remove", response_model=Done, responses=refusals(400, 401, 404, 413, 422, 503)
+    "/runs/{run_id}/remove",
+    response_model=Done,
+    responses=error_responses(400, 401, 404, 413, 422, 503),
 )
 def remove_completed(run_id: UUID, space: Space) -> Done:
     """Delete a completed run with its pairs and its model, unless search uses that model."""
     return Done(message=space.deep_memory.remove_completed(str(run_id)))
 
 
-@router.get("/runs/{run_id}/pairs", response_model=Pairs, responses=refusals(401, 404, 422, 503))
+@router.get(
+    "/runs/{run_id}/pairs", response_model=Pairs, responses=error_responses(401, 404, 422, 503)
+)
 def pairs(
     run_id: UUID,
     space: UserSpace,
@@ -234,7 +238,7 @@ def pairs(
 @router.patch(
     "/runs/{run_id}/pairs/{pair_id}",
     response_model=Pair,
-    responses=refusals(400, 401, 404, 413, 422, 503),
+    responses=error_responses(400, 401, 404, 413, 422, 503),
 )
 def edit_pair(run_id: UUID, pair_id: UUID, body: PairRequest, space: Space) -> TrainingPair:
     """Change a question while its run is `generated`."""
@@ -244,7 +248,7 @@ def edit_pair(run_id: UUID, pair_id: UUID, body: PairRequest, space: Space) -> T
 @router.delete(
     "/runs/{run_id}/pairs/{pair_id}",
     response_model=Done,
-    responses=refusals(400, 401, 404, 413, 422, 503),
+    responses=error_responses(400, 401, 404, 413, 422, 503),
 )
 def drop_pair(run_id: UUID, pair_id: UUID, space: Space) -> Done:
     """Drop a pair while its run is `generated`."""
@@ -252,7 +256,9 @@ def drop_pair(run_id: UUID, pair_id: UUID, space: Space) -> Done:
     return Done(message="The pair was dropped")
 
 
-@router.get("/settings", response_model=DeepMemoryState, responses=refusals(401, 404, 422, 503))
+@router.get(
+    "/settings", response_model=DeepMemoryState, responses=error_responses(401, 404, 422, 503)
+)
 def settings(space: UserSpace) -> DeepMemorySettings:
     return space.deep_memory.settings()
 
@@ -260,7 +266,7 @@ def settings(space: UserSpace) -> DeepMemorySettings:
 @router.put(
     "/settings",
     response_model=DeepMemoryState,
-    responses=refusals(400, 401, 404, 413, 422, 503),
+    responses=error_responses(400, 401, 404, 413, 422, 503),
 )
 def switch(body: SettingsRequest, space: Space) -> DeepMemorySettings:
     """Make search use Deep Memory, or not."""

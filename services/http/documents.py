@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from services.errors import NotFound
 from services.http.bearer import Space
-from services.http.refusals import refusals
+from services.http.error_responses import error_responses
 from services.knowledge.knowledge_base import IngestReport
 from services.models import Document
 
@@ -64,7 +64,7 @@ class Removed(BaseModel):
     "",
     status_code=201,
     response_model=Import,
-    responses=refusals(400, 401, 404, 413, 422, 503),
+    responses=error_responses(400, 401, 404, 413, 422, 503),
     max_body_size=LARGEST_UPLOAD,
     form_limits={"max_files": MOST_FILES, "max_fields": 0},
 )
@@ -87,7 +87,7 @@ async def add(files: list[UploadFile], space: Space) -> dict[str, Any]:
 
 
 @router.post(
-    "/begin-anew", response_model=Removed, responses=refusals(400, 401, 404, 413, 422, 503)
+    "/begin-anew", response_model=Removed, responses=error_responses(400, 401, 404, 413, 422, 503)
 )
 def begin_anew(space: Space) -> Removed:
     """Make a knowledge base that is damaged or lost an empty one; refused while it can be read."""
@@ -95,7 +95,7 @@ def begin_anew(space: Space) -> Removed:
     return Removed(message="The knowledge base is empty: add its documents again")
 
 
-@router.get("", response_model=Documents, responses=refusals(401, 404, 422, 503))
+@router.get("", response_model=Documents, responses=error_responses(401, 404, 422, 503))
 def documents(
     space: Space,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
@@ -106,7 +106,9 @@ def documents(
     return {"documents": found[offset : offset + limit], "total": len(found)}
 
 
-@router.get("/{document_id}", response_model=StoredDocument, responses=refusals(401, 404, 422, 503))
+@router.get(
+    "/{document_id}", response_model=StoredDocument, responses=error_responses(401, 404, 422, 503)
+)
 def document(document_id: str, space: Space) -> Document:
     for found in space.knowledge.documents():
         if found.id == document_id:
@@ -115,7 +117,9 @@ def document(document_id: str, space: Space) -> Document:
 
 
 @router.delete(
-    "/{document_id}", response_model=Removed, responses=refusals(400, 401, 404, 413, 422, 503)
+    "/{document_id}",
+    response_model=Removed,
+    responses=error_responses(400, 401, 404, 413, 422, 503),
 )
 async def remove(document_id: str, space: Space) -> Removed:
     """Remove a document with its chunks."""

@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 
 from services.errors import AppError, DatabaseUnavailable
 from services.http.bearer import AccessToken, Space, workspace_of
-from services.http.refusals import refusals
+from services.http.error_responses import error_responses
 from services.models import TrainingRun
 from services.runs.states import RunStatus
 
@@ -63,7 +63,7 @@ def _event_schema() -> dict[str, Any]:
             "content": {"text/event-stream": {"schema": _event_schema()}},
         },
         204: {"description": "The job ended with the event that `Last-Event-ID` names."},
-        **refusals(401, 404, 422, 503),
+        **error_responses(401, 404, 422, 503),
     },
 )
 async def stream(

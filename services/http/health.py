@@ -8,7 +8,7 @@ from cachetools import TTLCache, cached
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from services.http.refusals import refusals
+from services.http.error_responses import error_responses
 from services.studio import current_studio
 
 router = APIRouter(tags=["Health"])
@@ -24,7 +24,7 @@ async def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", response_model=Health, responses=refusals(503))
+@router.get("/readyz", response_model=Health, responses=error_responses(503))
 @cached(TTLCache(1, ttl=2), condition=Condition())
 def readyz() -> Health:
     """There is room on the disk, and the database and the vector store answer."""

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from services.http.bearer import Space
-from services.http.refusals import refusals
+from services.http.error_responses import error_responses
 from services.retrieval.search import Comparison
 from services.workspace import Workspace
 
@@ -63,7 +63,7 @@ def _notice(comparison: Comparison, *, wanted: bool) -> str | None:
     return None
 
 
-@router.post("", response_model=Hits, responses=refusals(400, 401, 404, 413, 422, 503))
+@router.post("", response_model=Hits, responses=error_responses(400, 401, 404, 413, 422, 503))
 async def search(body: SearchRequest, space: Space) -> Hits:
     """The `k` chunks that answer the query best, with Deep Memory or without."""
     return await anyio.to_thread.run_sync(_search, body, space, limiter=_searches)

@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
-from services.local_supabase.refusals import AuthRefused, Caller, Refusals
+from services.local_supabase.error_responses import AuthRefused, Caller, ErrorResponses
 
 ACCESS_TOKEN_LIFETIME_S = 3600
 SHORTEST_PASSWORD = 8
@@ -58,7 +58,7 @@ class Accounts:
         self._hasher = PasswordHasher()
         # Compared with when there is no such account, so that the answer takes as long.
         self._nobodys_hash = self._hasher.hash(secrets.token_urlsafe())
-        self._refusals = Refusals()
+        self._refusals = ErrorResponses()
 
     def sign_up(self, body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """Make an account and sign in. E-mails are not confirmed."""

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.local_supabase.auth import Accounts
-from services.local_supabase.refusals import AuthRefused, Caller
+from services.local_supabase.error_responses import AuthRefused, Caller
 
 log = logging.getLogger(__name__)
 

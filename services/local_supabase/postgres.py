@@ -58,7 +58,7 @@ class Postgres:
             ):
                 self._server = self._server or self._open()
                 _drop_stale_pid_file(self._folder)
-                self._start_with_patience(self._server)
+                self._start_retrying(self._server)
         except (subprocess.SubprocessError, RuntimeError, AssertionError) as error:
             raise self._unavailable() from error
 
@@ -98,7 +98,7 @@ class Postgres:
             configuration.write(_CONFIGURATION)
         draft.rename(self._folder)
 
-    def _start_with_patience(self, server: PostgresServer) -> None:
+    def _start_retrying(self, server: PostgresServer) -> None:
         _forget_dead_handles(server)
         for attempt in range(1, _START_ATTEMPTS + 1):
             try:

@@ -1,1 +1,1 @@
-"""Question-chunk pairs: who writes them, where they are kept, how good they are."""
+"""Question-chunk pairs: where they are kept, how good they are, how they come and go."""

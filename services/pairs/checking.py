@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.config import OFFLINE_EMBEDDER, Settings
+from services.generation.pricing import TOKENS_PER_QUESTION, cost_usd
 from services.models import TokenUsage, TrainingPair, Waiting
-from services.pairs.pricing import TOKENS_PER_QUESTION, cost_usd
 from services.pairs.quality import Flag, flag_pairs
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import Embedder

@@ -36,7 +36,7 @@ _SHORTEST_TRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class CloudPatience:
+class CloudRetryPolicy:
     """How often a call that failed is tried, and the first wait in seconds; the waits double."""
 
     attempts: int = 5
@@ -55,11 +55,11 @@ class CloudProcesses:
         self,
         token: str,
         endpoint: str | None = None,
-        patience: CloudPatience | None = None,
+        retry_policy: CloudRetryPolicy | None = None,
         *,
         size: int = 1,
     ) -> None:
-        self._patience = patience or CloudPatience()
+        self._retry_policy = retry_policy or CloudRetryPolicy()
         self.waits = Waits()
         self._size = size
         # The last one in is the first one out, so that no more are started than are needed.
@@ -84,8 +84,8 @@ class CloudProcesses:
             CloudFailure: it did not work; its kind says why.
         """
         stop = stop or threading.Event()
-        attempts = self._patience.attempts if repeatable else 1
-        first_s = self._patience.first_wait_s
+        attempts = self._retry_policy.attempts if repeatable else 1
+        first_s = self._retry_policy.first_wait_s
         retrying = Retrying(
             retry=retry_if_exception(_may_pass),
             stop=stop_any(
@@ -93,7 +93,7 @@ class CloudProcesses:
                 stop_when_event_set(stop),
                 stop_before_delay(deadline.left_s - _SHORTEST_TRY_S),
             ),
-            wait=wait_exponential(multiplier=first_s, max=self._patience.longest_wait_s)
+            wait=wait_exponential(multiplier=first_s, max=self._retry_policy.longest_wait_s)
             + wait_random(0, first_s),
             sleep=sleep_using_event(stop),
             before_sleep=lambda state: self._say_failure(name, state),

@@ -11,7 +11,7 @@ def make_embedder(settings: Settings) -> Embedder:
     if settings.embedding_model == OFFLINE_EMBEDDER:
         return WordLlamaEmbedder()
     # Here, because importing openai takes a second that the offline default need not wait for.
-    from services.openai_client import make_openai_client
+    from services.openai_api.client import make_openai_client
     from services.retrieval.openai_embedder import OpenAIEmbedder
 
     return OpenAIEmbedder(

@@ -14,8 +14,8 @@ import openai
 
 from services.errors import AppError, ConfigurationError, EmbedderUnavailable, NotAllowed
 from services.models import Waiting
-from services.openai_client import Headers, Patience, PatientClient
-from services.openai_errors import UnusableAnswer, error_in, explain, refusal_of
+from services.openai_api.client import Headers, RetryingClient, RetryPolicy
+from services.openai_api.errors import UnusableAnswer, error_in, explain, refusal_of
 from services.retrieval.embeddings import normalised
 
 # OpenAI's limits for one embeddings request and one input (API reference, "Create embeddings").
@@ -24,7 +24,7 @@ MAX_TOKENS_PER_REQUEST = 300_000
 MAX_TOKENS_PER_INPUT = 8_192
 # English has about 4 bytes a token. Counting 2 leaves room for scripts that need more tokens.
 BYTES_PER_TOKEN = 2
-PATIENCE_AT_THE_SCREEN = Patience(longest_s=60.0)
+RETRY_POLICY_AT_THE_SCREEN = RetryPolicy(longest_s=60.0)
 OPENAI_WIDTHS = {
     "text-embedding-3-small": 1_536,
     "text-embedding-3-large": 3_072,
@@ -63,11 +63,11 @@ class OpenAIEmbedder:
         self,
         client: openai.OpenAI,
         model: str,
-        patience: Patience = PATIENCE_AT_THE_SCREEN,
+        retry_policy: RetryPolicy = RETRY_POLICY_AT_THE_SCREEN,
         most_at_once: int = MAX_INPUTS_PER_REQUEST,
     ) -> None:
         self.name = model
-        self._patient = PatientClient(client, model, patience)
+        self._calls = RetryingClient(client, model, retry_policy)
         self._most_at_once = most_at_once
 
     @cached_property
@@ -87,7 +87,7 @@ class OpenAIEmbedder:
 
     def _vectors(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The vectors of `texts` in order, by request."""
-        known = batch_size_of(str(self._patient.client.base_url), self.name)
+        known = batch_size_of(str(self._calls.client.base_url), self.name)
         most = min(known.most, self._most_at_once)
         answers: list[np.ndarray] = []
         done = 0
@@ -106,7 +106,7 @@ class OpenAIEmbedder:
         return answers
 
     def waiting(self) -> Waiting | None:
-        return self._patient.waits.now
+        return self._calls.waits.now
 
     def _request(self, texts: list[str]) -> np.ndarray:
         def request(client: openai.OpenAI) -> tuple[np.ndarray, Headers]:
@@ -115,7 +115,7 @@ class OpenAIEmbedder:
             )
             return _vectors_in(answer.http_response.content, len(texts)), answer.headers
 
-        vectors = self._patient.call(request, tokens=sum(map(_tokens_at_most, texts)))
+        vectors = self._calls.call(request, tokens=sum(map(_tokens_at_most, texts)))
         with np.errstate(over="ignore"):
             lengths = np.linalg.norm(vectors, axis=1)  # not a number, or infinite, as its vector
         is_blank = np.array([not text.strip() for text in texts])
@@ -130,7 +130,7 @@ class OpenAIEmbedder:
 
     def _for_people(self, error: openai.OpenAIError, texts: Sequence[str]) -> AppError:
         """Say what a request failed of; never a key, never a text."""
-        client = self._patient.client
+        client = self._calls.client
         happened, _ = explain(error, client=client, model=self.name, sent=texts)
         refusal = refusal_of(error)
         if refusal and refusal.status in (401, 403, 404):

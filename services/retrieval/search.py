@@ -67,7 +67,7 @@ def compare(
     vector = _embedded(query, embedder)
     without = _hits(*plain.top(vector, k), snapshot)
     with_ = [] if trained is None else _hits(*trained(vector, query.strip(), k), snapshot)
-    return Comparison(without, with_, ranks_moved(without, with_))
+    return Comparison(without, with_, rank_changes(without, with_))
 
 
 def _hits(rows: np.ndarray, scores: np.ndarray, snapshot: Snapshot) -> list[SearchHit]:
@@ -102,7 +102,7 @@ def compare_in_cloud(
         with_ = store.search(vector, k, deep_memory=True, deadline=deadline) if is_trained else []
     except StoreUnavailable as error:
         return Comparison(without, [], {}, problem=f"With the trained model: {error}")
-    return Comparison(without, with_, ranks_moved(without, with_))
+    return Comparison(without, with_, rank_changes(without, with_))
 
 
 def _embedded(query: str, embedder: Embedder) -> np.ndarray:
@@ -118,7 +118,7 @@ def _embedded(query: str, embedder: Embedder) -> np.ndarray:
     return vectors[0]
 
 
-def ranks_moved(before: Sequence[SearchHit], after: Sequence[SearchHit]) -> dict[str, int | None]:
+def rank_changes(before: Sequence[SearchHit], after: Sequence[SearchHit]) -> dict[str, int | None]:
     """Return for each hit of `after` how many ranks it went up, None where `before` lacks it."""
     rank_before = {hit.chunk_id: hit.rank for hit in before}
     return {

@@ -152,7 +152,7 @@ class RunLease:
         """Fit the run to these chunks, and return the ids of those that were asked already."""
         self._require(self._call("begin_generation", p_chunk_ids=chunk_ids))
         done: list[str] = []
-        while rows := self.patiently(lambda: self._chunks_after(done[-1] if done else "")):
+        while rows := self.retrying(lambda: self._chunks_after(done[-1] if done else "")):
             done.extend(row["chunk_id"] for row in rows)
         return set(done)
 
@@ -171,7 +171,7 @@ class RunLease:
 
     def waiting_batches(self) -> list[dict[str, Any]]:
         """The batches whose answers are still to come, oldest first, with their chunks' ids."""
-        return self.patiently(
+        return self.retrying(
             lambda: self._service.rpc("waiting_batches", p_run=self.run_id),
         )
 
@@ -210,7 +210,7 @@ class RunLease:
 
     def say_job_goes_on(self, message: str) -> None:
         """Say in the row of a stopped run that its job outside could not be cancelled."""
-        self.patiently(
+        self.retrying(
             lambda: self._service.rpc("say_job_goes_on", p_run=self.run_id, p_message=message)
         )
 
@@ -226,7 +226,7 @@ class RunLease:
         self._require(self._call("fail_run", p_message=message))
 
     def fail_once(self, message: str) -> None:
-        """As `fail`, without patience: for a process that is about to end."""
+        """As `fail`, without repeating it: for a process that is about to end."""
         self._service.rpc("fail_run", **self._key, p_message=message)
 
     def _chunks_after(self, chunk_id: str) -> list[dict[str, Any]]:
@@ -242,11 +242,11 @@ class RunLease:
         ).data
 
     def _call(self, function: str, **parameters: Any) -> Any:
-        return self.patiently(
+        return self.retrying(
             lambda: self._asked(lambda: self._service.rpc(function, **self._key, **parameters))
         )
 
-    def patiently(self, statement: Callable[[], Answer]) -> Answer:
+    def retrying(self, statement: Callable[[], Answer]) -> Answer:
         """Repeat `statement`, with growing pauses, for as long as the database is away.
 
         When the hold is lost meanwhile, once more at once: what it stores may be paid for.

@@ -15,10 +15,10 @@ import pytest
 from services.accounts.auth import Accounts, Identity, SignedInUser, Tokens
 from services.accounts.database import Database
 from services.config import Settings
+from services.generation.batch_mode import BatchMode
 from services.http.api import PREFIX
 from services.local_supabase.data_folder import load_or_create_secrets
 from services.local_supabase.stack import LocalSupabase
-from services.pairs.patient_mode import PatientMode
 from services.studio import Studio
 from tests.running_app import RunningApp, run_app
 from tests.runs import Script
@@ -59,7 +59,7 @@ def new_studio(
     """Makes an app without its screens, in this process, on a data folder of its own."""
     studios = []
 
-    def make(patient_mode: PatientMode = PatientMode(), **settings: Any) -> Studio:
+    def make(batch_mode: BatchMode = BatchMode(), **settings: Any) -> Studio:
         studio = Studio(
             Settings(
                 _env_file=None,
@@ -69,7 +69,7 @@ def new_studio(
                 supabase_secret_key=supabase_stack.secret_key,
                 **settings,
             ),
-            patient_mode=patient_mode,
+            batch_mode=batch_mode,
         )
         studios.append(studio)
         return studio

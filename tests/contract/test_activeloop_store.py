@@ -20,7 +20,7 @@ from services.errors import (
 )
 from services.models import Chunk, Document
 from services.retrieval import cloud_worker
-from services.retrieval.cloud_calls import CloudPatience, CloudProcesses
+from services.retrieval.cloud_calls import CloudProcesses, CloudRetryPolicy
 from services.retrieval.cloud_failures import CloudFailure, Failure
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.content import EmbeddedDocument, metadata_of
@@ -31,7 +31,7 @@ from tests.fakes.activeloop_server import FakeActiveloop, failing, wrong_json
 from tests.fakes.wire import answer_by_half, hang_up, slow, web_page
 
 WIDTH = 16
-QUICK = CloudPatience(attempts=3, first_wait_s=0.01)
+QUICK = CloudRetryPolicy(attempts=3, first_wait_s=0.01)
 
 
 def embedded(name: str, chunks: int = 3, seed: int = 0) -> EmbeddedDocument:
@@ -291,7 +291,7 @@ def test_the_settings_lead_each_user_to_a_dataset_of_their_own(fake, tmp_path):
 
 
 def test_a_network_that_is_down_is_named_soon_and_nothing_is_printed(fake, capfd):
-    process = CloudProcesses(fake.token, "http://127.0.0.1:9", CloudPatience(attempts=1))
+    process = CloudProcesses(fake.token, "http://127.0.0.1:9", CloudRetryPolicy(attempts=1))
     with pytest.raises(CloudFailure) as failure:
         process.call("check", "hub://acme/kb", deadline=Deadline(60))
     process.close()

@@ -17,7 +17,7 @@ from services.deep_memory.activeloop_trainer import (
 from services.deep_memory.cloud_jobs import Submission, Watching, WatchingStopped, cancel_job
 from services.errors import TrainingError
 from services.models import Chunk, Document
-from services.retrieval.cloud_calls import CloudPatience, CloudProcesses
+from services.retrieval.cloud_calls import CloudProcesses, CloudRetryPolicy
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.content import EmbeddedDocument
 from tests.fakes.activeloop_server import (
@@ -30,7 +30,7 @@ from tests.fakes.activeloop_server import (
 from tests.fakes.wire import Reply, answer_by_half, hang_up
 
 CHUNKS, WIDTH = 40, 16
-QUICK = CloudPatience(attempts=3, first_wait_s=0.01)
+QUICK = CloudRetryPolicy(attempts=3, first_wait_s=0.01)
 NO_PAUSE = Watching(first_s=0.001, longest_s=0.001, given_up_after_s=5)
 
 

@@ -1,4 +1,4 @@
-"""Every route's good answer and each of its refusals, over HTTP against the running app."""
+"""Every route's good answer and each of its error_responses, over HTTP against the running app."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ from openai import RateLimitError
 
 from services.config import Settings
 from services.errors import ConfigurationError, GenerationError
+from services.generation.openai_writer import OpenAIQuestionWriter
+from services.generation.pricing import estimate_generation
+from services.generation.question_writers import make_question_writer
 from services.models import Chunk, TokenUsage
-from services.openai_client import Patience, make_openai_client
-from services.pairs.openai_writer import OpenAIQuestionWriter
-from services.pairs.pricing import estimate_generation
-from services.pairs.question_writers import make_question_writer
+from services.openai_api.client import RetryPolicy, make_openai_client
 from tests.fakes.openai_server import (
     Allowance,
     FakeOpenAI,
@@ -32,7 +32,7 @@ from tests.fakes.openai_server import (
 from tests.fakes.wire import Fault, Reply, answer_by_half, hang_up, web_page
 
 CHUNK = Chunk("c1", "d1", "Harbour rules.pdf", 0, "Vessels above 40 metres book a berth by telex.")
-QUICK = Patience(longest_s=5, attempts=3, first_wait_s=0.01)
+QUICK = RetryPolicy(longest_s=5, attempts=3, first_wait_s=0.01)
 
 
 @pytest.fixture
@@ -46,9 +46,11 @@ def settings_for(fake: FakeOpenAI, **changes) -> Settings:
     return Settings(_env_file=None, **values)
 
 
-def writer_for(fake: FakeOpenAI, model: str = "gpt-4o-mini", patience: Patience = QUICK, **changes):
+def writer_for(
+    fake: FakeOpenAI, model: str = "gpt-4o-mini", retry_policy: RetryPolicy = QUICK, **changes
+):
     client = make_openai_client(settings_for(fake, **changes))
-    return OpenAIQuestionWriter(client, model, patience)
+    return OpenAIQuestionWriter(client, model, retry_policy)
 
 
 def test_a_strict_server_takes_the_request_and_the_tokens_are_reported(fake):
@@ -221,7 +223,7 @@ def test_waits_that_were_asked_for_leave_the_attempts_for_what_fails_after_them(
     assert writer_for(fake).write(CHUNK, 3).problem is None
 
 
-def test_a_longer_wait_than_the_patience_ends_the_run_without_waiting(fake):
+def test_a_longer_wait_than_the_retry_policy_allows_ends_the_run_without_waiting(fake):
     fake.fail(rate_limited(3600))
     with pytest.raises(GenerationError, match=r"until .* UTC \(in 60 minutes\)"):
         writer_for(fake).write(CHUNK, 3)
@@ -231,7 +233,7 @@ def test_a_longer_wait_than_the_patience_ends_the_run_without_waiting(fake):
 
 def test_stopping_ends_a_long_wait_at_once(fake):
     fake.fail(rate_limited(100), times=99)
-    writer = writer_for(fake, patience=Patience(longest_s=200))
+    writer = writer_for(fake, retry_policy=RetryPolicy(longest_s=200))
     outcome = []
 
     def write():

@@ -6,10 +6,10 @@ import pytest
 
 from services.config import Settings
 from services.errors import EmbedderUnavailable, GenerationError
+from services.generation.openai_writer import OpenAIQuestionWriter
 from services.models import Chunk
-from services.openai_check import check_connection
-from services.openai_client import Patience, make_openai_client
-from services.pairs.openai_writer import OpenAIQuestionWriter
+from services.openai_api.client import RetryPolicy, make_openai_client
+from services.openai_api.connection_check import check_connection
 from services.retrieval.embedders import make_embedder
 from services.retrieval.openai_embedder import OpenAIEmbedder
 from tests.fakes.odd_answers import (
@@ -36,7 +36,7 @@ from tests.fakes.wire import Fault, Reply
 CHUNK = Chunk("c1", "d1", "Harbour rules.pdf", 0, "Vessels above 40 metres book a berth by telex.")
 PASSAGE = Chunk("c3", "d1", "Quays.txt", 0, " ".join(f"quay{n}mooring" for n in range(60)))
 LONG = Chunk("c2", "d1", "Long.txt", 0, "Vessels book berths. " * 1_000)  # some 5,000 tokens
-QUICK = Patience(longest_s=5, attempts=3, first_wait_s=0.01)
+QUICK = RetryPolicy(longest_s=5, attempts=3, first_wait_s=0.01)
 DECOY = '{"questions": ["What did I think of?"]}'
 
 

@@ -59,7 +59,7 @@ def completed(workspace, service):
     def make(metrics: dict = METRICS) -> TrainingRun:
         script = Script(workspace.user, service).to(S.TRAINING)
         workspace.models.save(script.run, DeepMemoryModel(QueryMap(np.eye(256)), 0.01))
-        workspace.models.save_moves(script.run, [{"wins": ["a question"], "losses": []}])
+        workspace.models.save_rank_changes(script.run, [{"wins": ["a question"], "losses": []}])
         script.lease.finish_training(metrics, activate=True)
         return script.now
 

@@ -255,7 +255,7 @@ def test_worker_gets_time_to_beat_after_the_database_was_away(script, owner):
     let_lease_run_out(owner, script.run.id)
     owner.execute("update deep_memory_watch set looked_at = now() - interval '1 minute'")
     assert script.service.rpc("rescue_runs") == []
-    assert script.service.rpc("rescue_runs") == []  # patience does not end with the gap
+    assert script.service.rpc("rescue_runs") == []  # the grace does not end with the gap
     script.lease.beat()
     owner.execute("update deep_memory_watch set patient_until = now()")
     script.service.rpc("rescue_runs")
@@ -267,10 +267,10 @@ def test_worker_that_never_comes_back_from_an_outage_is_given_up(script, owner):
     let_lease_run_out(owner, script.run.id)
     owner.execute("update deep_memory_watch set looked_at = now() - interval '1 minute'")
     script.service.rpc("rescue_runs")
-    patience = owner.execute(
+    grace = owner.execute(
         "select patient_until - now() < interval '20 seconds' from deep_memory_watch"
     )
-    assert patience.fetchone() == (True,)
+    assert grace.fetchone() == (True,)
     owner.execute("update deep_memory_watch set patient_until = now()")
     script.service.rpc("rescue_runs")
     assert script.now.status is RunStatus.GENERATING_FAILED

@@ -96,7 +96,7 @@ def test_worker_that_cannot_write_knows_what_it_waits_for(script, error, what):
             seen.append(script.lease.waiting)
             raise error
 
-    script.lease.patiently(statement)
+    script.lease.retrying(statement)
     assert seen == [None, Waiting(what)]
     assert script.lease.waiting is None
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from services.generation.offline_writer import OfflineQuestionWriter
+from services.generation.pair_generator import generate_pairs
+from services.generation.written_questions import WrittenQuestions
 from services.models import Chunk
-from services.pairs.offline_writer import OfflineQuestionWriter
-from services.pairs.training_generator import generate_pairs
-from services.pairs.written_questions import WrittenQuestions
 from services.runs.lease import RunLost
 from services.runs.states import RunStatus
 from tests.runs import Script, finished

@@ -45,13 +45,13 @@ from tests.running_app import RunningApp, run_app
 CONCURRENCY = 4
 DOCUMENTS, CHUNKS_OF_A_DOCUMENT = 8, 5
 CHUNKS = DOCUMENTS * CHUNKS_OF_A_DOCUMENT
-PATIENCE_S = 60.0  # for what happens within moments; a bound, and no pause
+TIMEOUT_S = 60.0  # for what happens within moments; a bound, and no pause
 _EMBEDDER, _WIDTH = "tiny", 48
 _LOCK = 770_077
 _tags = itertools.count(1)
 
 
-def eventually(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
+def eventually(condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
     """What `condition` returns once it is true; other processes announce nothing."""
     deadline = time.monotonic() + timeout_s
     while not (met := condition()):
@@ -97,7 +97,7 @@ class Watch:
         """Until so many calls wait."""
         with self._changed:
             assert self._changed.wait_for(
-                lambda: self._waiting >= calls and self._allowed <= 0, PATIENCE_S
+                lambda: self._waiting >= calls and self._allowed <= 0, TIMEOUT_S
             ), f"{self._waiting} calls wait"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from services.runs.states import RunStatus
 from tests.crash.faults import Act, until
-from tests.crash.scene import PATIENCE_S, Scene
+from tests.crash.scene import TIMEOUT_S, Scene
 from tests.crash.test_faults import rescue_at_once
 from tests.fakes.activeloop_server import FakeActiveloop
 from tests.fakes.wire import Answer, Reply, Request
@@ -40,7 +40,7 @@ class KilledAt:
     def __call__(self, request: Request, answer: Answer) -> Reply:
         reply = answer(request) if self._landed else Reply(0, "", cut=0.0)
         self.reached.set()
-        assert self.killed.wait(PATIENCE_S)
+        assert self.killed.wait(TIMEOUT_S)
         return reply
 
 
@@ -52,7 +52,7 @@ def test_killed_around_the_submit_trains_once(scene, cloud, landed):
     cloud.fail(submit, matching=TRAIN)
     jobs_before = set(cloud.jobs)
     act.app.train(act.person)
-    assert submit.reached.wait(PATIENCE_S)
+    assert submit.reached.wait(TIMEOUT_S)
     act.kill()
     submit.killed.set()
     rescue_at_once(scene, act.person)

@@ -239,7 +239,7 @@ def failing(status: int) -> Fault:
 
 
 def done_but(status: int) -> Fault:
-    """Do the work, and answer with an error: a gateway that lost patience."""
+    """Do the work, and answer with an error: a gateway that gave up waiting."""
 
     def lost(request: Request, answer: Any) -> Reply:
         answer(request)

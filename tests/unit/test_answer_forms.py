@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from services.generation.answer_forms import AnswerForm, WrongForm, questions_in
+from services.generation.completions import Completion
 from services.models import TokenUsage
-from services.pairs.answer_forms import AnswerForm, WrongForm, questions_in
-from services.pairs.completions import Completion
 
 LIST = '{"questions": ["Who books a berth?"]}'
 

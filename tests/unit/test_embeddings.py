@@ -14,7 +14,7 @@ import pytest
 
 from services.config import Settings
 from services.errors import ConfigurationError, EmbedderUnavailable, NotAllowed
-from services.openai_client import Patience, make_openai_client
+from services.openai_api.client import RetryPolicy, make_openai_client
 from services.retrieval.embedders import make_embedder
 from services.retrieval.embeddings import WordLlamaEmbedder
 from services.retrieval.openai_embedder import (
@@ -30,7 +30,7 @@ from tests.fakes.openai_server import (
 )
 from tests.fakes.wire import Fault, Reply, answer_by_half, hang_up, web_page
 
-QUICK = Patience(longest_s=5, attempts=3, first_wait_s=0.01)
+QUICK = RetryPolicy(longest_s=5, attempts=3, first_wait_s=0.01)
 
 
 @pytest.fixture

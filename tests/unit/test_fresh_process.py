@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from services import openai_limits
 from services.config import Settings
 from services.http import bearer
+from services.openai_api import limits as openai_limits
 from services.retrieval import cloud_store, stores
 
 # Every thread does all of the work, and all begin at once, before anything is loaded.
@@ -42,7 +42,7 @@ def run():
 QUESTIONS = """
 def make():
     from services.models import Chunk
-    from services.pairs.offline_writer import OfflineQuestionWriter
+    from services.generation.offline_writer import OfflineQuestionWriter
     writer = OfflineQuestionWriter()
     chunks = [Chunk(id="c", document_id="d", document="d", position=0, text=t) for t in texts]
     return [writer.write(chunk, 10).questions for chunk in chunks]

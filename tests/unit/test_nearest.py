@@ -176,7 +176,7 @@ def test_a_search_does_not_wait_for_a_long_indexing(monkeypatch):
         may_end.wait()
         return LexicalIndex(texts)
 
-    monkeypatch.setattr(model_store, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(model_store, "_INDEX_TIMEOUT_S", 0.0)
     monkeypatch.setattr(hybrid, "LexicalIndex", slow)
     indexes = SearchIndexes()
 

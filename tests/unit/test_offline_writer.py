@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from services.generation.offline_writer import OfflineQuestionWriter
 from services.knowledge.sample import sample_documents
 from services.models import Chunk
-from services.pairs.offline_writer import OfflineQuestionWriter
 from services.pairs.quality import gives_itself_away
 from services.retrieval.chunking import split_into_chunks
 

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from services.openai_limits import RateLimiter, duration_s, limiter_of, retry_after_s
+from services.openai_api.limits import RateLimiter, duration_s, limiter_of, retry_after_s
 
 
 class Clock:

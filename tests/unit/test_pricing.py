@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from services.generation.pricing import INSTRUCTION_TOKENS, cost_usd, estimate_generation
 from services.models import Chunk, TokenUsage
-from services.pairs.pricing import INSTRUCTION_TOKENS, cost_usd, estimate_generation
 
 MILLION = TokenUsage(1_000_000, 1_000_000)
 CHUNKS = [Chunk(f"c{n}", "d", "Document", n, "x" * 792) for n in range(10)]
@@ -48,11 +48,11 @@ def test_a_model_that_thinks_first_is_estimated_higher_than_its_questions_alone(
     assert estimate_generation(CHUNKS, 3, "gpt-5-mini").output_tokens > quick
 
 
-def test_the_patient_mode_costs_half_of_the_table_and_of_own_prices():
-    assert cost_usd(MILLION, "gpt-4o-mini", patient=True) == pytest.approx(0.375)
-    assert cost_usd(MILLION, "mine", {"mine": (1.0, 2.0)}, patient=True) == pytest.approx(1.5)
-    assert cost_usd(MILLION, "llama3.1", patient=True) is None
+def test_the_batch_mode_costs_half_of_the_table_and_of_own_prices():
+    assert cost_usd(MILLION, "gpt-4o-mini", in_batches=True) == pytest.approx(0.375)
+    assert cost_usd(MILLION, "mine", {"mine": (1.0, 2.0)}, in_batches=True) == pytest.approx(1.5)
+    assert cost_usd(MILLION, "llama3.1", in_batches=True) is None
     at_once = estimate_generation(CHUNKS, 3, "gpt-4o-mini")
-    patient = estimate_generation(CHUNKS, 3, "gpt-4o-mini", patient=True)
-    assert patient.input_tokens == at_once.input_tokens
-    assert patient.cost_usd == pytest.approx(at_once.cost_usd / 2)
+    in_batches = estimate_generation(CHUNKS, 3, "gpt-4o-mini", in_batches=True)
+    assert in_batches.input_tokens == at_once.input_tokens
+    assert in_batches.cost_usd == pytest.approx(at_once.cost_usd / 2)

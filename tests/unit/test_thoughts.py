@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.generation.answer_forms import AnswerForm, NoQuestions, WrongForm, questions_in
+from services.generation.completions import Completion, read_completion
+from services.generation.thoughts import without_thoughts
 from services.models import TokenUsage
-from services.pairs.answer_forms import AnswerForm, NoQuestions, WrongForm, questions_in
-from services.pairs.completions import Completion, read_completion
-from services.pairs.thoughts import without_thoughts
 from tests.fakes.odd_answers import THOUGHTS
 
 DECOY = '{"questions": ["What did I think of?"]}'

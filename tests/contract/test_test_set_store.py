@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from services.accounts.auth import SignedInUser
-from services.deep_memory.question_set_store import QuestionSetStore
-from services.deep_memory.question_sets import Expected, OwnQuestion
+from services.deep_memory.test_set_store import TestSetStore
+from services.deep_memory.test_sets import Expected, OwnQuestion
 from services.errors import NotAllowed, NotFound
 
 QUESTIONS = [
@@ -16,8 +16,8 @@ QUESTIONS = [
 
 
 @pytest.fixture
-def sets(user: SignedInUser) -> QuestionSetStore:
-    return QuestionSetStore(user.database)
+def sets(user: SignedInUser) -> TestSetStore:
+    return TestSetStore(user.database)
 
 
 def test_a_set_comes_back_as_it_was_brought_and_the_newest_of_a_name_counts(sets):
@@ -40,7 +40,7 @@ def test_a_set_needs_a_name(sets):
 def test_nobody_sees_changes_or_takes_the_place_of_anothers_set(sets, new_user, user):
     sets.save("mine", QUESTIONS)
     other = new_user()
-    others = QuestionSetStore(other.database)
+    others = TestSetStore(other.database)
     assert others.names() == []
     assert others.remove("mine") == 0
     others.save("mine", QUESTIONS[:1])

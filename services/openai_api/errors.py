@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAI, OpenAIError
 
-from services.openai_limits import retry_after_s
+from services.openai_api.limits import retry_after_s
 
 QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached"}
 _CODE = re.compile(r"[A-Za-z_][\w.-]{0,63}")  # anything else in its place may be text that was sent

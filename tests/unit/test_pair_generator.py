@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from services.errors import GenerationError
+from services.generation.pair_generator import generate_pairs, usage_so_far
+from services.generation.written_questions import WrittenQuestions
 from services.models import Chunk, TokenUsage
 from services.pairs.store import PairStore
-from services.pairs.training_generator import generate_pairs, usage_so_far
-from services.pairs.written_questions import WrittenQuestions
 from services.runs.lease import RunLost
 from services.runs.states import RunStatus
 from tests.runs import Script, let_lease_run_out
@@ -240,7 +240,7 @@ def test_app_that_shuts_down_stores_what_is_finished_and_under_way_before_it_goe
 
 def test_answers_after_a_stop_are_stored_at_once_and_wait_for_no_other(script, stored, monkeypatch):
     """Whoever goes on with the run, or ends the process, may be near."""
-    monkeypatch.setattr("services.pairs.training_generator._BATCH_S", LONG_S)
+    monkeypatch.setattr("services.generation.pair_generator._BATCH_S", LONG_S)
     hangs, go_on, never = threading.Event(), threading.Event(), threading.Event()
 
     def answer(chunk: Chunk, count: int) -> WrittenQuestions:

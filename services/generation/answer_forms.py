@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from openai import OpenAI
 from pydantic import BaseModel
 
-from services.openai_errors import Refusal
-from services.pairs.completions import Completion
-from services.pairs.thoughts import thoughts_in, without_thoughts
+from services.generation.completions import Completion
+from services.generation.thoughts import thoughts_in, without_thoughts
+from services.openai_api.errors import Refusal
 
 if TYPE_CHECKING:
     from openai._legacy_response import LegacyAPIResponse  # what `with_raw_response` returns

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from services.errors import ConfigurationError, GenerationError
+from services.generation.pricing import cost_usd, estimate_generation
+from services.generation.written_questions import QuestionWriter, WrittenQuestions
 from services.models import Chunk, TokenUsage, Waiting
-from services.pairs.pricing import cost_usd, estimate_generation
-from services.pairs.written_questions import QuestionWriter, WrittenQuestions
 
 
 class CappedWriter:
@@ -101,7 +101,7 @@ class BatchBudget:
         `unmetered`: the chunks whose answers do not say what they cost, which count as estimated.
         """
         if batch_id in self._committed:
-            cost = cost_usd(usage, self._model, self._own_prices, patient=True) or 0.0
+            cost = cost_usd(usage, self._model, self._own_prices, in_batches=True) or 0.0
             self._committed[batch_id] = cost + self._estimate(unmetered, count)
 
     def exhausted(self) -> GenerationError:
@@ -109,7 +109,9 @@ class BatchBudget:
         return _stopped_at(self._cap_usd)
 
     def _estimate(self, chunks: Sequence[Chunk], count: int) -> float:
-        estimate = estimate_generation(chunks, count, self._model, self._own_prices, patient=True)
+        estimate = estimate_generation(
+            chunks, count, self._model, self._own_prices, in_batches=True
+        )
         return estimate.cost_usd or 0.0
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from services.config import OFFLINE_EMBEDDER, Settings
 from services.errors import AppError
+from services.generation.answer_forms import AnswerForm
+from services.generation.openai_writer import OpenAIQuestionWriter
 from services.models import Chunk
-from services.openai_client import Patience, make_openai_client
-from services.pairs.answer_forms import AnswerForm
-from services.pairs.openai_writer import OpenAIQuestionWriter
+from services.openai_api.client import RetryPolicy, make_openai_client
 from services.retrieval.openai_embedder import OpenAIEmbedder
 
 # A person waits for the answer.
-_PATIENCE = Patience(longest_s=20.0, attempts=2)
+_RETRY_POLICY = RetryPolicy(longest_s=20.0, attempts=2)
 _PASSAGE = Chunk(
     "connection-test",
     "connection-test",
@@ -54,7 +54,9 @@ def check_connection(settings: Settings) -> ConnectionReport:
 
 
 def _answer_form(settings: Settings, problems: list[str]) -> AnswerForm | None:
-    writer = OpenAIQuestionWriter(make_openai_client(settings), settings.question_model, _PATIENCE)
+    writer = OpenAIQuestionWriter(
+        make_openai_client(settings), settings.question_model, _RETRY_POLICY
+    )
     try:
         written = writer.write(_PASSAGE, 1)
     except AppError as error:

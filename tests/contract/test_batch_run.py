@@ -1,4 +1,4 @@
-"""A run in the patient mode as a person drives it: offered, begun, stopped, proceeded, removed."""
+"""A run in the batch mode as a person drives it: offered, begun, stopped, proceeded, removed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from services.config import Settings
 from services.errors import GenerationError, NotAllowed
+from services.generation.batch_mode import BatchMode
 from services.knowledge.knowledge_base import File
 from services.models import TrainingRun
-from services.pairs.patient_mode import PatientMode
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
@@ -33,7 +33,7 @@ def openai() -> Iterator[FakeOpenAI]:
 @pytest.fixture(scope="module")
 def studio(new_studio, openai) -> Studio:
     return new_studio(
-        patient_mode=PatientMode(
+        batch_mode=BatchMode(
             more_chunks_than=DOCUMENTS - 1,
             host=urlsplit(openai.base_url).netloc,
             first_pause_s=0.02,
@@ -84,7 +84,7 @@ def asked(openai: FakeOpenAI) -> Counter[int]:
 def test_a_stop_cancels_at_openai_and_proceed_goes_on_in_the_same_mode(workspace, openai):
     openai.queue.answers_a_look = 0
     memory = workspace.deep_memory
-    run = memory.generate(2, patient=True)
+    run = memory.generate(2, in_batches=True)
     wait_for(workspace, lambda _: "in_progress" in statuses(openai))
     openai.queue.answers_a_look = 2
     wait_for(workspace, lambda _: any(b.answered for b in openai.queue.batches.values()))
@@ -97,7 +97,7 @@ def test_a_stop_cancels_at_openai_and_proceed_goes_on_in_the_same_mode(workspace
     memory.proceed(run.id)
     run = wait_for(workspace, lambda run: not run.status.is_active)
     assert run.status is RunStatus.GENERATED, run.error_message
-    assert run.settings["patient"]
+    assert run.settings["batch_mode"]
     assert run.pair_count == 2 * DOCUMENTS
     assert asked(openai) == Counter(range(DOCUMENTS))
     assert {call.method for call in openai.calls("/chat/completions")} == {"BATCH"}
@@ -109,7 +109,7 @@ def statuses(openai: FakeOpenAI) -> list[str]:
 
 def test_a_stop_that_does_not_reach_openai_says_so(workspace, openai):
     openai.queue.answers_a_look = 0
-    run = workspace.deep_memory.generate(2, patient=True)
+    run = workspace.deep_memory.generate(2, in_batches=True)
     wait_for(workspace, lambda _: "in_progress" in statuses(openai))
     openai.fail(failing(500), times=99, matching="/cancel")
     with pytest.raises(GenerationError, match="may go on"):
@@ -122,9 +122,9 @@ def test_a_stop_that_does_not_reach_openai_says_so(workspace, openai):
 
 def test_the_mode_is_for_large_knowledge_bases_and_openais_own_models(workspace):
     workspace.knowledge.remove(workspace.knowledge.documents()[0].id)
-    assert not workspace.deep_memory.offers_patient_mode
-    with pytest.raises(NotAllowed, match="patient mode is for"):
-        workspace.deep_memory.generate(2, patient=True)
+    assert not workspace.deep_memory.offers_batch_mode
+    with pytest.raises(NotAllowed, match="batch mode is for"):
+        workspace.deep_memory.generate(2, in_batches=True)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_the_mode_is_for_large_knowledge_bases_and_openais_own_models(workspace)
     ],
 )
 def test_by_default_it_is_offered_above_ten_thousand_chunks(settings, chunks, offered):
-    assert PatientMode().is_offered(Settings(_env_file=None, **settings), chunks) is offered
+    assert BatchMode().is_offered(Settings(_env_file=None, **settings), chunks) is offered
 
 
 def card(space) -> None:  # its source runs alone, without the names of this module
@@ -154,7 +154,7 @@ def test_the_card_offers_it_with_its_price_and_tells_what_waits(
     monkeypatch.setattr("services.studio._current", studio)
     openai.queue.answers_a_look = 0
     page = AppTest.from_function(card, args=(workspace,), default_timeout=20).run()
-    choice = page.checkbox(key="patient_mode")
+    choice = page.checkbox(key="batch_mode")
     assert "half the price, about $0.00" in choice.label
     assert "24 hours" in choice.label
     choice.check()

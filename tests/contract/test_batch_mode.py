@@ -1,4 +1,4 @@
-"""The patient mode at the wire: what was submitted is remembered, and nothing is paid twice."""
+"""The batch mode at the wire: what was submitted is remembered, and nothing is paid twice."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 
 from services.config import Settings
 from services.errors import ConfigurationError, GenerationError, NotAllowed
+from services.generation.batch_generator import generate_in_batches
+from services.generation.batch_mode import BatchMode, batches_of, waiting
+from services.generation.pair_generator import usage_so_far
+from services.generation.pricing import INSTRUCTION_TOKENS, estimate_generation
 from services.models import Chunk, TokenUsage
-from services.pairs.patient_generator import generate_patiently
-from services.pairs.patient_mode import PatientMode, batches_of, waiting
-from services.pairs.pricing import INSTRUCTION_TOKENS, estimate_generation
-from services.pairs.training_generator import usage_so_far
 from services.runs.lease import RunLease, RunLost
 from services.runs.states import RunStatus
 from tests.fakes.odd_answers import broken_off, error_beside_choices, error_in_the_choice
@@ -38,7 +38,7 @@ from tests.runs import Script
 LONG_S = 20  # a bound for what happens at once; never waited for when all is well
 CHUNKS = [Chunk(f"c{n:02}", "d", "a.txt", n, f"Quay{n:02} has mooring{n:02}.") for n in range(12)]
 PART_OF_FIVE = 5 * (INSTRUCTION_TOKENS + 6)
-MODE = PatientMode(first_pause_s=0.01, longest_pause_s=0.02)
+MODE = BatchMode(first_pause_s=0.01, longest_pause_s=0.02)
 # A request in a batch is logged and matched as a path with its body; files only quote the path.
 CHAT, CREATE, CONTENT = "/chat/completions{", "input_file_id", "/content"
 
@@ -69,7 +69,7 @@ def fake() -> Iterator[FakeOpenAI]:
 
 @pytest.fixture
 def script(user, service) -> Script:
-    return Script(user, service).start(patient=True)
+    return Script(user, service).start(in_batches=True)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def generate(fake, script) -> Callable[..., TokenUsage]:
             openai_base_url=fake.base_url,
             **options,
         )
-        return generate_patiently(
+        return generate_in_batches(
             lease or script.lease,
             chunks,
             settings,
@@ -136,8 +136,8 @@ def test_every_chunk_is_asked_once_in_parts_at_half_the_price_and_the_run_awaits
 
 
 def test_a_request_in_a_batch_is_the_one_that_the_writer_sends_alone(generate, fake):
-    from services.openai_client import make_openai_client
-    from services.pairs.openai_writer import OpenAIQuestionWriter
+    from services.generation.openai_writer import OpenAIQuestionWriter
+    from services.openai_api.client import make_openai_client
 
     generate()
     settings = Settings(_env_file=None, openai_api_key=fake.key, openai_base_url=fake.base_url)
@@ -322,7 +322,7 @@ def test_nothing_is_submitted_once_the_run_is_lost_while_the_server_fails(genera
 
 def test_a_cap_is_not_submitted_past_and_proceeding_may_spend_as_much_again(generate, script, fake):
     prices = {"gpt-4o-mini": (1_000.0, 1_000.0)}
-    one = estimate_generation(CHUNKS[:1], 2, "gpt-4o-mini", prices, patient=True).cost_usd
+    one = estimate_generation(CHUNKS[:1], 2, "gpt-4o-mini", prices, in_batches=True).cost_usd
     options = {"model_prices": prices, "run_cost_cap_usd": 7.5 * one}
     with pytest.raises(GenerationError, match="Stopped at the cap of"):
         generate(**options)
@@ -336,7 +336,7 @@ def test_a_cap_is_not_submitted_past_and_proceeding_may_spend_as_much_again(gene
 
 def test_answers_that_do_not_say_their_cost_count_for_the_cap_as_estimated(generate, script, fake):
     prices = {"gpt-4o-mini": (1_000.0, 1_000.0)}
-    one = estimate_generation(CHUNKS[:1], 2, "gpt-4o-mini", prices, patient=True).cost_usd
+    one = estimate_generation(CHUNKS[:1], 2, "gpt-4o-mini", prices, in_batches=True).cost_usd
     fake.queue.token_limit = 2_500  # one part at a time: the last follows the bill of the first
     fake.fail(answering(usage=None), times=99, matching=CHAT)
     with pytest.raises(GenerationError, match="Stopped at the cap of"):
@@ -397,11 +397,11 @@ def test_what_waiting_does_not_mend_ends_the_attempt_in_words_and_proceed_comple
 
 
 def test_a_server_without_a_batch_api_is_named(user, service):
-    script = Script(user, service).start(patient=True)
+    script = Script(user, service).start(in_batches=True)
     with FakeOpenAI(has_batches=False) as fake:
         settings = Settings(_env_file=None, openai_api_key=fake.key, openai_base_url=fake.base_url)
         with pytest.raises(GenerationError, match="has no Batch API"):
-            generate_patiently(script.lease, CHUNKS, settings, questions_per_chunk=2, mode=MODE)
+            generate_in_batches(script.lease, CHUNKS, settings, questions_per_chunk=2, mode=MODE)
 
 
 @pytest.mark.parametrize(

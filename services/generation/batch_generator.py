@@ -15,19 +15,19 @@ from datetime import UTC, datetime
 
 from services.config import Settings
 from services.errors import GenerationError
-from services.models import Chunk, TokenUsage, Waiting
-from services.openai_client import make_openai_client
-from services.pairs.openai_batches import (
+from services.generation.batch_mode import BatchMode
+from services.generation.openai_batches import (
     QUEUE_IS_FULL,
     AnswersGone,
     BatchState,
     OpenAIBatches,
 )
-from services.pairs.patient_mode import PatientMode
-from services.pairs.pricing import CHARACTERS_PER_TOKEN, INSTRUCTION_TOKENS
-from services.pairs.spending import BatchBudget
-from services.pairs.training_generator import Finished, usage_row
-from services.pairs.written_questions import NO_TOKENS
+from services.generation.pair_generator import Finished, usage_row
+from services.generation.pricing import CHARACTERS_PER_TOKEN, INSTRUCTION_TOKENS
+from services.generation.spending import BatchBudget
+from services.generation.written_questions import NO_TOKENS
+from services.models import Chunk, TokenUsage, Waiting
+from services.openai_api.client import make_openai_client
 from services.runs.lease import RunLease, RunLost
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ _SAVED_AT_ONCE = 200
 
 
 @dataclass
-class _Part:
+class _Batch:
     id: str
     waiting: set[str]  # the ids of its chunks
     openai_id: str
@@ -52,13 +52,13 @@ class _Part:
     unmetered: list[Chunk] = field(default_factory=list)  # answered, and not said at what cost
 
 
-def generate_patiently(
+def generate_in_batches(
     lease: RunLease,
     chunks: Sequence[Chunk],
     settings: Settings,
     *,
     questions_per_chunk: int,
-    mode: PatientMode,
+    mode: BatchMode,
     usage: TokenUsage = NO_TOKENS,
     part_tokens: int = PART_TOKENS,
 ) -> TokenUsage:
@@ -103,7 +103,7 @@ class _Attempt:
         usage: TokenUsage,
         part_tokens: int,
     ) -> None:
-        self.parts: dict[str, _Part] = {}
+        self.parts: dict[str, _Batch] = {}
         self.usage = usage
         self._lease = lease
         self._chunks = {chunk.id: chunk for chunk in chunks}
@@ -123,22 +123,22 @@ class _Attempt:
         """Take up what earlier attempts submitted, and see what is left to ask."""
         done = self._lease.begin_generation(list(self._chunks))
         for row in self._lease.waiting_batches():
-            part_id, intended_at = row["id"], datetime.fromisoformat(row["created_at"])
-            openai_id = row["openai_id"] or self._batches.find(part_id, intended_at)
+            batch_id, intended_at = row["id"], datetime.fromisoformat(row["created_at"])
+            openai_id = row["openai_id"] or self._batches.find(batch_id, intended_at)
             if openai_id is None:
-                self._lease.forget_batch(part_id, "never submitted")
+                self._lease.forget_batch(batch_id, "never submitted")
                 continue
             if not row["openai_id"]:
-                self._lease.record_batch(part_id, openai_id)
-            part = _Part(part_id, set(row["chunk_ids"]), openai_id, "adopted", row["answered"])
+                self._lease.record_batch(batch_id, openai_id)
+            part = _Batch(batch_id, set(row["chunk_ids"]), openai_id, "adopted", row["answered"])
             part.was_stopped = "cancel" in self._batches.state(openai_id).status
-            self.parts[part_id] = part
+            self.parts[batch_id] = part
         waiting = set().union(*(part.waiting for part in self.parts.values()))
         self._to_ask.extend(
             chunk for id_, chunk in self._chunks.items() if id_ not in done and id_ not in waiting
         )
         log.info(
-            "patient_generation_begins run=%s to_ask=%d waiting=%d",
+            "batch_generation_begins run=%s to_ask=%d waiting=%d",
             self._lease.run_id,
             len(self._to_ask),
             len(waiting),
@@ -151,7 +151,7 @@ class _Attempt:
         must_wait = validating or self._is_at_cap or self._queue_is_full
         if not self._to_ask or (self.parts and must_wait):
             return False
-        wanted = self._next_part()
+        wanted = self._next_batch()
         part = [] if self._is_at_cap else self._budget.fitting(wanted, self._count)
         # What the cap cuts is the last part: a little more of it might fit when the others turn out
         # cheaper than estimated, but not be worth another day.
@@ -182,7 +182,7 @@ class _Attempt:
             part.status, part.answered = state.status, state.answered
         return moved
 
-    def _next_part(self) -> list[Chunk]:
+    def _next_batch(self) -> list[Chunk]:
         part: list[Chunk] = []
         tokens = 0
         for chunk in self._to_ask:
@@ -193,27 +193,27 @@ class _Attempt:
         return part
 
     def _submit(self, chunks: Sequence[Chunk]) -> None:
-        part_id = str(uuid.uuid4())
+        batch_id = str(uuid.uuid4())
         file_id = self._batches.upload(chunks, self._count)
         # After the upload, which may take long: so it says at the last moment that the run is held.
-        self._lease.intend_batch(part_id, [chunk.id for chunk in chunks])
+        self._lease.intend_batch(batch_id, [chunk.id for chunk in chunks])
         openai_id = self._batches.create(
             file_id,
             self._lease.run_id,
-            part_id,
+            batch_id,
             datetime.now(UTC),
-            confirm=lambda: self._lease.patiently(self._lease.look),
+            confirm=lambda: self._lease.retrying(self._lease.look),
         )
-        self._budget.commit(part_id, chunks, self._count)
+        self._budget.commit(batch_id, chunks, self._count)
         try:
-            self._lease.record_batch(part_id, openai_id)
+            self._lease.record_batch(batch_id, openai_id)
         except RunLost:
             self._batches.cancel(openai_id)  # who stopped the run could not know of it
             raise
-        self.parts[part_id] = _Part(part_id, {chunk.id for chunk in chunks}, openai_id)
+        self.parts[batch_id] = _Batch(batch_id, {chunk.id for chunk in chunks}, openai_id)
         log.info("batch_submitted run=%s batch=%s", self._lease.run_id, openai_id)
 
-    def _end(self, part: _Part, state: BatchState) -> None:
+    def _end(self, part: _Batch, state: BatchState) -> None:
         """Store what came back, free what did not, and stop where going on makes no sense."""
         try:
             failures = self._collect(part, state)
@@ -253,7 +253,7 @@ class _Attempt:
                 raise self._batches.refusal(state.errors)
             self._part_tokens = max(1, self._part_tokens // 2)
 
-    def _collect(self, part: _Part, state: BatchState) -> Counter[tuple[str, bool]]:
+    def _collect(self, part: _Batch, state: BatchState) -> Counter[tuple[str, bool]]:
         """Store the answers of a part; returns how many chunks failed, by code and finality."""
         failures: Counter[tuple[str, bool]] = Counter()
         finished, ids = Finished(), list[str]()
@@ -286,7 +286,7 @@ class _Attempt:
         self._budget.settle(part.id, part.usage, part.unmetered, self._count)
         return failures
 
-    def _forget(self, part: _Part, how: str) -> None:
+    def _forget(self, part: _Batch, how: str) -> None:
         self._lease.forget_batch(part.id, how)
         del self.parts[part.id]
         self._queue_is_full = False

@@ -12,8 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.models import Chunk, Waiting
-from services.pairs.clauses import (
+from services.generation.clauses import (
     BE,
     Clause,
     Word,
@@ -25,8 +24,9 @@ from services.pairs.clauses import (
     uncapitalised,
     words_between,
 )
+from services.generation.written_questions import WrittenQuestions
+from services.models import Chunk, Waiting
 from services.pairs.quality import gives_itself_away
-from services.pairs.written_questions import WrittenQuestions
 
 _FEWEST_WORDS, _MOST_WORDS = 4, 20
 _FEWEST_CHARACTERS = 40  # a chunk below this has nothing to ask about

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from services.accounts.database import Database, ReturnMethod
-from services.deep_memory.question_sets import Expected, OwnQuestion
+from services.deep_memory.test_sets import Expected, OwnQuestion
 from services.errors import NotAllowed, NotFound
 from services.pairs.store import storable
 
 _SETS = "deep_memory_test_sets"
 
 
-class QuestionSetStore:
+class TestSetStore:
     """Test sets as the given identity sees them."""
 
     def __init__(self, database: Database) -> None:

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from openai import APIStatusError, OpenAI
 
-from services.openai_errors import (
+from services.openai_api.errors import (
     UnusableAnswer,
     error_in,
     explain,

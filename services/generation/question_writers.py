@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.config import Settings
-from services.pairs.written_questions import QuestionWriter
+from services.generation.written_questions import QuestionWriter
 
 
 def make_question_writer(settings: Settings) -> QuestionWriter:
@@ -13,13 +13,13 @@ def make_question_writer(settings: Settings) -> QuestionWriter:
         ConfigurationError: there is a cap on spending, and the model's price is not known.
     """
     if settings.uses_offline_writer:
-        from services.pairs.offline_writer import OfflineQuestionWriter
+        from services.generation.offline_writer import OfflineQuestionWriter
 
         return OfflineQuestionWriter()
     # Here, because importing openai takes a second that the offline default need not wait for.
-    from services.openai_client import make_openai_client
-    from services.pairs.openai_writer import OpenAIQuestionWriter
-    from services.pairs.spending import CappedWriter
+    from services.generation.openai_writer import OpenAIQuestionWriter
+    from services.generation.spending import CappedWriter
+    from services.openai_api.client import make_openai_client
 
     writer = OpenAIQuestionWriter(make_openai_client(settings), settings.question_model)
     if settings.run_cost_cap_usd is None:

@@ -66,12 +66,12 @@ _DECLARED: dict[int, dict[str, Any]] = {
 }
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The declaration of these refusals for a route's `responses`."""
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The declaration of these error_responses for a route's `responses`."""
     return {status: _DECLARED[status] for status in statuses}
 
 
-def explain_refusals(api: FastAPI) -> None:
+def explain_errors(api: FastAPI) -> None:
     """Answer every error of the services in the one shape `{"detail": ...}`."""
     api.exception_handler(AppError)(_explain)
     api.exception_handler(RequestValidationError)(_explain_invalid)

@@ -19,9 +19,15 @@ from openai.types import Batch
 
 from services.config import Settings
 from services.errors import GenerationError
+from services.generation.openai_writer import (
+    problem_of_one_chunk,
+    request_in_batch,
+    written_in_batch,
+)
+from services.generation.written_questions import WrittenQuestions
 from services.models import Chunk, RememberedBatch
-from services.openai_client import Headers, Patience, PatientClient, make_openai_client
-from services.openai_errors import (
+from services.openai_api.client import Headers, RetryingClient, RetryPolicy, make_openai_client
+from services.openai_api.errors import (
     QUOTA_CODES,
     UnusableAnswer,
     as_object,
@@ -31,15 +37,13 @@ from services.openai_errors import (
     refusal_of,
     server_name,
 )
-from services.pairs.openai_writer import problem_of_one_chunk, request_in_batch, written_in_batch
-from services.pairs.written_questions import WrittenQuestions
 from services.runs.lease import RunLost
 
 log = logging.getLogger(__name__)
 
 ENDPOINT: Final = "/v1/chat/completions"
 # A batch runs for hours: an outage of an hour is no reason to give up on it.
-_PATIENCE = Patience(longest_s=3_600, attempts=1_000)
+_RETRY_POLICY = RetryPolicy(longest_s=3_600, attempts=1_000)
 _UPLOAD_TIMEOUT_S = 300.0
 _CLOCKS_DIFFER_BY = timedelta(hours=1)
 _KEPT = "The questions that came back so far are kept."
@@ -80,12 +84,16 @@ class OpenAIBatches:
     """Calls to the Batch API. All raise GenerationError in words, or RunLost once `stop` is set."""
 
     def __init__(
-        self, client: OpenAI, model: str, stop: threading.Event, patience: Patience = _PATIENCE
+        self,
+        client: OpenAI,
+        model: str,
+        stop: threading.Event,
+        retry_policy: RetryPolicy = _RETRY_POLICY,
     ) -> None:
         self.model = model
         self.server = server_name(client)
         # Limits of their own: the headers of these calls say nothing of the model's.
-        self._calls = PatientClient(client, f"batches of {model}", patience, stop)
+        self._calls = RetryingClient(client, f"batches of {model}", retry_policy, stop)
         self.waits = self._calls.waits
 
     def upload(self, chunks: Sequence[Chunk], count: int) -> str:
@@ -104,7 +112,7 @@ class OpenAIBatches:
         self,
         file_id: str,
         run_id: str,
-        part_id: str,
+        batch_id: str,
         intended_at: datetime,
         confirm: Callable[[], None],
     ) -> str:
@@ -116,7 +124,7 @@ class OpenAIBatches:
 
         def request(client: OpenAI) -> tuple[str, Headers]:
             nonlocal may_be_there
-            if may_be_there and (found := _find(client, part_id, intended_at)):
+            if may_be_there and (found := _find(client, batch_id, intended_at)):
                 return found, {}
             confirm()
             may_be_there = True
@@ -124,16 +132,16 @@ class OpenAIBatches:
                 input_file_id=file_id,
                 endpoint=ENDPOINT,
                 completion_window="24h",
-                metadata={"run_id": run_id, "part": part_id},
+                metadata={"run_id": run_id, "part": batch_id},
             )
             return _id_of(answer.parse()), answer.headers
 
         return self._call(request, self._no_batch_api)
 
-    def find(self, part_id: str, intended_at: datetime) -> str | None:
+    def find(self, batch_id: str, intended_at: datetime) -> str | None:
         """The id of the batch that was submitted for a part, if it was."""
         return self._call(
-            lambda client: (_find(client, part_id, intended_at), {}), self._no_batch_api
+            lambda client: (_find(client, batch_id, intended_at), {}), self._no_batch_api
         )
 
     def state(self, batch_id: str) -> BatchState:
@@ -170,7 +178,7 @@ class OpenAIBatches:
                 yield _answer(line, count)
 
     def cancel(self, batch_id: str) -> None:
-        """Once and without patience: for a batch that nobody remembers."""
+        """Once and without retry_policy: for a batch that nobody remembers."""
         _cancel(self._calls.client, batch_id)
 
     def refusal(self, codes: Sequence[str]) -> GenerationError:
@@ -193,8 +201,8 @@ class OpenAIBatches:
 
     def _no_batch_api(self) -> GenerationError:
         return GenerationError(
-            f"{self.server} has no Batch API, which the patient mode needs.",
-            next_step="Remove this run, and start one without the patient mode.",
+            f"{self.server} has no Batch API, which the batch mode needs.",
+            next_step="Remove this run, and start one without the batch mode.",
         )
 
     def _call(
@@ -215,11 +223,11 @@ class OpenAIBatches:
 
 
 def cancel_at_openai(settings: Settings, batches: Sequence[RememberedBatch]) -> None:
-    """As `patient_mode.cancel_batches`."""
+    """As `batch_mode.cancel_batches`."""
     client = make_openai_client(settings).with_options(timeout=5.0, max_retries=1)
 
     def cancel(batch: RememberedBatch) -> None:
-        if batch_id := batch.openai_id or _find(client, batch.part_id, batch.intended_at):
+        if batch_id := batch.openai_id or _find(client, batch.batch_id, batch.intended_at):
             _cancel(client, batch_id)
 
     try:
@@ -237,10 +245,10 @@ def _line(chunk: Chunk, count: int, model: str) -> dict[str, Any]:
     return {"custom_id": chunk.id, "method": "POST", "url": ENDPOINT, "body": body}
 
 
-def _find(client: OpenAI, part_id: str, intended_at: datetime) -> str | None:
+def _find(client: OpenAI, batch_id: str, intended_at: datetime) -> str | None:
     earliest = (intended_at - _CLOCKS_DIFFER_BY).timestamp()
     for batch in client.batches.list(limit=100):  # newest first, and the library turns the pages
-        if (batch.metadata or {}).get("part") == part_id:
+        if (batch.metadata or {}).get("part") == batch_id:
             return batch.id
         if batch.created_at < earliest:
             break
@@ -293,8 +301,10 @@ def _answer(line: dict[str, Any], count: int) -> BatchAnswer:
         said = error_in(line) or error_in(body)
         refusal = read_refusal(status if isinstance(status, int) else 500, said)
     except UnusableAnswer as unusable:
-        if (refusal := refusal_of(unusable)) is None:
+        named = refusal_of(unusable)
+        if named is None:
             return BatchAnswer(chunk_id, None, "no completion")
+        refusal = named
     if problem := problem_of_one_chunk(refusal):
         return BatchAnswer(chunk_id, WrittenQuestions((), problem=problem))
     failure = refusal.code or f"status {refusal.status}"

@@ -1,4 +1,4 @@
-"""The patient mode: questions over OpenAI's Batch API, at half the price, within 24 hours."""
+"""The batch mode: questions over OpenAI's Batch API, at half the price, within 24 hours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.models import RememberedBatch, TrainingRun
 
 
 @dataclass(frozen=True, slots=True)
-class PatientMode:
+class BatchMode:
     """When the mode is offered, and how often a batch is looked at."""
 
     more_chunks_than: int = 10_000
@@ -38,14 +38,14 @@ class Waiting(NamedTuple):
     answered: int
 
 
-def is_patient(run: TrainingRun) -> bool:
+def is_batch_mode(run: TrainingRun) -> bool:
     """Whether the run is written in this mode, for as long as it lives."""
-    return bool(run.settings.get("patient"))
+    return bool(run.settings.get("batch_mode"))
 
 
 def batches_of(run: TrainingRun, database: Database) -> list[RememberedBatch]:
     """What waits at OpenAI for a run."""
-    if not is_patient(run):
+    if not is_batch_mode(run):
         return []
     rows = database.execute(
         lambda c: (
@@ -73,6 +73,6 @@ def cancel_batches(settings: Settings, batches: Sequence[RememberedBatch]) -> No
     """
     if batches:
         # Here, because importing openai takes a second that other runs need not wait for.
-        from services.pairs.openai_batches import cancel_at_openai
+        from services.generation.openai_batches import cancel_at_openai
 
         cancel_at_openai(settings, batches)

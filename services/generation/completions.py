@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.models import TokenUsage
-from services.openai_errors import UnusableAnswer, as_object, error_in
+from services.openai_api.errors import UnusableAnswer, as_object, error_in
 
 # Why an answer ended, as OpenAI, z.AI, DeepSeek and OpenRouter say it.
 _PROBLEMS = {

@@ -61,7 +61,7 @@ class FoundAnswers:
     not_found: int
 
 
-def read_question_set(file_name: str, data: bytes) -> list[OwnQuestion]:
+def read_test_set(file_name: str, data: bytes) -> list[OwnQuestion]:
     """Read BEIR as zip, or CSV: `question`, and `chunk_id`, `document`, `answer` or several.
 
     Rows with the same question are one question with several answers.
@@ -166,7 +166,7 @@ def _document_starts(chunks: Iterable[Chunk], *, numbered: bool = False) -> np.n
     return np.cumsum(is_first) - 1 if numbered else np.flatnonzero(is_first)
 
 
-def measure_question_set(
+def measure_test_set(
     name: str,
     questions: Sequence[OwnQuestion],
     snapshot: Snapshot,

@@ -11,13 +11,13 @@ import pytest
 from services.deep_memory.evaluation import Verdict
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
 from services.deep_memory.query_map import QueryMap
-from services.deep_memory.question_sets import (
+from services.deep_memory.test_sets import (
     MOST_QUESTIONS,
     Expected,
     OwnQuestion,
     find_answers,
-    measure_question_set,
-    read_question_set,
+    measure_test_set,
+    read_test_set,
     sample_set,
 )
 from services.errors import DocumentRejected, NotAllowed
@@ -88,7 +88,7 @@ def test_the_samples_questions_are_found_as_training_finds_them():
 
 def test_one_question_in_several_rows_has_several_answers():
     data = b"question,document,answer\nWho?,a.md,\nWho?,,Ann did\nWhy?,b.md,since then\n"
-    assert read_question_set("mine.csv", data) == [
+    assert read_test_set("mine.csv", data) == [
         OwnQuestion("Who?", (Expected("a.md"), Expected(answer="Ann did"))),
         OwnQuestion("Why?", (Expected("b.md", "since then"),)),
     ]
@@ -101,7 +101,7 @@ def test_beir_gives_its_test_split_before_its_training_split():
         file.writestr("x/qrels/train.tsv", "query-id\tcorpus-id\tscore\nq1\told\t1\n")
         file.writestr("x/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\tc1\t2\nq1\tc2\t0\n")
     expected = [OwnQuestion("Who?", (Expected("c1"),))]
-    assert read_question_set("x.zip", packed.getvalue()) == expected
+    assert read_test_set("x.zip", packed.getvalue()) == expected
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_beir_gives_its_test_split_before_its_training_split():
 )
 def test_a_wrong_file_is_refused_in_words(name, data, says):
     with pytest.raises(DocumentRejected, match=says):
-        read_question_set(name, data)
+        read_test_set(name, data)
 
 
 def measure(questions, snapshot, query_map: np.ndarray) -> dict:
@@ -129,7 +129,7 @@ def measure(questions, snapshot, query_map: np.ndarray) -> dict:
         snapshot.embeddings, TEXTS, [chunk.document_id for chunk in snapshot.chunks]
     )
     model = DeepMemoryModel(QueryMap(query_map.astype(np.float32)), 0.0)
-    return measure_question_set("mine", questions, snapshot, index, WordLlamaEmbedder(), model)
+    return measure_test_set("mine", questions, snapshot, index, WordLlamaEmbedder(), model)
 
 
 @pytest.mark.parametrize("source", ["c2", "probe.md"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from services.openai_errors import Refusal
+from services.openai_api.errors import Refusal
 
 # Far above what a question needs in any script: a guard against an answer that never ends.
 _TOKENS_PER_QUESTION = 100

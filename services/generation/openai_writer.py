@@ -9,10 +9,7 @@ from typing import Any
 from openai import APIStatusError, OpenAI, OpenAIError
 
 from services.errors import GenerationError
-from services.models import Chunk, Waiting
-from services.openai_client import Headers, Patience, PatientClient
-from services.openai_errors import Refusal, UnusableAnswer, explain, refusal_of, server_name
-from services.pairs.answer_forms import (
+from services.generation.answer_forms import (
     AnswerForm,
     NoQuestions,
     WrongForm,
@@ -21,10 +18,13 @@ from services.pairs.answer_forms import (
     refuses_the_form,
     request_body,
 )
-from services.pairs.answer_limits import AnswerLimit
-from services.pairs.completions import Completion, read_completion
-from services.pairs.pricing import CHARACTERS_PER_TOKEN, INSTRUCTION_TOKENS, thinks
-from services.pairs.written_questions import NO_TOKENS, WrittenQuestions
+from services.generation.answer_limits import AnswerLimit
+from services.generation.completions import Completion, read_completion
+from services.generation.pricing import CHARACTERS_PER_TOKEN, INSTRUCTION_TOKENS, thinks
+from services.generation.written_questions import NO_TOKENS, WrittenQuestions
+from services.models import Chunk, Waiting
+from services.openai_api.client import Headers, RetryingClient, RetryPolicy
+from services.openai_api.errors import Refusal, UnusableAnswer, explain, refusal_of, server_name
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ _PROBLEMS_OF_ONE_CHUNK = {
 
 
 # A run says what it waits for and is stopped at once, so it may outlast a limit of an hour.
-_PATIENCE_IN_A_RUN = Patience(longest_s=2 * 3600.0)
+_RETRY_POLICY_IN_A_RUN = RetryPolicy(longest_s=2 * 3600.0)
 
 
 class FormRefused(Exception):
@@ -76,12 +76,14 @@ class OpenAIQuestionWriter:
     of an answer is limited is found out in the same way.
     """
 
-    def __init__(self, client: OpenAI, model: str, patience: Patience = _PATIENCE_IN_A_RUN) -> None:
+    def __init__(
+        self, client: OpenAI, model: str, retry_policy: RetryPolicy = _RETRY_POLICY_IN_A_RUN
+    ) -> None:
         self.name = f"{server_name(client)} {model}"
         self.form: AnswerForm | None = None
         self.limit = AnswerLimit()
         self._model = model
-        self._calls = PatientClient(client, model, patience)
+        self._calls = RetryingClient(client, model, retry_policy)
 
     def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
         forms = [self.form] if self.form else list(AnswerForm)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.config import Settings
-from services.openai_check import ConnectionReport, check_connection
+from services.openai_api.connection_check import ConnectionReport, check_connection
 from tests.fakes.openai_server import FakeOpenAI, failing, refuse
 
 

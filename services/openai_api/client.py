@@ -1,6 +1,6 @@
-"""The way to OpenAI, and to every server that speaks like it: a client, and patience.
+"""The way to OpenAI, and to every server that speaks like it: a client, and retries.
 
-The client's own retries are switched off for patient calls: it gives up on waits of more than two
+The client's own retries are switched off for our calls: it gives up on waits of more than two
 minutes, repeats calls when the quota is used up, and each of its threads meets the limit alone.
 """
 
@@ -24,8 +24,8 @@ from tenacity import (
 )
 
 from services.config import Settings
-from services.openai_errors import CallsStopped, is_transient, refusal_of, server_name
-from services.openai_limits import RateLimiter, limiter_of, retry_after_s
+from services.openai_api.errors import CallsStopped, is_transient, refusal_of, server_name
+from services.openai_api.limits import RateLimiter, limiter_of, retry_after_s
 from services.waits import Waits
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def make_openai_client(settings: Settings) -> OpenAI:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to keep trying before a call is given up.
 
     A wait that the server itself asks for is kept as long as it ends within `longest_s`; a server
@@ -67,8 +67,8 @@ class Patience:
 
 
 @dataclass
-class PatientClient:
-    """Calls with patience: waits as the server asks, all threads together, within a bound.
+class RetryingClient:
+    """Calls with retry_policy: waits as the server asks, all threads together, within a bound.
 
     `stop` ends the waits of all threads at once, and no call is made from then on. `waits` tells
     what the calls wait for.
@@ -76,7 +76,7 @@ class PatientClient:
 
     client: OpenAI
     model: str  # limits are counted for each model
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     stop: threading.Event = field(default_factory=threading.Event)
     waits: Waits = field(default_factory=Waits)
 
@@ -93,10 +93,10 @@ class PatientClient:
         `request` gives the answer with its headers. `tokens`: what it may be charged at most.
 
         Raises:
-            openai.OpenAIError: the failure stays, or would take longer than the patience allows.
+            openai.OpenAIError: the failure stays, or would take longer than the policy allows.
             CallsStopped: `stop` was set before a call, or while it waited for its repetition.
         """
-        no_more = stop_when_event_set(self.stop) | stop_before_delay(self.patience.longest_s)
+        no_more = stop_when_event_set(self.stop) | stop_before_delay(self.retry_policy.longest_s)
         retrying = Retrying(
             retry=retry_if_exception(is_transient),
             wait=self._wait_s,
@@ -120,7 +120,7 @@ class PatientClient:
         except APIStatusError as error:
             headers = error.response.headers
             asked_s = retry_after_s(error.response.headers)
-            shared_s = min(self.patience.longest_s, _LONGEST_SHARED_PAUSE_S)
+            shared_s = min(self.retry_policy.longest_s, _LONGEST_SHARED_PAUSE_S)
             if is_transient(error) and asked_s and asked_s <= shared_s:
                 self.limiter.pause(asked_s)
             log.info("openai_call_failed status=%s code=%s", error.status_code, error.code)
@@ -132,8 +132,8 @@ class PatientClient:
             self.limiter.settle(tokens, headers)
 
     def _wait(self, seconds: float) -> None:
-        # A limit that asks for more than the patience is left to the server to explain.
-        seconds = min(seconds, self.patience.longest_s)
+        # A limit that asks for more than that is left to the server to explain.
+        seconds = min(seconds, self.retry_policy.longest_s)
         self.waits.begin(self._rate_limit, seconds)
         if self.stop.wait(seconds):
             raise CallsStopped("stopped")
@@ -154,7 +154,7 @@ class PatientClient:
         asked_s = _asked_wait_s(state)
         if asked_s is not None:
             return asked_s
-        return wait_random_exponential(multiplier=self.patience.first_wait_s, max=30.0)(state)
+        return wait_random_exponential(multiplier=self.retry_policy.first_wait_s, max=30.0)(state)
 
     def _tried_enough(self, state: RetryCallState) -> bool:
         # A server that says when to come back is believed until the time is up.
@@ -162,7 +162,7 @@ class PatientClient:
             return False
         failures = state.retry_object.statistics  # of this call alone
         failures["unasked"] = failures.get("unasked", 0) + 1
-        return failures["unasked"] >= self.patience.attempts
+        return failures["unasked"] >= self.retry_policy.attempts
 
 
 def _asked_wait_s(state: RetryCallState) -> float | None:

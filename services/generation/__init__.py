@@ -1,0 +1,1 @@
+"""Questions for every chunk: who writes them, how their answers are read, what they cost."""

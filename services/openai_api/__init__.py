@@ -1,0 +1,1 @@
+"""The way to OpenAI, and to every server that speaks like it."""
