@@ -108,7 +108,7 @@ def kept(at: Scene, run_id: str) -> int:
 def discard(at: Scene, run_id: str) -> None:
     at.openai.forgive()
     at.workspace.deep_memory.stop(run_id)
-    at.workspace.remove_run(run_id)
+    at.workspace.deep_memory.remove(run_id)
 
 
 def waited_for(seen: Callable[[], Waiting | None]) -> tuple[str, float]:

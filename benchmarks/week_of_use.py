@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.faults import document, timed
+from benchmarks.cloud_faults import timed
+from benchmarks.faults import document
 from services.config import Settings
 from services.deep_memory.cloud_jobs import job_id_in
 from services.errors import AppError
