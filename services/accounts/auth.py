@@ -286,7 +286,7 @@ def _refusal(error: AuthError) -> AppError:
         return SignInRefused(
             "There is an account with this e-mail address.", next_step="Sign in with it."
         )
-    if error.code == "email_reserved":
+    if str(error.code) == "email_reserved":  # the embedded Supabase alone says so
         return SignInRefused(
             "This address belongs to the demo account.",
             next_step="Continue as demo analyst, or use another address.",

@@ -58,14 +58,17 @@ def _runs(service: Database, user_id: str, ids: Sequence[str]) -> dict[str, str]
     """Those of `ids` that are runs of the user, with when they were completed: "" is not yet."""
     found: dict[str, str] = {}
     for first in range(0, len(ids), 100):  # ids travel in the URL
-        batch = ids[first : first + 100]
-        rows = service.execute(
-            lambda c, ids=batch: (
-                c.table("deep_memory_training_runs")
-                .select("id, completed_at")
-                .eq("user_id", user_id)
-                .in_("id", ids)
-            )
-        ).data
-        found |= {row["id"]: row["completed_at"] or "" for row in rows}
+        found |= _runs_at_once(service, user_id, ids[first : first + 100])
     return found
+
+
+def _runs_at_once(service: Database, user_id: str, ids: Sequence[str]) -> dict[str, str]:
+    rows = service.execute(
+        lambda c: (
+            c.table("deep_memory_training_runs")
+            .select("id, completed_at")
+            .eq("user_id", user_id)
+            .in_("id", ids)
+        )
+    ).data
+    return {row["id"]: row["completed_at"] or "" for row in rows}
