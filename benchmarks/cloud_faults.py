@@ -27,27 +27,26 @@ def scenarios(workspace: Workspace, cloud: FakeActiveloop) -> Iterator[Row]:
 
 def cancel_refused(workspace: Workspace, cloud: FakeActiveloop) -> Row:
     """A person stops a run; the cloud trains on, and has ended when the person proceeds."""
-    memory = workspace.deep_memory
-    run, _ = timed(workspace, memory.generate)
+    run, _ = timed(workspace, workspace.runs.generate)
     cloud.outcome, cloud.refuses_to_cancel = "stuck", 409
     before = set(cloud.jobs)
-    memory.train(run.id)
+    workspace.runs.train(run.id)
     while not (jobs := set(cloud.jobs) - before):
         time.sleep(0.1)
     began = time.monotonic()
-    seen = said(lambda: memory.stop(run.id))
+    seen = said(lambda: workspace.runs.stop(run.id))
     seconds = rounded(began)
     cloud.outcome, cloud.refuses_to_cancel = "completed", 0
     for job in jobs:
         cloud.finish(job)
-    again, _ = timed(workspace, lambda: memory.proceed(run.id))
+    again, _ = timed(workspace, lambda: workspace.runs.proceed(run.id))
     return "cancel refused", seen, seconds, run.pair_count, again.status is RunStatus.COMPLETED
 
 
 def slow_search(workspace: Workspace, cloud: FakeActiveloop) -> Row:
     cloud.fail(wire.slow(600), times=ALWAYS, matching="/api/query/")
     began = time.monotonic()
-    seen = said(lambda: workspace.search("quay", 5, None))
+    seen = said(lambda: workspace.search.compare("quay", 5, None))
     seconds = rounded(began)
     cloud.forgive()
     return "a search that is never answered", seen, seconds, 0, None
@@ -57,7 +56,7 @@ def many_searches(workspace: Workspace, cloud: FakeActiveloop) -> Row:
     cloud.fail(wire.slow(SEARCH_S), times=ALWAYS, matching="/api/query/")
     began = time.monotonic()
     with ThreadPoolExecutor(PEOPLE) as people:
-        searches = [lambda: workspace.search("quay", 5, None)] * PEOPLE
+        searches = [lambda: workspace.search.compare("quay", 5, None)] * PEOPLE
         failed = [words for words in people.map(said, searches) if words != "nothing"]
     seconds = rounded(began)
     cloud.forgive()
@@ -78,7 +77,7 @@ def timed(workspace: Workspace, begin: Callable[[], object]) -> tuple[TrainingRu
     began = time.monotonic()
     begin()
     while True:
-        run = workspace.deep_memory.runs.page(limit=1)[0][0]
+        run = workspace.runs.page(limit=1)[0][0]
         if not run.status.is_active:
             return run, rounded(began)
         time.sleep(0.2)

@@ -24,6 +24,7 @@ from services.knowledge.knowledge_base import File
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
+from tests.behind_the_door import store_of
 from tests.embedded import temporary_data_dir
 from tests.fakes import activeloop_server, openai_server, wire
 from tests.fakes.activeloop_server import FakeActiveloop
@@ -80,7 +81,7 @@ def main() -> None:
     with running_studio() as (studio, openai, cloud):
         user = studio.accounts.sign_up("faults@example.com", "a long password")
         workspace = Workspace(studio, user)
-        workspace.knowledge.add_files([document(number) for number in range(DOCUMENTS)])
+        workspace.documents.add([document(number) for number in range(DOCUMENTS)])
         outcomes = [
             generation_with(workspace, openai, name, fault, times)
             for name, (fault, times) in OPENAI_FAULTS.items()
@@ -150,20 +151,21 @@ def generation_with(
     times: float,
     answered_first: int = DOCUMENTS // 3,  # so that there is something to keep
 ) -> Outcome:
-    memory = workspace.deep_memory
     paid_before = len(openai.calls())
     openai.fail(after(answered_first, openai, paid_before, fault), times=times + answered_first)
-    run, seconds = timed(workspace, memory.generate)
+    run, seconds = timed(workspace, workspace.runs.generate)
     openai.forgive()
     seen, completed = run.error_message or "", None
     if run.status is RunStatus.GENERATING_FAILED:
         run_id = run.id
-        again, _ = timed(workspace, lambda: memory.proceed(run_id))
+        again, _ = timed(workspace, lambda: workspace.runs.proceed(run_id))
         completed = again.status is RunStatus.GENERATED
     else:
-        seen = ", ".join(f"{count} {what}" for what, count in memory.runs.problems(run.id).items())
-    memory.stop(run.id)
-    memory.remove(run.id)
+        seen = ", ".join(
+            f"{count} {what}" for what, count in workspace.runs.problems(run.id).items()
+        )
+    workspace.runs.stop(run.id)
+    workspace.runs.remove(run.id)
     return Outcome("OpenAI", name, seen or "nothing", seconds, run.pair_count, completed)
 
 
@@ -173,13 +175,13 @@ def embedding_with(studio: Studio, openai: FakeOpenAI, name: str, fault: Fault) 
     workspace = Workspace(studio, user)
     files = [document(number) for number in range(DOCUMENTS)]
     openai.fail(fault, times=ALWAYS, matching="/embeddings")
-    report = workspace.knowledge.add_files(files)
+    report = workspace.documents.add(files)
     seen = next((f"{error} {error.next_step}" for _, error in report.rejected), "nothing")
     openai.forgive()
     completed = None
     if report.rejected:
-        completed = not workspace.knowledge.add_files(files).rejected
-    run, seconds = timed(workspace, workspace.deep_memory.generate)
+        completed = not workspace.documents.add(files).rejected
+    run, seconds = timed(workspace, workspace.runs.generate)
     return Outcome("embeddings", name, seen, seconds, run.pair_count, completed)
 
 
@@ -196,19 +198,18 @@ def after(count: int, openai: FakeOpenAI, paid_before: int, fault: Fault) -> Fau
 def training_with(
     workspace: Workspace, cloud: FakeActiveloop, name: str, begin: Callable[[], None]
 ) -> Outcome:
-    memory = workspace.deep_memory
-    run, _ = timed(workspace, memory.generate)
-    workspace.store.count()  # the content is in memory, so that the fault meets the training
+    run, _ = timed(workspace, workspace.runs.generate)
+    store_of(workspace).count()  # the content is in memory, so that the fault meets the training
     begin()
     submitted_before = len(cloud.calls(TRAIN))
-    run, seconds = timed(workspace, lambda: memory.train(run.id))
+    run, seconds = timed(workspace, lambda: workspace.runs.train(run.id))
     submitted = len(cloud.calls(TRAIN)) - submitted_before
     cloud.forgive()
     cloud.outcome, cloud.available = "completed", True
     completed = None
     if run.status is RunStatus.TRAINING_FAILED:
         run_id = run.id
-        again, _ = timed(workspace, lambda: memory.proceed(run_id))
+        again, _ = timed(workspace, lambda: workspace.runs.proceed(run_id))
         completed = again.status is RunStatus.COMPLETED
     seen = run.error_message or f"nothing ({submitted} submitted)"
     return Outcome("DeepLake Cloud", name, seen, seconds, run.pair_count, completed)

@@ -20,6 +20,7 @@ from services.retrieval.stores import models_folder
 from services.retrieval.vector_store import VectorStore
 from services.studio import Studio
 from services.workspace import Workspace
+from tests.behind_the_door import store_of
 from tests.embedded import temporary_data_dir
 
 QUERY = "How many days of leave are there for a move?"
@@ -40,11 +41,11 @@ def outcomes() -> list[FileFault]:
         try:
             user = studio.accounts.sign_up("files@example.com", "a long password")
             space = Workspace(studio, user)
-            space.knowledge.load_sample()
+            space.documents.load_sample()
             run = trained(space)
             models = models_folder(studio.settings, run.user_id)
             [model] = models.glob("*.npz")
-            embedder = studio.embedder
+            embedder = studio.places.embedder
 
             def after_a_start() -> VectorStore:
                 return LocalVectorStore(models.parent, embedder.name, embedder.width)
@@ -54,7 +55,7 @@ def outcomes() -> list[FileFault]:
                 model_with(studio, space, run, "missing model", model.unlink, model),
                 store_with(space, models.parent, "damaged store", cut_texts, after_a_start),
                 store_with(
-                    space, models.parent, "vanished store", shutil.rmtree, lambda: space.store
+                    space, models.parent, "vanished store", shutil.rmtree, lambda: store_of(space)
                 ),
             ]
         finally:
@@ -62,13 +63,12 @@ def outcomes() -> list[FileFault]:
 
 
 def trained(space: Workspace) -> TrainingRun:
-    memory = space.deep_memory
-    run = memory.generate(2)
-    for move in (lambda: None, lambda: memory.train(run.id)):
+    run = space.runs.generate(2)
+    for move in (lambda: None, lambda: space.runs.train(run.id)):
         move()
-        while memory.runs.get(run.id).status.is_active:
+        while space.runs.get(run.id).status.is_active:
             time.sleep(0.1)
-    return memory.use_model(run.id)
+    return space.models.use(run.id)
 
 
 def model_with(
@@ -81,10 +81,10 @@ def model_with(
 ) -> FileFault:
     whole = file.read_bytes()
     happen()
-    found = Workspace(studio, space.user).search(QUERY, 10, run)
+    found = Workspace(studio, space.user).search.compare(QUERY, 10, run)
     assert found.without and found.run_id is None
     file.write_bytes(whole)
-    again = Workspace(studio, space.user).search(QUERY, 10, run).run_id == run.id
+    again = Workspace(studio, space.user).search.compare(QUERY, 10, run).run_id == run.id
     return FileFault(
         name,
         f"{found.problem} Search works without it.",
@@ -108,7 +108,7 @@ def store_with(
         opened().count()
     except StoreDamaged as error:
         seen = f"{error} {error.next_step}"
-    runs = space.deep_memory.runs.page(limit=1)[0]
+    runs = space.runs.page(limit=1)[0]
     shutil.rmtree(folder, ignore_errors=True)
     backup.rename(folder)
     return FileFault(

@@ -41,12 +41,12 @@ class Scene:
 
     def generating(self) -> str:
         """A run of which the first chunks are stored."""
-        run_id = self.workspace.deep_memory.generate().id
+        run_id = self.workspace.runs.generate().id
         until(lambda: self.run(run_id).processed_chunks > 0)
         return run_id
 
     def run(self, run_id: str) -> TrainingRun:
-        return self.workspace.deep_memory.runs.get(run_id)
+        return self.workspace.runs.get(run_id)
 
     def completed(self, run_id: str) -> bool:
         until(lambda: not self.run(run_id).status.is_active)
@@ -70,10 +70,10 @@ def an_hour(at: Scene) -> Row:
     at.openai.fail(later, times=10 * DOCUMENTS)
     run_id = at.generating()
     words, seconds = waited_for(lambda: at.run(run_id).waiting)
-    at.workspace.deep_memory.stop(run_id)
+    at.workspace.runs.stop(run_id)
     at.openai.forgive()
     pairs = at.run(run_id).pair_count
-    at.workspace.deep_memory.proceed(run_id)
+    at.workspace.runs.proceed(run_id)
     completed = at.completed(run_id)
     discard(at, run_id)
     return "OpenAI", "429, wait an hour", words, seconds, pairs, completed
@@ -107,8 +107,8 @@ def kept(at: Scene, run_id: str) -> int:
 
 def discard(at: Scene, run_id: str) -> None:
     at.openai.forgive()
-    at.workspace.deep_memory.stop(run_id)
-    at.workspace.deep_memory.remove(run_id)
+    at.workspace.runs.stop(run_id)
+    at.workspace.runs.remove(run_id)
 
 
 def waited_for(seen: Callable[[], Waiting | None]) -> tuple[str, float]:
@@ -152,7 +152,7 @@ def scene() -> Iterator[Scene]:
             studio = Studio(settings)
             user = studio.accounts.sign_up("stalls@example.com", "a long password")
             workspace = Workspace(studio, user)
-            workspace.knowledge.add_files([document(number) for number in range(DOCUMENTS)])
+            workspace.documents.add([document(number) for number in range(DOCUMENTS)])
             yield Scene(studio, workspace, openai, network, disk)
             studio.stop()
 

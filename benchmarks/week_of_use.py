@@ -26,9 +26,11 @@ from services.deep_memory.cloud_jobs import job_id_in
 from services.errors import AppError
 from services.generation.batch_mode import BatchMode
 from services.models import TrainingRun
+from services.pairs.store import PairStore
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
+from tests.behind_the_door import store_of
 from tests.embedded import temporary_data_dir
 from tests.fakes import openai_server, wire
 from tests.fakes.activeloop_server import FakeActiveloop
@@ -61,12 +63,11 @@ class Week:
         self.studio = Studio(self.settings, batch_mode=mode)
         user = self.studio.accounts.sign_up("week@example.com", "a long password")
         self.space = Workspace(self.studio, user)
-        self.memory = self.space.deep_memory
 
     def stop(self) -> None:
         self.studio.stop()
-        self.space.store.reader.close()  # type: ignore[attr-defined]
-        self.space.store.writer.close()  # type: ignore[attr-defined]
+        store_of(self.space).reader.close()  # type: ignore[attr-defined]
+        store_of(self.space).writer.close()  # type: ignore[attr-defined]
 
     def restart(self) -> None:
         self.stop()
@@ -74,7 +75,7 @@ class Week:
 
     def add(self, count: int) -> None:
         files = [document(self.documents + number) for number in range(count)]
-        self.space.knowledge.add_files(files)
+        self.space.documents.add(files)
         self.documents += count
 
     def expect(self, run: TrainingRun, status: RunStatus) -> TrainingRun:
@@ -84,22 +85,22 @@ class Week:
 
     def begin(self, *, in_batches: bool = False) -> TrainingRun:
         self._run_began = len(self.openai.log)
-        return self.memory.generate(2, in_batches=in_batches)
+        return self.space.runs.generate(2, in_batches=in_batches)
 
     def generate(self) -> TrainingRun:
         run, _ = timed(self.space, self.begin)
         return run
 
     def train(self, run: TrainingRun) -> TrainingRun:
-        trained, _ = timed(self.space, lambda: self.memory.train(run.id))
+        trained, _ = timed(self.space, lambda: self.space.runs.train(run.id))
         return self.expect(trained, RunStatus.COMPLETED)
 
     def proceed(self, run: TrainingRun) -> TrainingRun:
         """Go on, and see that nothing that is stored is asked again."""
-        stored = {pair.chunk_id for pair in self.memory.pairs.all(run.id)}
-        texts = {chunk.id: chunk.text for chunk in self.space.store.snapshot().chunks}
+        stored = {pair.chunk_id for pair in PairStore(self.space.user.database).all(run.id)}
+        texts = {chunk.id: chunk.text for chunk in store_of(self.space).snapshot().chunks}
         before = len(self.openai.log)
-        after, _ = timed(self.space, lambda: self.memory.proceed(run.id))
+        after, _ = timed(self.space, lambda: self.space.runs.proceed(run.id))
         asked = Counter(map(passage, answered(self.openai.log[before:])))
         self.stored_and_asked_again += sum(asked[texts[id_]] for id_ in stored if id_ in texts)
         if after.status is RunStatus.GENERATED:
@@ -111,7 +112,7 @@ class Week:
     def until(self, is_so: Callable[[TrainingRun], bool], seconds: float = 30) -> TrainingRun:
         deadline = time.monotonic() + seconds
         while True:
-            run = self.memory.runs.page(limit=1)[0][0]
+            run = self.space.runs.page(limit=1)[0][0]
             if is_so(run):
                 return run
             if time.monotonic() > deadline:
@@ -121,14 +122,14 @@ class Week:
     def search(self, count: int) -> None:
         for number in range(count):
             query = f"Who moors vesselb{number} at quay{number}?"
-            self.space.search(query, 5, self.memory.active_run())
+            self.space.search.compare(query, 5, self.space.models.state().active)
 
 
 def monday(week: Week) -> str:
     week.add(40)
     run = week.expect(week.generate(), RunStatus.GENERATED)
     week.train(run)
-    week.memory.set_enabled(True)
+    week.space.models.set_enabled(True)
     week.search(5)
     return "40 documents, generated, trained, searched"
 
@@ -140,13 +141,13 @@ def tuesday(week: Week) -> str:
     week.openai.fail(wire.hang_up, times=2, matching=CHAT)
     week.openai.fail(wire.slow(1.5), openai_server.cut_off, times=2, matching=CHAT)
     run = week.expect(week.generate(), RunStatus.GENERATED)
-    cut = sum(week.memory.runs.problems(run.id).values())
+    cut = sum(week.space.runs.problems(run.id).values())
     week.asked_again_on_request += cut
-    run, _ = timed(week.space, lambda: week.memory.retry_problems(run.id))
+    run, _ = timed(week.space, lambda: week.space.runs.retry_problems(run.id))
     week.cloud.outcome = "stuck"
-    week.memory.train(run.id)
+    week.space.runs.train(run.id)
     week.until(lambda run: job_id_in(run.deeplake_job_id) in week.cloud.jobs)
-    week.memory.stop(run.id)
+    week.space.runs.stop(run.id)
     week.cloud.outcome = "completed"
     week.expect(week.proceed(week.until(lambda run: True)), RunStatus.COMPLETED)
     return f"faults passed by, {cut} cut answers asked again, training stopped and proceeded"
@@ -158,13 +159,13 @@ def wednesday(week: Week) -> str:
     week.openai.fail(wire.slow(0.8), times=10_000, matching=CHAT)
     run = week.begin()
     week.until(lambda run: run.processed_chunks >= 8)
-    week.memory.stop(run.id)
+    week.space.runs.stop(run.id)
     stopped = week.until(lambda run: not run.status.is_active)
     week.openai.forgive()
     week.expect(week.proceed(stopped), RunStatus.GENERATED)
-    week.memory.stop(run.id)
-    week.memory.remove(run.id)
-    week.space.knowledge.remove(week.space.knowledge.documents()[0].id)
+    week.space.runs.stop(run.id)
+    week.space.runs.remove(run.id)
+    week.space.documents.remove(week.space.documents.all()[0].id)
     week.search(5)
     return f"stopped with {stopped.processed_chunks} chunks done, proceeded, discarded"
 
@@ -175,14 +176,14 @@ def thursday(week: Week) -> str:
     week.expect(week.generate(), RunStatus.GENERATING_FAILED)
     week.openai.forgive()
     week.openai.fail(wire.slow(0.8), times=10_000, matching=CHAT)
-    week.memory.proceed(week.until(lambda run: True).id)
+    week.space.runs.proceed(week.until(lambda run: True).id)
     week.until(lambda run: run.processed_chunks >= 8)
     week.restart()
     week.openai.forgive()
     left = week.until(lambda run: not run.status.is_active)
     run = week.expect(week.proceed(left), RunStatus.GENERATED)
     week.cloud.outcome = "stuck"
-    week.memory.train(run.id)
+    week.space.runs.train(run.id)
     week.until(lambda run: job_id_in(run.deeplake_job_id) in week.cloud.jobs)
     week.restart()
     week.cloud.outcome = "completed"
@@ -238,7 +239,7 @@ def main() -> None:
         for day in DAYS:
             day_began = time.monotonic()
             print(f"{day.__name__}: {day(week)} ({rounded(day_began)} s)", flush=True)
-        runs = week.memory.runs.page(limit=100)[0]
+        runs = week.space.runs.page(limit=100)[0]
         figures = read_logs(week, runs)
     promises = {
         "calls_without_a_time_limit": figures["calls_without_a_time_limit"],

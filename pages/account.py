@@ -78,7 +78,7 @@ st.subheader("In use")
 st.table(
     {
         "Question writer": context.studio().writer.name,
-        "Embedder": context.studio().embedder.name,
+        "Embedder": context.studio().embedder_name,
         "Trainer": settings.deep_memory_trainer,
         "Questions for each chunk": str(settings.questions_per_chunk),
         "Supabase address (for HTTP callers)": context.studio().endpoint.url,

@@ -17,7 +17,7 @@ space = context.require_workspace()
 st.title(":material/neurology: Deep Memory")
 st.markdown("Teach search which passages answer your questions, and see how much better it gets.")
 
-if not space.deep_memory.is_available:
+if not space.runs.are_available:
     st.warning(
         "Deep Memory is only available with DeepLake Cloud: this vector store is not there. "
         "Set DEEPLAKE_PATH to a hub:// path, or DEEP_MEMORY_TRAINER to local.",
@@ -26,11 +26,12 @@ if not space.deep_memory.is_available:
     st.stop()
 
 try:
-    settings = space.deep_memory.settings()
+    state = space.models.state()
 except DatabaseUnavailable:
     last_seen_progress()
     raise
-settings_card(space, settings)
-workflow_card(space, settings)
-run_history(space, enabled=settings.enabled)
+problem = space.models.problem(state)
+settings_card(space, state.settings, problem)
+workflow_card(space, state, problem)
+run_history(space, state, problem)
 show_what_was_asked_for()

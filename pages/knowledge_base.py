@@ -26,7 +26,6 @@ _ROWS = 20
 _UPLOADS = "uploads_shown"
 
 space = context.require_workspace()
-knowledge = space.knowledge
 
 st.title(":material/library_books: Knowledge base")
 st.markdown("The documents that search looks through. Deep Memory learns from them.")
@@ -34,7 +33,7 @@ st.markdown("The documents that search looks through. Deep Memory learns from th
 
 def _ingestion() -> None:
     """The import that runs, polled; then what became of each file, until that was read."""
-    ingestion = space.ingestion
+    ingestion = space.documents.running_import
     if ingestion is None:
         return
     if not ingestion.is_running:
@@ -43,7 +42,7 @@ def _ingestion() -> None:
             "Got it",
             key="ingestion_read",
             icon=":material/done_all:",
-            on_click=space.acknowledge_ingestion,
+            on_click=space.documents.acknowledge_import,
         )
         return
 
@@ -55,7 +54,7 @@ def _ingestion() -> None:
         st.progress(share, text=f"{text} · {time_left(('ingestion', id(ingestion)), share)}")
         progress = ingestion.progress
         _say_where_it_belongs(
-            knowledge.chunk_count() + progress.chunks_total - progress.chunks_done
+            space.documents.chunk_count() + progress.chunks_total - progress.chunks_done
         )
         st.caption("You can go on to another page meanwhile.")
 
@@ -74,7 +73,7 @@ def _progress(progress: IngestProgress) -> tuple[float, str]:
 
 
 def _say_where_it_belongs(chunk_count: int) -> None:
-    if space.belongs_on_cloud(chunk_count):
+    if space.documents.belong_on_cloud(chunk_count):
         st.caption(
             f":material/cloud: More than {MOST_CHUNKS:,} chunks belong on DeepLake Cloud: search "
             "and training on this machine were measured up to there. Set `DEEPLAKE_PATH` and "
@@ -106,7 +105,9 @@ def _add_files(is_busy: bool) -> None:
     )
 
     def add() -> None:
-        attempt(lambda: space.add_files([(file.name, file.getvalue()) for file in files]))
+        attempt(
+            lambda: space.documents.start_import([(file.name, file.getvalue()) for file in files])
+        )
         st.session_state[_UPLOADS] = uploads + 1  # an empty uploader
 
     st.button(
@@ -126,7 +127,7 @@ def _load_sample(is_busy: bool) -> None:
         key="load_sample",
         icon=":material/science:",
         disabled=is_busy,
-        on_click=lambda: attempt(space.load_sample),
+        on_click=lambda: attempt(space.documents.load_sample),
     )
 
 
@@ -138,7 +139,7 @@ def _confirm_begin_anew() -> None:
     )
 
     def begin() -> None:
-        attempt(knowledge.begin_anew)
+        attempt(space.documents.begin_anew)
 
     if st.button("Begin anew", type="primary", key="confirm_begin_anew", on_click=begin):
         st.rerun()
@@ -154,7 +155,7 @@ def _confirm_remove(document: Document) -> None:
     )
 
     def remove() -> None:
-        if attempt(lambda: knowledge.remove(document.id)) is not None:
+        if attempt(lambda: space.documents.remove(document.id)) is not None:
             flash(f"Removed {plain(document.name)}.")
 
     if st.button("Remove", type="primary", key="confirm_remove_document", on_click=remove):
@@ -189,15 +190,15 @@ def _table(documents: list[Document]) -> None:
 
 
 try:
-    knowledge.chunk_count()
+    space.documents.chunk_count()
 except StoreDamaged as damage:
     show_error(damage)
     if st.button("Begin anew", key="begin_anew", icon=":material/restart_alt:"):
         _confirm_begin_anew()
     st.stop()
 _ingestion()
-is_busy = space.ingestion is not None and space.ingestion.is_running
-documents = knowledge.documents()
+is_busy = space.documents.running_import is not None and space.documents.running_import.is_running
+documents = space.documents.all()
 if not documents and not is_busy:
     empty_state(
         ":material/library_books:",

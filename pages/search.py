@@ -7,7 +7,6 @@ import streamlit as st
 from pages.ui import context
 from pages.ui.components import attempt, empty_state, flash, show_error
 from pages.ui.hits import INDEXING, hit_list
-from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
 from services.errors import NotAllowed
 
 HYBRID, MAP_ALONE = "Hybrid", "Deep Memory"
@@ -29,7 +28,7 @@ space = context.require_workspace()
 
 st.title(":material/search: Search")
 
-if space.knowledge.chunk_count() == 0:
+if space.documents.chunk_count() == 0:
     empty_state(
         ":material/library_books:", "Nothing to search yet", "Add documents to the knowledge base."
     )
@@ -46,16 +45,12 @@ if not query.strip():
     st.caption("Type a question to see what search finds without and with Deep Memory.")
     st.stop()
 
-settings = space.deep_memory.settings()
-active = space.deep_memory.active_run()
-if active:
-    problem = space.unusable_models([active]).get(active.id)
-else:
-    problem = REPLACED_IN_CLOUD if settings.model_was_replaced else None
+state = space.models.state()
+settings, active, problem = state.settings, state.active, space.models.problem(state)
 
 
 def _use(*, deep_memory: bool, said: str) -> None:
-    if attempt(lambda: space.deep_memory.set_enabled(deep_memory)) is not None:
+    if attempt(lambda: space.models.set_enabled(deep_memory)) is not None:
         flash(said)
 
 
@@ -75,7 +70,7 @@ def _in_use(is_used: bool, *, deep_memory: bool, name: str) -> None:
 
 
 ranking = HYBRID
-if active and not problem and space.ranks_words:
+if active and not problem and space.models.rank_words:
     ranking = st.segmented_control(
         "Compare plain cosine with",
         [HYBRID, MAP_ALONE],
@@ -86,7 +81,7 @@ if active and not problem and space.ranks_words:
         help=_HELP,
     )
 try:
-    comparison = space.search(query, int(k), active, with_words=ranking == HYBRID)
+    comparison = space.search.compare(query, int(k), active, with_words=ranking == HYBRID)
 except NotAllowed as error:
     show_error(error)
     st.stop()
@@ -111,7 +106,7 @@ with with_:
         st.info("No trained model yet: generate, review and train first.", icon=":material/info:")
         st.page_link("deep_memory.py", label="Go to Deep Memory")
     else:
-        in_cloud = not space.ranks_words
+        in_cloud = not space.models.rank_words
         st.subheader(MAP_ALONE if in_cloud else ranking, anchor=False)
         st.caption(_CLOUD if in_cloud else _WHAT[ranking])
         if ranking == HYBRID:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from services.config import PROJECT_ROOT
@@ -52,6 +57,69 @@ def test_app_does_not_reach_into_the_embedded_supabase_past_its_door():
     }
     assert outsiders <= {"services/studio.py"}
     assert importers("pages", "services.local_supabase", "psycopg") == set()
+
+
+OUTER = ("pages", "services/http")
+_STORES = (
+    "services.accounts.database",
+    "services.deep_memory.backend",
+    "services.deep_memory.cloud_backend",
+    "services.deep_memory.local_backend",
+    "services.deep_memory.model_store",
+    "services.deep_memory.test_set_store",
+    "services.pairs.store",
+    "services.person",
+    "services.places",
+    "services.retrieval.cloud_store",
+    "services.retrieval.local_store",
+    "services.retrieval.stores",
+    "services.retrieval.vector_store",
+    "services.runs.lease",
+    "services.runs.worker",
+)
+
+
+@pytest.mark.parametrize("folder", OUTER)
+def test_screens_and_routes_take_no_way_round_the_guarded_operations(folder):
+    """They get at stores and databases through the areas of a workspace alone."""
+    allowed = {f"services.runs.store.{name}" for name in ("why_blocked",)}
+    allowed |= {"services.pairs.store.AddedPairs"}  # what became of an import
+    ways_round = [
+        f"{path.relative_to(PROJECT_ROOT)}: {name}"
+        for path in modules(folder)
+        for name in imports(path)
+        if f"{name}.".startswith(
+            tuple(f"{module}." for module in (*_STORES, "services.runs.store"))
+        )
+        and name not in allowed
+    ]
+    reached = [
+        f"{path.relative_to(PROJECT_ROOT)}:{line}: .{name}"
+        for path in modules(folder)
+        for line, name in foreign_attributes(path)
+        if name in ("store", "database", "places", "jobs") or is_private(name)
+    ]
+    assert (ways_round, reached) == ([], [])
+
+
+def foreign_attributes(path: Path) -> Iterator[tuple[int, str]]:
+    """The attributes that a module takes of anything but `self`, with their lines."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") != "self":
+            yield node.lineno, node.attr
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def test_who_ranks_and_trains_is_chosen_in_one_place():
+    choosers = {
+        path.relative_to(PROJECT_ROOT).as_posix()
+        for path in modules("services")
+        if re.search(r"isinstance\([^)]*VectorStore\)|trains_in_cloud", path.read_text())
+    }
+    assert choosers == {"services/deep_memory/backend.py", "services/config.py"}
 
 
 @pytest.mark.parametrize("inner", ["services.models", "services.errors", "services.runs.states"])

@@ -11,8 +11,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from services.local_supabase.migrations import apply_migrations, bootstrap, connect
-from services.runs.states import MOVES, RunStatus
+from services.runs.states import RunStatus
 from services.schema import MIGRATIONS
+from tests.moves import MOVES
 from tests.schema import COMMAND, SCHEMA, schema_of
 
 ANN, BEN = uuid.uuid4(), uuid.uuid4()

@@ -26,7 +26,7 @@ def both_lists(space: Workspace, run: TrainingRun, move: dict[str, Any]) -> None
         "model. Below it is searched again, in the knowledge base as it is now."
     )
     try:
-        comparison = space.search(move["question"], _DEPTH, run)
+        comparison = space.search.compare(move["question"], _DEPTH, run)
     except AppError as error:
         show_error(error)
         return

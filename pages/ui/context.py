@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from services.accounts.auth import SignedInUser, Visitor
+from services.accounts.auth import SignedInUser
+from services.accounts.visitors import Visitor
 from services.http.session_cookie import COOKIE, TICKET_HEADER
 from services.studio import Studio, current_studio
 from services.workspace import Workspace
@@ -69,7 +70,7 @@ def keep_signed_in() -> None:
     """After a sign-in, have the browser fetch its cookie, so that F5 does not sign out."""
     cookie = st.session_state.pop(_COOKIE_TO_KEEP, None)
     if cookie:
-        ticket = studio().new_ticket(cookie)
+        ticket = studio().tickets.issue(cookie)
         st.html(
             f"<script>fetch('/session', {{method: 'POST', headers: "
             f"{{'{TICKET_HEADER}': '{ticket}'}}}})</script>",

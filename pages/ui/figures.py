@@ -1,6 +1,6 @@
 """Figures of a comparison on the same questions: the verdict, a chart, a table, wins and losses.
 
-Each takes what `services.deep_memory.training.compared` keeps of it.
+Each takes what `services.deep_memory.measurement.compared` keeps of it.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _HEADINGS = ("Model", "Recall@10", "MRR@10", "Verdict", "")
 
 def switch_to(space: Workspace, run: TrainingRun) -> None:
     """Make search use this model, and say so; for a click."""
-    if attempt(lambda: space.use_model(run)) is not None:
+    if attempt(lambda: space.models.use(run.id)) is not None:
         flash(f"Search uses the model of {when_text(run.started_at)} now.")
 
 
@@ -59,7 +59,7 @@ def compare_models(
         with st.container(key="wide_only_models"):
             for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=True):
                 column.caption(heading)
-        unusable = space.unusable_models(shown)
+        unusable = space.models.unusable(shown)
         for run in shown:
             with st.container(key=f"model_row_{run.id}"):
                 *cells, action = st.columns(_WIDTHS, vertical_alignment="center")

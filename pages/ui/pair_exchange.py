@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash
 from pages.ui.pair_quality import forget_check
-from services.models import Chunk, TrainingPair, TrainingRun
-from services.pairs import exchange
+from services.models import TrainingRun
 from services.pairs.store import AddedPairs
 from services.runs.states import RunStatus
 from services.workspace import Workspace
 
-_FORMS = {
-    "JSONL": (exchange.to_jsonl, "jsonl", "application/jsonl"),
-    "CSV": (exchange.to_csv, "csv", "text/csv"),
-    "BEIR": (exchange.to_beir, "zip", "application/zip"),
+_FORMS = {  # what each is called, with the ending of its files and their type
+    "JSONL": ("jsonl", "application/jsonl"),
+    "CSV": ("csv", "text/csv"),
+    "BEIR": ("zip", "application/zip"),
 }
 _FILE = "pair_file"
-_Write = Callable[[Sequence[TrainingPair], Mapping[str, Chunk]], bytes]
 
 
 def pair_exchange(space: Workspace, run: TrainingRun) -> None:
@@ -36,10 +34,10 @@ def pair_exchange(space: Workspace, run: TrainingRun) -> None:
 
 def _downloads(space: Workspace, run: TrainingRun) -> None:
     with st.container(horizontal=True):
-        for label, (write, ending, mime) in _FORMS.items():
+        for label, (ending, mime) in _FORMS.items():
             st.download_button(
                 label,
-                data=_written(space, run, write),
+                data=partial(space.pairs.export, run.id, ending),  # made when somebody takes it
                 file_name=f"pairs-{run.started_at:%Y-%m-%d}.{ending}",
                 mime=mime,
                 key=f"export_{ending}",
@@ -48,23 +46,13 @@ def _downloads(space: Workspace, run: TrainingRun) -> None:
             )
 
 
-def _written(space: Workspace, run: TrainingRun, write: _Write) -> Callable[[], bytes]:
-    """Read and write the pairs only when somebody takes the file."""
-
-    def data() -> bytes:
-        chunks = {chunk.id: chunk for chunk in space.store.snapshot().chunks}
-        return write(space.deep_memory.pairs.all(run.id), chunks)
-
-    return data
-
-
 def _import(space: Workspace, run: TrainingRun) -> None:
     def add() -> None:
         file = st.session_state[_FILE]
         if file is None:
             flash("Choose a file with pairs first.", icon=":material/info:")
             return
-        added = attempt(lambda: space.import_pairs(run.id, file.name, file.getvalue()))
+        added = attempt(lambda: space.pairs.add_file(run.id, file.name, file.getvalue()))
         if added is not None:
             forget_check()
             flash(_told(added))

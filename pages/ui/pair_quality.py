@@ -38,12 +38,14 @@ def pair_check(space: Workspace, run: TrainingRun) -> PairCheck | None:
     Made at once where that costs nothing; else there is a button, and None until it is pressed.
     After that only what was edited is embedded anew, so it is not asked for again.
     """
-    version = space.store.snapshot().version
+    version = space.documents.version()
     of = (run.id, run.pair_count, st.session_state.get(_EDITS, 0), version)
     made_of, check = st.session_state.get(_CHECK, (None, None))
     if made_of != of:
         check = None
-        if run.pair_count and (space.checks_unasked(run, _asked(run)) or _ask(space, run)):
+        if run.pair_count and (
+            space.pairs.are_checked_unasked(run, _asked(run)) or _ask(space, run)
+        ):
             st.session_state[_ASKED] = run.id
             check = _make(space, run)
             st.session_state[_CHECK] = (of, check)
@@ -83,7 +85,11 @@ def check_summary(check: PairCheck | None) -> None:
 
 
 def bulk_actions(
-    space: Workspace, check: PairCheck, flagged: Sequence[TrainingPair], to_drop: set[str]
+    space: Workspace,
+    run: TrainingRun,
+    check: PairCheck,
+    flagged: Sequence[TrainingPair],
+    to_drop: set[str],
 ) -> None:
     """Drop or keep all of `flagged` at once; none of them stays in `to_drop`."""
 
@@ -103,7 +109,7 @@ def bulk_actions(
         if st.button(
             f"Drop all {len(flagged):,} flagged", key="drop_flagged", icon=":material/delete_sweep:"
         ):
-            _confirm_drop(space, check, flagged, to_drop)
+            _confirm_drop(space, run, check, flagged, to_drop)
         st.button("Keep all", key="keep_flagged", icon=":material/done_all:", on_click=keep)
 
 
@@ -115,7 +121,11 @@ def flag_badges(check: PairCheck | None, pair: TrainingPair) -> str:
 
 @st.dialog("Drop the flagged pairs?")
 def _confirm_drop(
-    space: Workspace, check: PairCheck, flagged: Sequence[TrainingPair], to_drop: set[str]
+    space: Workspace,
+    run: TrainingRun,
+    check: PairCheck,
+    flagged: Sequence[TrainingPair],
+    to_drop: set[str],
 ) -> None:
     left = len(check.pairs) - len(flagged)
     st.markdown(
@@ -125,7 +135,7 @@ def _confirm_drop(
 
     def drop() -> None:
         ids = [pair.id for pair in flagged]
-        dropped = attempt(lambda: space.deep_memory.pairs.drop(ids))
+        dropped = attempt(lambda: space.pairs.drop(run.id, ids))
         if dropped is not None:
             to_drop.difference_update(ids)
             forget_check()
@@ -140,7 +150,7 @@ def _asked(run: TrainingRun) -> bool:
 
 
 def _ask(space: Workspace, run: TrainingRun) -> bool:
-    cost = space.check_cost(run)
+    cost = space.pairs.check_cost(run)
     words = "price not known" if cost is None else "no cost" if cost == 0 else f"about ${cost:.4f}"
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Check the pairs", key="check_pairs", icon=":material/fact_check:")
@@ -154,7 +164,9 @@ def _ask(space: Workspace, run: TrainingRun) -> bool:
 def _make(space: Workspace, run: TrainingRun) -> PairCheck | None:
     bar = st.progress(0.0, text="Checking the pairs")
     try:
-        return space.check_pairs(run, lambda share: bar.progress(share, text="Checking the pairs"))
+        return space.pairs.check(
+            run.id, lambda share: bar.progress(share, text="Checking the pairs")
+        )
     except AppError as error:
         show_error(error)
         return None

@@ -40,7 +40,7 @@ def pair_review(space: Workspace, run: TrainingRun) -> None:
         check_summary(check)
     with st.container():
         pairs = _choose(space, run, check)
-    texts = {chunk.id: chunk for chunk in space.store.snapshot().chunks}
+    texts = space.documents.chunks()
     with st.container():
         for pair in pairs:
             chunk = texts.get(pair.chunk_id)
@@ -57,16 +57,14 @@ def _choose(space: Workspace, run: TrainingRun, check: PairCheck | None) -> list
     with kind:
         flagged = pair_filter(check)
     if check is None or flagged is None:
-        total = space.deep_memory.pairs.count(run.id, search=search)
+        total = space.pairs.count(run.id, search=search)
         page = page_of(total, _ROWS, key="pair_page")
-        pairs = space.deep_memory.pairs.page(
-            run.id, limit=_ROWS, offset=page * _ROWS, search=search
-        )
+        pairs = space.pairs.page(run.id, limit=_ROWS, offset=page * _ROWS, search=search)
     else:
         asked = search.strip().casefold()
         found = [pair for pair in flagged if asked in pair.question_text.casefold()]
         if found:
-            bulk_actions(space, check, found, st.session_state[_TO_DROP])
+            bulk_actions(space, run, check, found, st.session_state[_TO_DROP])
         page = page_of(len(found), _ROWS, key="pair_page")
         pairs = found[page * _ROWS : (page + 1) * _ROWS]
     if not pairs:
@@ -80,7 +78,7 @@ def _pair(space: Workspace, pair: TrainingPair, document: str, text: str, badges
 
     def edit() -> None:
         question = st.session_state[f"question_{pair.id}"]
-        attempt(lambda: space.deep_memory.pairs.edit(pair.id, question))
+        attempt(lambda: space.pairs.edit(pair.training_run_id, pair.id, question))
         forget_check()
 
     def mark() -> None:
@@ -111,13 +109,13 @@ def _pair(space: Workspace, pair: TrainingPair, document: str, text: str, badges
 
 def _actions(space: Workspace, run: TrainingRun, to_drop: set[str]) -> None:
     def drop() -> None:
-        dropped = attempt(lambda: space.deep_memory.pairs.drop(sorted(to_drop)))
+        dropped = attempt(lambda: space.pairs.drop(run.id, sorted(to_drop)))
         if dropped is not None:
             to_drop.clear()
             flash(f"Dropped {count_text(dropped, 'pair')}.")
 
     def train() -> None:
-        if attempt(lambda: space.deep_memory.train(run.id)) is not None:
+        if attempt(lambda: space.runs.train(run.id)) is not None:
             follow_work()
             flash("Training started.")
 
@@ -145,5 +143,5 @@ def _actions(space: Workspace, run: TrainingRun, to_drop: set[str]) -> None:
             type="tertiary",
             icon=":material/cancel:",
             help="It is kept as a failed run, to proceed with or to remove.",
-            on_click=lambda: attempt(lambda: space.deep_memory.stop(run.id)),
+            on_click=lambda: attempt(lambda: space.runs.stop(run.id)),
         )

@@ -14,7 +14,7 @@ _PREVIEW = 120  # characters
 
 
 def problem_chunks(space: Workspace, run: TrainingRun) -> None:
-    problems = space.deep_memory.runs.problems(run.id)
+    problems = space.runs.problems(run.id)
     if not problems:
         return
     named = ", ".join(f"{count:,} {problem}" for problem, count in problems.items())
@@ -22,7 +22,7 @@ def problem_chunks(space: Workspace, run: TrainingRun) -> None:
     count = sum(problems.values())
 
     def ask_again() -> None:
-        if attempt(lambda: space.deep_memory.retry_problems(run.id)) is not None:
+        if attempt(lambda: space.runs.retry_problems(run.id)) is not None:
             follow_work()
             flash(f"Asking {count_text(count, 'chunk')} again.")
 
@@ -39,8 +39,8 @@ def problem_chunks(space: Workspace, run: TrainingRun) -> None:
 
 
 def _names(space: Workspace, run: TrainingRun, count: int) -> None:
-    chunks = {chunk.id: chunk for chunk in space.store.snapshot().chunks}
-    shown = space.deep_memory.runs.chunks_with_problem(run.id, limit=_MOST_NAMED)
+    chunks = space.documents.chunks()
+    shown = space.runs.chunks_with_problem(run.id, limit=_MOST_NAMED)
     for chunk_id, problem in shown:
         chunk = chunks.get(chunk_id)
         document = plain(chunk.document) if chunk else "This document was removed"

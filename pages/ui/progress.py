@@ -12,7 +12,7 @@ import streamlit as st
 from pages.ui.components import attempt, duration_text, waiting_line
 from pages.ui.run_details import usage_text
 from services.errors import DatabaseUnavailable, NotFound, NotSignedIn
-from services.generation.batch_mode import is_batch_mode, waiting
+from services.generation.batch_mode import is_batch_mode
 from services.models import TrainingRun, Waiting
 from services.runs.states import RunStatus
 from services.workspace import Workspace
@@ -79,7 +79,7 @@ def _poll(space: Workspace, run: TrainingRun) -> TrainingRun:
     cards say that too.
     """
     try:
-        current = space.deep_memory.runs.get(run.id)
+        current = space.runs.get(run.id)
     except DatabaseUnavailable as error:
         seen: TrainingRun = st.session_state.get(_SEEN, run)
         known = seen if seen.id == run.id else run
@@ -119,7 +119,7 @@ def _left_text(rate: float | None, share_done: float) -> str:
 def _waiting(space: Workspace, run: TrainingRun) -> None:
     """What is at OpenAI; nothing where the database is away for a moment."""
     with contextlib.suppress(DatabaseUnavailable):
-        chunks, answered = waiting(run, space.user.database)
+        chunks, answered = space.runs.waiting_at_openai(run)
         if chunks:
             st.caption(
                 f"{chunks:,} chunks wait at OpenAI, which has written for {answered:,} of them. "
@@ -145,5 +145,5 @@ def _stop_button(space: Workspace, run: TrainingRun) -> None:
         key=f"stop_{run.id}",
         icon=":material/stop_circle:",
         help="What was made so far is kept, and can be proceeded with.",
-        on_click=lambda: attempt(lambda: space.deep_memory.stop(run.id)),
+        on_click=lambda: attempt(lambda: space.runs.stop(run.id)),
     )

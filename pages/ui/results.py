@@ -15,6 +15,7 @@ from pages.ui.pair_exchange import pair_exchange
 from pages.ui.run_details import run_details
 from pages.ui.test_sets import own_questions
 from services.deep_memory.evaluation import measured_lower
+from services.deep_memory.models import ModelState
 from services.models import TrainingRun
 from services.workspace import Workspace
 
@@ -24,7 +25,8 @@ _UNSEEN = {
 }
 
 
-def results(space: Workspace, run: TrainingRun) -> None:
+def results(space: Workspace, run: TrainingRun, state: ModelState, problem: str) -> None:
+    """`problem` says why search cannot use the chosen model; it is empty when it can."""
     metrics = run.metrics
     if "verdict" not in metrics:  # completed before this app measured
         st.info("No figures were kept of this run.", icon=":material/info:")
@@ -33,14 +35,14 @@ def results(space: Workspace, run: TrainingRun) -> None:
     _verdict(metrics)
     held_out = {**metrics, "name": HELD_OUT, "questions": metrics["held_out_questions"]}
     sets = [held_out, *metrics.get("test_sets", [])]
-    if moves := space.models.moves(run):  # the row has the first of them only
+    if moves := space.models.rank_changes(run):  # the row has the first of them only
         sets = [kept | moved for kept, moved in zip(sets, moves, strict=True)]
     for number, tab in enumerate(st.tabs([s["name"] for s in sets])):
         with tab:
             figures_of(sets[number])
             rank_changes_of(sets[number], f"{run.id}_{number}", partial(both_lists, space, run))
     own_questions(space, run)
-    _model_in_use(space, run)
+    _model_in_use(space, run, state, problem)
     pair_exchange(space, run)
     run_details(space, run)
 
@@ -81,20 +83,18 @@ def _service(figures: dict[str, Any]) -> None:
     )
 
 
-def _model_in_use(space: Workspace, run: TrainingRun) -> None:
-    settings = space.deep_memory.settings()
-    active = space.deep_memory.active_run()
-    in_use = active is not None and active.id == run.id
-    unusable = space.unusable_models([run]).get(run.id)
+def _model_in_use(space: Workspace, run: TrainingRun, state: ModelState, problem: str) -> None:
+    is_chosen = state.active is not None and state.active.id == run.id
+    unusable = problem if is_chosen else space.models.unusable([run]).get(run.id)
 
     def switch_on() -> None:
-        if attempt(lambda: space.deep_memory.set_enabled(True)) is not None:
+        if attempt(lambda: space.models.set_enabled(True)) is not None:
             flash("Search uses Deep Memory now.")
 
     with st.container(horizontal=True, vertical_alignment="center"):
         if unusable:
             st.markdown(f":material/block: {unusable} Search can not use it.")
-        elif not in_use:
+        elif not is_chosen:
             st.button(
                 "Use this model",
                 key="use_model",
@@ -102,7 +102,7 @@ def _model_in_use(space: Workspace, run: TrainingRun) -> None:
                 on_click=switch_to,
                 args=(space, run),
             )
-        elif not settings.enabled:
+        elif not state.settings.enabled:
             st.button(
                 "Switch Deep Memory on",
                 key="switch_on",

@@ -31,7 +31,7 @@ def run_details(space: Workspace, run: TrainingRun) -> None:
         if is_batch_mode(run):
             settings.append("**Batch mode**, half the price")
         st.markdown(" · ".join([*settings, usage_text(run) or "no tokens, no cost"]))
-        for event in space.deep_memory.runs.events(run.id):
+        for event in space.runs.events(run.id):
             counts = ", ".join(
                 f"{name.replace('_', ' ')} {n:,}" for name, n in event.counts.items()
             )

@@ -22,6 +22,7 @@ from pages.ui.components import (
 from pages.ui.models import compare_models, in_use_badge
 from pages.ui.run_details import run_details
 from pages.ui.selection import EXPANDED_RUN, SELECTED_RUN, follow_work, select_run, toggle_run
+from services.deep_memory.models import ModelState
 from services.errors import NotFound
 from services.models import TrainingRun
 from services.runs.states import RunStatus
@@ -33,8 +34,8 @@ _HEADINGS = ("Started", "Status", "Duration", "Progress", "Pairs", "Recall@10", 
 _REFRESHED = "refreshed_runs"
 
 
-def run_history(space: Workspace, *, enabled: bool) -> None:
-    """The runs, newest first; `enabled` says whether search uses Deep Memory."""
+def run_history(space: Workspace, state: ModelState, problem: str) -> None:
+    """The runs, newest first; `problem` says why search cannot use the chosen model, if so."""
     with st.container(border=True, key="history"):
         st.subheader("Training history", anchor=False)
         status = st.selectbox(
@@ -45,23 +46,20 @@ def run_history(space: Workspace, *, enabled: bool) -> None:
             placeholder="All runs",
             key="history_status",
         )
-        runs, total = space.deep_memory.runs.page(limit=_ROWS, status=status)
+        runs, total = space.runs.page(limit=_ROWS, status=status)
         page = page_of(total, _ROWS, key="history_page")
         if page:
-            runs, total = space.deep_memory.runs.page(
-                limit=_ROWS, offset=page * _ROWS, status=status
-            )
+            runs, total = space.runs.page(limit=_ROWS, offset=page * _ROWS, status=status)
         if not runs:
             _nothing(filtered=status is not None)
             return
-        active = space.deep_memory.active_run()
-        active_id = active.id if active else None
-        enabled = enabled and active is not None and not space.unusable_models([active])
+        active_id = state.active.id if state.active else None
+        enabled = state.settings.enabled and not problem
         compare_models(space, runs, active_id, enabled=enabled)
         with st.container(key="wide_only_history"):
             for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=True):
                 column.caption(heading)
-        unkept = space.models_no_longer_kept(runs)
+        unkept = space.models.no_longer_kept(runs)
         for run in runs:
             is_chosen = run.id == active_id
             _row(space, run, is_chosen=is_chosen, enabled=enabled, is_kept=run.id not in unkept)
@@ -153,7 +151,7 @@ def _refreshed(space: Workspace, run: TrainingRun) -> TrainingRun:
     if not st.session_state.pop(f"{_REFRESHED}_{run.id}", False):
         return run
     try:
-        return space.deep_memory.runs.get(run.id)
+        return space.runs.get(run.id)
     except NotFound:
         st.rerun()
 
@@ -180,13 +178,13 @@ def _active_actions(space: Workspace, run: TrainingRun) -> None:
 
     st.button("Refresh", key=f"refresh_{run.id}", icon=":material/refresh:", on_click=refresh)
     if st.button("Stop", key=f"row_stop_{run.id}", icon=":material/stop_circle:"):
-        attempt(lambda: space.deep_memory.stop(run.id))
+        attempt(lambda: space.runs.stop(run.id))
         st.rerun()
 
 
 def _failed_actions(space: Workspace, run: TrainingRun) -> None:
     if st.button("Proceed", key=f"proceed_{run.id}", type="primary", icon=":material/play_arrow:"):
-        proceeded = attempt(lambda: space.deep_memory.proceed(run.id))
+        proceeded = attempt(lambda: space.runs.proceed(run.id))
         if proceeded is not None:
             flash(proceeded[1])
             follow_work()
@@ -218,10 +216,8 @@ def _confirm_remove(space: Workspace, run: TrainingRun) -> None:
 
     def remove() -> None:
         is_completed = run.status is RunStatus.COMPLETED
-        memory = space.deep_memory
-        message = attempt(
-            lambda: (memory.remove_completed if is_completed else memory.remove)(run.id)
-        )
+        remove_it = space.runs.remove_completed if is_completed else space.runs.remove
+        message = attempt(lambda: remove_it(run.id))
         if message is not None:
             flash(message)
             st.session_state[EXPANDED_RUN] = None

@@ -5,19 +5,18 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.components import ago_text, attempt
-from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
 from services.models import DeepMemorySettings
 from services.workspace import Workspace
 
 _SWITCH = "deep_memory_enabled"
 
 
-def settings_card(space: Workspace, settings: DeepMemorySettings) -> None:
-    def switch() -> None:
-        attempt(lambda: space.deep_memory.set_enabled(st.session_state[_SWITCH]))
+def settings_card(space: Workspace, settings: DeepMemorySettings, problem: str) -> None:
+    """`problem` says why search cannot use the chosen model; it is empty when it can."""
 
-    active = space.deep_memory.active_run() if settings.enabled else None
-    problem = space.unusable_models([active]).get(active.id) if active else None
+    def switch() -> None:
+        attempt(lambda: space.models.set_enabled(st.session_state[_SWITCH]))
+
     st.session_state[_SWITCH] = settings.enabled  # the database decides what the switch shows
     with st.container(border=True, key="figures"):
         switch_column, *figures = st.columns([2, 1, 1, 1], vertical_alignment="center")
@@ -35,8 +34,8 @@ def settings_card(space: Workspace, settings: DeepMemorySettings) -> None:
                 if settings.enabled
                 else "Search works without it just now."
                 if settings.can_enable
-                else f"{REPLACED_IN_CLOUD} Search works without it."
-                if settings.model_was_replaced
+                else f"{problem} Search works without it."
+                if problem
                 else "It can be switched on as soon as a training has made search better."
             )
         trained = settings.last_trained_at

@@ -29,7 +29,7 @@ def own_questions(space: Workspace, run: TrainingRun) -> None:
     )
     if folded.open:
         with folded:
-            if sets := space.test_sets():
+            if sets := space.test_sets.all():
                 _measure(space, run, sets)
             _upload(space)
 
@@ -45,12 +45,12 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
 
     def measure() -> None:
         with st.spinner("Measuring"):
-            figures = attempt(lambda: space.measure(run, name))
+            figures = attempt(lambda: space.test_sets.measure(name, run.id))
         if figures is not None:
-            st.session_state[_MEASURED] = ((run.id, name, space.store.snapshot().version), figures)
+            st.session_state[_MEASURED] = ((run.id, name, space.documents.version()), figures)
 
     def remove() -> None:
-        if attempt(lambda: space.remove_test_set(name)) is not None:
+        if attempt(lambda: space.test_sets.remove(name)) is not None:
             flash(f"Removed the test set {name}.")
 
     columns[1].button("Measure", key="measure", type="primary", on_click=measure, width="stretch")
@@ -58,11 +58,11 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
         "Remove",
         key="remove_test_set",
         on_click=remove,
-        disabled=not space.is_own_test_set(name),
+        disabled=not space.test_sets.is_own(name),
         width="stretch",
     )
     of, figures = st.session_state.get(_MEASURED, (None, None))
-    if of != (run.id, name, space.store.snapshot().version):
+    if of != (run.id, name, space.documents.version()):
         st.caption(f"{count_text(sets[name], 'question')}, not measured with this model yet.")
         return
     verdict(figures, f"“{name}”")
@@ -84,7 +84,7 @@ def _upload(space: Workspace) -> None:
             flash("Choose a file with test questions first.", icon=":material/info:")
             return
         name = st.session_state[_NAME].strip() or PurePath(file.name).stem
-        count = attempt(lambda: space.add_test_set(name, file.name, file.getvalue()))
+        count = attempt(lambda: space.test_sets.add_file(name, file.name, file.getvalue()))
         if count is not None:
             st.session_state["test_set"] = name
             flash(f"Added {count_text(count, 'test question')}.")

@@ -20,6 +20,7 @@ from pages.ui.selection import (
     select_run,
 )
 from services.config import MOST_QUESTIONS_PER_CHUNK
+from services.deep_memory.models import ModelState
 from services.errors import NotFound
 from services.generation.pricing import BATCH_PRICE_SHARE
 from services.models import DeepMemorySettings, TrainingRun
@@ -39,8 +40,9 @@ _STEP_OF = {
 }
 
 
-def workflow_card(space: Workspace, settings: DeepMemorySettings) -> None:
-    current = _current_run(space, settings)
+def workflow_card(space: Workspace, state: ModelState, problem: str) -> None:
+    """`problem` says why search cannot use the chosen model; it is empty when it can."""
+    current = _current_run(space, state)
     selected = _selected_run(space, current)
     is_at_work = current is not None and current.status.is_active
     first = current if selected is None or is_at_work else selected
@@ -49,14 +51,14 @@ def workflow_card(space: Workspace, settings: DeepMemorySettings) -> None:
         _steps(_STEP_OF[first.status if first else None])
         with st.container():  # a place of its own: what is below stays put when the work ends
             if first is current:
-                _show(space, current)
+                _show(space, current, state, problem)
         if selected is not None:
             _heading(selected)
-            _show(space, selected)
-        _generate(space, settings, shown=first)
+            _show(space, selected, state, problem)
+        _generate(space, state.settings, shown=first)
 
 
-def _show(space: Workspace, run: TrainingRun | None) -> None:
+def _show(space: Workspace, run: TrainingRun | None, state: ModelState, problem: str) -> None:
     if run is None:
         return
     match run.status:
@@ -67,7 +69,7 @@ def _show(space: Workspace, run: TrainingRun | None) -> None:
         case RunStatus.TRAINING:
             training_progress(space, run)
         case RunStatus.COMPLETED:
-            results(space, run)
+            results(space, run, state, problem)
 
 
 def _heading(run: TrainingRun) -> None:
@@ -83,12 +85,17 @@ def _heading(run: TrainingRun) -> None:
         )
 
 
-def _current_run(space: Workspace, settings: DeepMemorySettings) -> TrainingRun | None:
+def _current_run(space: Workspace, state: ModelState) -> TrainingRun | None:
     """What the card shows by itself: the unfinished run, else the last result."""
-    for run_id in (settings.blocking_run_id, settings.last_training_run_id):
-        if run_id is not None:
-            with contextlib.suppress(NotFound):
-                return space.deep_memory.runs.get(run_id)
+    if state.blocking is not None:
+        return state.blocking
+    last = state.settings.last_training_run_id
+    if last is None:
+        return None
+    if state.active is not None and state.active.id == last:
+        return state.active
+    with contextlib.suppress(NotFound):
+        return space.runs.get(last)
     return None
 
 
@@ -98,7 +105,7 @@ def _selected_run(space: Workspace, current: TrainingRun | None) -> TrainingRun 
     if run_id is None or (current is not None and run_id == current.id):
         return None
     try:
-        return space.deep_memory.runs.get(run_id)
+        return space.runs.get(run_id)
     except NotFound:
         close_run()
         return None
@@ -128,7 +135,7 @@ def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun
     def start() -> None:
         count = st.session_state["questions_per_chunk"]
         in_batches = st.session_state.get("batch_mode", False)
-        run = attempt(lambda: space.deep_memory.generate(count, in_batches=in_batches))
+        run = attempt(lambda: space.runs.generate(count, in_batches=in_batches))
         if run is not None:
             follow_work()
             flash(f"Generation started for {run.total_chunks:,} chunks.")
@@ -165,7 +172,7 @@ def _estimate(space: Workspace) -> None:
             value=context.studio().settings.questions_per_chunk,
             key="questions_per_chunk",
         )
-    estimate = space.deep_memory.estimate(int(count))
+    estimate = space.runs.estimate(int(count))
     parts = [f"about **{estimate.questions:,} questions**"]
     if estimate.input_tokens:
         tokens = estimate.input_tokens + estimate.output_tokens
@@ -176,7 +183,7 @@ def _estimate(space: Workspace) -> None:
         parts.append("no tokens, no cost")
     with columns[1]:
         st.markdown(f"Writes {', '.join(parts)}, with the **{context.studio().writer.name}**.")
-    if space.deep_memory.offers_batch_mode:
+    if space.runs.offer_batch_mode:
         cost = estimate.cost_usd
         price = "" if cost is None else f", about {money(cost * BATCH_PRICE_SHARE)}"
         st.checkbox(

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Mapping
@@ -19,6 +16,7 @@ import httpx
 from supabase_auth.errors import AuthApiError, AuthError, AuthRetryableError, AuthWeakPasswordError
 
 from services.accounts.database import Database, SupabaseEndpoint, passing_client
+from services.accounts.visitors import Visitor, hashed, new_cookie, told_of
 from services.errors import AppError, DatabaseUnavailable, NotSignedIn, SignInRefused
 
 log = logging.getLogger(__name__)
@@ -27,8 +25,6 @@ _REFRESH_BEFORE_END_S = 60
 _TRUSTED_S = 30.0  # a session that was signed out elsewhere works this much longer, at most
 _STORING_S = 3.0  # between the answer to a refresh and its row in the table, at most
 _TABLE = "app_sessions"
-# Supabase's "IP address forwarding", and what the embedded one takes beside it.
-_FORWARDED_FOR, _KNOWN_DEVICE = "Sb-Forwarded-For", "X-Known-Device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +33,6 @@ class Identity:
 
     user_id: str
     email: str
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who is at the sign-in screen: the browser's address, and the cookie of its last session."""
-
-    address: str | None
-    cookie: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +93,7 @@ class Accounts:
         """Without a visitor, the app itself signs in: other people's guesses do not hold it up."""
         return self._begin(
             lambda auth: auth.sign_in_with_password({"email": email, "password": password}),
-            self._said_of(visitor, email),
+            told_of(visitor, email, self.endpoint.secret_key),
         )
 
     def sign_up(self, email: str, password: str, visitor: Visitor | None = None) -> SignedInUser:
@@ -116,7 +104,7 @@ class Accounts:
         """
         return self._begin(
             lambda auth: auth.sign_up({"email": email, "password": password}),
-            self._said_of(visitor, email),
+            told_of(visitor, email, self.endpoint.secret_key),
         )
 
     def restore(self, cookie: str) -> SignedInUser | None:
@@ -129,8 +117,8 @@ class Accounts:
 
     def sign_out(self, user: SignedInUser) -> None:
         """End this session, here and at Supabase. It is safe to repeat."""
-        hashed = _hash(user.cookie)
-        self._service.execute(lambda c: c.table(_TABLE).delete().eq("id_hash", hashed))
+        id_hash = hashed(user.cookie)
+        self._service.execute(lambda c: c.table(_TABLE).delete().eq("id_hash", id_hash))
         try:
             with passing_client(self.endpoint) as client:
                 client.auth.admin.sign_out(user.access_token(), "local")
@@ -186,7 +174,7 @@ class Accounts:
                 raise NotSignedIn("Your session has ended.") from error
             return elsewhere
         self._service.execute(
-            lambda c: c.table(_TABLE).update(_row_of(renewed)).eq("id_hash", _hash(cookie))
+            lambda c: c.table(_TABLE).update(_row_of(renewed)).eq("id_hash", hashed(cookie))
         )
         return renewed
 
@@ -201,22 +189,6 @@ class Accounts:
                 return None
             time.sleep(0.05)
         return None
-
-    def _said_of(self, visitor: Visitor | None, email: str) -> dict[str, str]:
-        """Headers by which guesses at a password are counted for each visitor, not for the app."""
-        if visitor is None:
-            return {_KNOWN_DEVICE: "the app"}
-        said = {_FORWARDED_FOR: visitor.address} if visitor.address else {}
-        cookie = visitor.cookie or ""
-        if hmac.compare_digest(cookie, self._signed(cookie.partition(".")[0], email)):
-            said[_KNOWN_DEVICE] = _hash(cookie)
-        return said
-
-    def _signed(self, name: str, email: str) -> str:
-        """A cookie that says: who has this signed in with this e-mail address."""
-        key = self.endpoint.secret_key.get_secret_value().encode()
-        signature = hmac.new(key, f"device {name} {email.lower()}".encode(), hashlib.sha256)
-        return f"{name}.{signature.hexdigest()}"
 
     def _begin(self, sign: Any, said: Mapping[str, str]) -> SignedInUser:
         try:
@@ -237,20 +209,16 @@ class Accounts:
 
     def open_session(self, identity: Identity, tokens: Tokens) -> SignedInUser:
         """A session for somebody whom Supabase gave these tokens."""
-        cookie = self._signed(secrets.token_urlsafe(32), identity.email)
-        row = {"id_hash": _hash(cookie), "user_id": identity.user_id, **_row_of(tokens)}
+        cookie = new_cookie(identity.email, self.endpoint.secret_key)
+        row = {"id_hash": hashed(cookie), "user_id": identity.user_id, **_row_of(tokens)}
         self._service.execute(lambda c: c.table(_TABLE).upsert(row))
         return SignedInUser(self, cookie, identity, tokens)
 
     def _row(self, cookie: str) -> dict[str, Any] | None:
         rows = self._service.execute(
-            lambda c: c.table(_TABLE).select("*").eq("id_hash", _hash(cookie))
+            lambda c: c.table(_TABLE).select("*").eq("id_hash", hashed(cookie))
         ).data
         return rows[0] if rows else None
-
-
-def _hash(cookie: str) -> str:
-    return hashlib.sha256(cookie.encode()).hexdigest()
 
 
 def _tokens_of_session(session: Any) -> Tokens:

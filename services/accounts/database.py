@@ -17,6 +17,7 @@ from postgrest.types import ReturnMethod as ReturnMethod
 from pydantic import SecretStr
 from supabase import Client, ClientOptions, create_client
 
+from services.config import Settings
 from services.errors import (
     AppError,
     DatabaseUnavailable,
@@ -43,6 +44,14 @@ class SupabaseEndpoint:
     url: str
     publishable_key: SecretStr
     secret_key: SecretStr
+
+    @classmethod
+    def of_settings(cls, settings: Settings) -> SupabaseEndpoint:
+        """The hosted one that the settings name."""
+        url, publishable = settings.supabase_url, settings.supabase_publishable_key
+        secret = settings.supabase_secret_key
+        assert url and publishable and secret  # Settings refuses it half set
+        return cls(url, publishable, secret)
 
 
 def _connections() -> httpx.Client:

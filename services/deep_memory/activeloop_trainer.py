@@ -33,6 +33,7 @@ from services.deep_memory.cloud_jobs import (
 from services.deep_memory.cloud_submission import Submitter
 from services.errors import TrainingError
 from services.models import Waiting
+from services.pairs.rules import is_relevant
 from services.retrieval.cloud_failures import CloudFailure, Failure
 from services.retrieval.cloud_store import CHANGE_S, CloudVectorStore
 from services.retrieval.deadline import Deadline
@@ -144,12 +145,13 @@ class ActiveloopTrainer:
                 "Some pairs belong to documents that are no longer in the knowledge base. "
                 "Nothing was changed."
             )
-        # Here the stored relevance, a share from 0 to 1, becomes what the service takes: a whole
-        # number. It trains on 1 alone; a Python int, because numpy's fail on the upload.
-        relevant = [[(id_, 1) for id_, grade in row if grade >= 0.5] for row in pairs.relevant]
+        # A Python int, because numpy's fail on the upload.
+        relevant = [
+            [(id_, 1) for id_, score in row if is_relevant(score)] for row in pairs.relevant
+        ]
         keep = [row for row in rows if relevant[row]]
         if not keep:
-            raise TrainingError("No pair has a relevance of at least 0.5. Nothing was changed.")
+            raise TrainingError("No pair has a relevance above 0. Nothing was changed.")
         return CloudPairs(
             [str(pairs.questions[row]) for row in keep],
             [relevant[row] for row in keep],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,16 @@ from services.deep_memory.evaluation import (
     evaluate_embeddings,
     evaluate_ids,
 )
-from services.deep_memory.model_store import ModelStore
-from services.deep_memory.split import split_by_document
-from services.deep_memory.training import (
+from services.deep_memory.measurement import (
     SEED,
+    Material,
     Questions,
-    compared,
     complete,
-    embed_questions,
-    pairs_by_question,
-    sample_metrics,
-    sample_test_questions,
+    measured,
+    prepare,
 )
+from services.deep_memory.model_store import ModelStore
+from services.deep_memory.test_sets import OwnQuestion, figures_of, places_of, require_answers
 from services.errors import TrainingError
 from services.models import TrainingPair, TrainingRun
 from services.retrieval.cloud_store import CloudVectorStore
@@ -42,6 +40,7 @@ from services.runs.lease import RunLease, RunLost
 
 # Each measured question is a search over the network.
 MOST_MEASURED = 300
+_CHUNKS_FOR_DOCUMENTS = 100
 _NOTE_EVERY_S = 1.0
 
 
@@ -65,33 +64,20 @@ def train_in_cloud(
         RunLost: the run was stopped or handed on. The job goes on until somebody cancels it.
     """
     snapshot = store.snapshot()
-    asked = pairs_by_question(pairs, snapshot)
-    questions = embed_questions(lease, asked, snapshot, embedder)
-    documents = [chunk.document_id for chunk in snapshot.chunks]
-    split = split_by_document(questions.relevant, documents, snapshot.embeddings, seed=SEED)
-    train = questions.only(split.train)
-    chosen = [[pair for pair, _ in asked[row]] for row in split.train]
+    material = prepare(lease, pairs, snapshot, embedder)
     began = time.monotonic()
-    figures = _train(lease, run, store, chosen, train, watching)
+    figures = _train(lease, run, store, material, watching)
     train_seconds = time.monotonic() - began
 
     lease.note_training("Measuring on held-out questions", 0.95)
-    measured = at_most(split.held_out, MOST_MEASURED)
-    held_out = questions.only(measured)
-    before, after = _measure(lease, held_out, snapshot, store)
-    metrics: dict[str, Any] = {
-        "trainer": "cloud",
-        "service": asdict(figures),
-        **compared(held_out, before, after, split.groups[measured]),
-        "held_out_questions": len(measured),
-        "held_out_by": split.by,
-        "trained_questions": len(split.train),
-        "trained_chunks": len(set().union(*train.relevant)),
-        "pairs_without_chunk": len(pairs) - sum(map(len, asked)),
-        "train_seconds": round(train_seconds, 2),
-        "embedder": embedder.name,
-        "test_sets": _measure_test_sets(lease, snapshot, store, embedder),
-    }
+    metrics = measured(
+        material,
+        _at_most(material.split.held_out, MOST_MEASURED),
+        lambda questions: _measure(lease, questions, snapshot, store),
+        embedder,
+        train_seconds,
+        service=asdict(figures),
+    )
     complete(lease, run, metrics, models)
 
 
@@ -99,10 +85,14 @@ def _train(
     lease: RunLease,
     run: TrainingRun,
     store: CloudVectorStore,
-    chosen: Sequence[Sequence[TrainingPair]],
-    train: Questions,
+    material: Material,
     watching: Watching,
 ) -> ServiceFigures:
+    train = material.train
+    relevant = [
+        [(pair.chunk_id, pair.relevance_score) for pair, _ in material.asked[row]]
+        for row in material.split.train
+    ]
     noted_at = 0.0
 
     def on_progress(words: str, share: float) -> None:
@@ -128,11 +118,7 @@ def _train(
     try:
         with lease.watching(trainer.waiting):
             return trainer.train(
-                CloudPairs(
-                    train.texts,
-                    [[(pair.chunk_id, pair.relevance_score) for pair in pairs] for pairs in chosen],
-                    train.vectors,
-                ),
+                CloudPairs(train.texts, relevant, train.vectors),
                 record=record,
                 recorded=run.deeplake_job_id,
                 on_progress=on_progress,
@@ -156,16 +142,40 @@ def _measure(
     return before, evaluate_ids(ranked, relevant)
 
 
-def _measure_test_sets(
-    lease: RunLease, snapshot: Snapshot, store: CloudVectorStore, embedder: Embedder
-) -> list[dict[str, Any]]:
-    questions = sample_test_questions(snapshot, embedder)
-    if questions is None:
-        return []
-    return [sample_metrics(questions, snapshot, *_measure(lease, questions, snapshot, store))]
+def measure_in_cloud(
+    name: str,
+    questions: Sequence[OwnQuestion],
+    snapshot: Snapshot,
+    embedder: Embedder,
+    store: CloudVectorStore,
+) -> dict[str, Any]:
+    """Measure the model that DeepLake Cloud holds, on at most MOST_MEASURED of the questions.
+
+    Each is a search there. By documents the first ten are those of the first hundred chunks.
+
+    Raises:
+        NotAllowed: the knowledge base answers none of them.
+        AppError: the embedder, or the service, does not answer.
+    """
+    found = require_answers(questions, snapshot)
+    chosen = _at_most(np.arange(len(found.texts)), MOST_MEASURED)
+    found = replace(
+        found,
+        texts=[found.texts[row] for row in chosen],
+        relevant=[found.relevant[row] for row in chosen],
+    )
+    vectors = embedder.embed(found.texts)
+    depth = _CHUNKS_FOR_DOCUMENTS if found.by_document else RANKING_DEPTH
+    place_of = dict(zip((c.id for c in snapshot.chunks), places_of(found, snapshot), strict=True))
+    ranked = []
+    for vector in vectors:
+        hits = store.search(vector, depth, deep_memory=True)
+        places = dict.fromkeys(place_of.get(hit.chunk_id) for hit in hits)  # each once, in order
+        ranked.append(list(places)[:RANKING_DEPTH])
+    return figures_of(name, found, vectors, snapshot, evaluate_ids(ranked, found.relevant))
 
 
-def at_most(rows: np.ndarray, count: int) -> np.ndarray:
+def _at_most(rows: np.ndarray, count: int) -> np.ndarray:
     """All rows, or `count` of them by chance, the same ones each time."""
     if len(rows) <= count:
         return rows

@@ -6,7 +6,6 @@ from services.accounts.database import Database
 from services.deep_memory.cloud_jobs import ended_jobs
 from services.retrieval.cloud_failures import CloudFailure
 from services.retrieval.cloud_store import CloudVectorStore, store_error
-from services.retrieval.vector_store import VectorStore
 
 REPLACED_IN_CLOUD = (
     "DeepLake Cloud keeps the latest model only: a later training has replaced this one."
@@ -14,7 +13,7 @@ REPLACED_IN_CLOUD = (
 _MAY_BE_REPLACED = "A training that went on there may have replaced this model."
 
 
-def model_in_cloud(database: Database, store: VectorStore) -> str | None:
+def model_in_cloud(database: Database, store: CloudVectorStore) -> str | None:
     """The run whose model DeepLake Cloud holds for the caller: the last that completed there.
 
     None when a job has completed for no run since: one that could not be cancelled, or whose run
@@ -23,8 +22,7 @@ def model_in_cloud(database: Database, store: VectorStore) -> str | None:
     Raises:
         StoreUnavailable: it did not say how such a job stands.
     """
-    if isinstance(store, CloudVectorStore):
-        _settle_jobs(database, store)
+    _settle_jobs(database, store)
     return database.rpc("model_in_cloud")
 
 

@@ -1,36 +1,27 @@
-"""Test questions that a person brings: read from a file, found in the knowledge base, measured."""
+"""Test questions that a person brings: read from a file, and found in the knowledge base."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
-from services.deep_memory.cloud_training import MOST_MEASURED, at_most
-from services.deep_memory.evaluation import (
-    RANKING_DEPTH,
-    Evaluation,
-    evaluate_blocks,
-    evaluate_ids,
-)
-from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
+from services.deep_memory.evaluation import Evaluation, evaluate_blocks
+from services.deep_memory.measurement import Questions, compared
 from services.deep_memory.split import answering_groups
-from services.deep_memory.training import Questions, compared
 from services.errors import DocumentRejected, NotAllowed
 from services.knowledge.answers import chunks_that_hold, one_spaced
 from services.knowledge.sample import sample_questions
 from services.models import Chunk
 from services.pairs.beir import read_beir
 from services.pairs.exchange import read_csv
-from services.retrieval.cloud_store import CloudVectorStore
+from services.pairs.rules import is_relevant, question_key
 from services.retrieval.content import Snapshot
-from services.retrieval.embeddings import Embedder
 
 MOST_QUESTIONS = 5000
-_CHUNKS_FOR_DOCUMENTS = 100
 _SPLITS = ("test", "dev", "train")
 
 
@@ -74,20 +65,20 @@ def read_test_set(file_name: str, data: bytes) -> list[OwnQuestion]:
             found = [
                 (judged.question, Expected(judged.corpus_id))
                 for judged in read_beir(data, _SPLITS)
-                if judged.score > 0
+                if is_relevant(judged.score)
             ]
         case "csv":
             found = [_expected(row, number) for number, row in read_csv(data, ["question"])]
         case _:
             raise DocumentRejected("Test questions come in as .csv or BEIR's .zip.")
-    expected: dict[str, list[Expected]] = {}
+    asked: dict[str, tuple[str, list[Expected]]] = {}
     for question, answer in found:
-        expected.setdefault(question, []).append(answer)
-    if not expected:
+        asked.setdefault(question_key(question), (question, []))[1].append(answer)
+    if not asked:
         raise DocumentRejected("The file holds no question with an answer.")
-    if len(expected) > MOST_QUESTIONS:
+    if len(asked) > MOST_QUESTIONS:
         raise DocumentRejected(f"The file holds more than {MOST_QUESTIONS:,} questions.")
-    return [OwnQuestion(question, tuple(answers)) for question, answers in expected.items()]
+    return [OwnQuestion(question, tuple(answers)) for question, answers in asked.values()]
 
 
 def _expected(row: Mapping[str, str], number: int) -> tuple[str, Expected]:
@@ -136,7 +127,7 @@ class _Places:
         self._chunks = snapshot.chunks
         self._row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
         self._texts: list[str] = []
-        self.document_of = (_document_starts(snapshot.chunks, numbered=True)).tolist()
+        self.document_of = (document_starts(snapshot.chunks, numbered=True)).tolist()
         self.of_document: dict[str, set[int]] = {}
         for row, chunk in enumerate(snapshot.chunks):
             for name in {chunk.document_id, chunk.document, PurePath(chunk.document).stem}:
@@ -159,73 +150,15 @@ class _Places:
         return {row for row, text in enumerate(self._texts) if answer in text}
 
 
-def _document_starts(chunks: Iterable[Chunk], *, numbered: bool = False) -> np.ndarray:
+def document_starts(chunks: Iterable[Chunk], *, numbered: bool = False) -> np.ndarray:
     """The first row of each document; or for each row the number of its document."""
     ids = [chunk.document_id for chunk in chunks]
     is_first = np.array([row == 0 or ids[row] != ids[row - 1] for row in range(len(ids))], bool)
     return np.cumsum(is_first) - 1 if numbered else np.flatnonzero(is_first)
 
 
-def measure_test_set(
-    name: str,
-    questions: Sequence[OwnQuestion],
-    snapshot: Snapshot,
-    index: SearchIndex,
-    embedder: Embedder,
-    model: DeepMemoryModel,
-) -> dict[str, Any]:
-    """Measure search without and with `model` on the questions; `index` is that of `snapshot`.
-
-    Raises:
-        NotAllowed: the knowledge base answers none of them.
-        AppError: the embedder does not answer, or the model is of another embedder.
-    """
-    found = _found(questions, snapshot)
-    vectors = embedder.embed(found.texts)
-    starts = _document_starts(snapshot.chunks)
-
-    def score(start: int, stop: int) -> np.ndarray:
-        scores = model.scores(vectors[start:stop], found.texts[start:stop], index)
-        return _pooled(scores, found, starts)
-
-    after = evaluate_blocks(score, len(snapshot.chunks), found.relevant)
-    return _figures(name, found, vectors, snapshot, after)
-
-
-def measure_in_cloud(
-    name: str,
-    questions: Sequence[OwnQuestion],
-    snapshot: Snapshot,
-    embedder: Embedder,
-    store: CloudVectorStore,
-) -> dict[str, Any]:
-    """Measure the model that DeepLake Cloud holds, on at most MOST_MEASURED of the questions.
-
-    Each is a search there. By documents the first ten are those of the first hundred chunks.
-
-    Raises:
-        NotAllowed: the knowledge base answers none of them.
-        AppError: the embedder, or the service, does not answer.
-    """
-    found = _found(questions, snapshot)
-    chosen = at_most(np.arange(len(found.texts)), MOST_MEASURED)
-    found = replace(
-        found,
-        texts=[found.texts[row] for row in chosen],
-        relevant=[found.relevant[row] for row in chosen],
-    )
-    vectors = embedder.embed(found.texts)
-    depth = _CHUNKS_FOR_DOCUMENTS if found.by_document else RANKING_DEPTH
-    place_of = dict(zip((c.id for c in snapshot.chunks), _places(found, snapshot), strict=True))
-    ranked = []
-    for vector in vectors:
-        hits = store.search(vector, depth, deep_memory=True)
-        places = dict.fromkeys(place_of.get(hit.chunk_id) for hit in hits)  # each once, in order
-        ranked.append(list(places)[:RANKING_DEPTH])
-    return _figures(name, found, vectors, snapshot, evaluate_ids(ranked, found.relevant))
-
-
-def _found(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundAnswers:
+def require_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundAnswers:
+    """As `find_answers`. Raises NotAllowed where the knowledge base answers none of them."""
     found = find_answers(questions, snapshot)
     if not found.texts:
         raise NotAllowed(
@@ -235,19 +168,22 @@ def _found(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundAnswers
     return found
 
 
-def _places(found: FoundAnswers, snapshot: Snapshot) -> list[int]:
+def places_of(found: FoundAnswers, snapshot: Snapshot) -> list[int]:
     """What `found.relevant` calls each row of the snapshot."""
     if found.by_document:
-        return _document_starts(snapshot.chunks, numbered=True).tolist()
+        return document_starts(snapshot.chunks, numbered=True).tolist()
     return list(range(len(snapshot.chunks)))
 
 
-def _pooled(scores: np.ndarray, found: FoundAnswers, starts: np.ndarray) -> np.ndarray:
-    """Scores of chunks (n, chunks); by documents those of their best chunks (n, documents)."""
+def pooled(scores: np.ndarray, found: FoundAnswers, starts: np.ndarray) -> np.ndarray:
+    """Scores of chunks (n, chunks); by documents those of their best chunks (n, documents).
+
+    `starts` has the first row of each document.
+    """
     return np.maximum.reduceat(scores, starts, axis=1) if found.by_document else scores
 
 
-def _figures(
+def figures_of(
     name: str,
     found: FoundAnswers,
     vectors: np.ndarray,
@@ -255,10 +191,10 @@ def _figures(
     after: Evaluation,
 ) -> dict[str, Any]:
     """`after` beside plain cosine on the same questions, whose `vectors` are (n, width)."""
-    starts = _document_starts(snapshot.chunks)
+    starts = document_starts(snapshot.chunks)
 
     def score(start: int, stop: int) -> np.ndarray:
-        return _pooled(vectors[start:stop] @ snapshot.embeddings.T, found, starts)
+        return pooled(vectors[start:stop] @ snapshot.embeddings.T, found, starts)
 
     before = evaluate_blocks(score, len(snapshot.chunks), found.relevant)
     if found.by_document:

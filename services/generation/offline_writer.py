@@ -27,6 +27,7 @@ from services.generation.clauses import (
 from services.generation.written_questions import WrittenQuestions
 from services.models import Chunk, Waiting
 from services.pairs.quality import gives_itself_away
+from services.pairs.rules import question_key
 
 _FEWEST_WORDS, _MOST_WORDS = 4, 20
 _FEWEST_CHARACTERS = 40  # a chunk below this has nothing to ask about
@@ -245,6 +246,8 @@ def _chosen(drafts: list[_Draft], count: int) -> tuple[str, ...]:
         best = min(remaining, key=cost)
         chosen.append(best)
         remaining = [
-            draft for draft in remaining if draft.question.lower() != best.question.lower()
+            draft
+            for draft in remaining
+            if question_key(draft.question) != question_key(best.question)
         ]
     return tuple(draft.question for draft in chosen)

@@ -25,6 +25,7 @@ from services.generation.written_questions import NO_TOKENS, WrittenQuestions
 from services.models import Chunk, Waiting
 from services.openai_api.client import Headers, RetryingClient, RetryPolicy
 from services.openai_api.errors import Refusal, UnusableAnswer, explain, refusal_of, server_name
+from services.pairs.rules import question_key
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +220,7 @@ def _written(completion: Completion, form: AnswerForm, count: int) -> WrittenQue
 def _as_asked(questions: list[str], count: int) -> tuple[tuple[str, ...], str | None]:
     """Without blanks and repetitions, and at most `count`; fewer are kept and called a problem."""
     tidy = (" ".join(question.split()) for question in questions)
-    different = list({question.casefold(): question for question in tidy if question}.values())
+    different = list({question_key(question): question for question in tidy if question}.values())
     if not different:
         raise NoQuestions("empty answer")
     problem = "fewer questions than asked" if len(different) < count else None

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from services.config import MOST_QUESTIONS_PER_CHUNK
 from services.deep_memory.cloud_jobs import job_id_in
-from services.errors import RunBlocked
+from services.errors import NotFound, RunBlocked
 from services.http.bearer import Space, UserSpace, require_own
 from services.http.error_responses import error_responses
 from services.models import DeepMemorySettings, TrainingPair, TrainingRun
@@ -136,7 +136,7 @@ def generate(body: GenerateRequest, space: Space) -> Accepted:
     """Start a run: questions for every chunk of the knowledge base."""
     require_own(space, body.user_id)
     try:
-        run = space.deep_memory.generate(body.questions_per_chunk, in_batches=body.in_batches)
+        run = space.runs.generate(body.questions_per_chunk, in_batches=body.in_batches)
     except RunBlocked as error:
         raise RunBlocked(
             "Cannot start new generation: an unfinished training run exists",
@@ -155,7 +155,7 @@ def generate(body: GenerateRequest, space: Space) -> Accepted:
 def train(body: RunRequest, space: Space) -> Accepted:
     """Train on the pairs of a run that is `generated`."""
     require_own(space, body.user_id)
-    run = space.deep_memory.train(str(body.training_run_id))
+    run = space.runs.train(str(body.training_run_id))
     return _accepted(run, f"Training on {run.pair_count} pairs")
 
 
@@ -168,7 +168,7 @@ def train(body: RunRequest, space: Space) -> Accepted:
 def proceed(body: RunRequest, space: Space) -> Accepted:
     """Go on with a failed run where it stopped."""
     require_own(space, body.user_id)
-    run, message = space.deep_memory.proceed(str(body.training_run_id))
+    run, message = space.runs.proceed(str(body.training_run_id))
     return _accepted(run, message)
 
 
@@ -180,7 +180,7 @@ def proceed(body: RunRequest, space: Space) -> Accepted:
 )
 def stop(run_id: UUID, space: Space) -> Accepted:
     """Stop an active run, or discard one in review. What it made is kept."""
-    run = space.deep_memory.stop(str(run_id))
+    run = space.runs.stop(str(run_id))
     return _accepted(run, f"Stopped with {run.pair_count} pairs, which are kept")
 
 
@@ -192,14 +192,14 @@ def runs(
     offset: Offset = 0,
 ) -> Any:
     """Runs, newest first. `total` counts all that have this status."""
-    page, total = space.deep_memory.runs.page(limit=limit, offset=offset, status=status)
+    page, total = space.runs.page(limit=limit, offset=offset, status=status)
     return {"runs": page, "total": total}
 
 
 @router.get("/runs/{run_id}", response_model=Run, responses=error_responses(401, 404, 422, 503))
 def run(run_id: UUID, space: UserSpace) -> TrainingRun:
     """One run, with its progress and its figures."""
-    return space.deep_memory.runs.get(str(run_id))
+    return space.runs.get(str(run_id))
 
 
 @router.delete(
@@ -207,7 +207,7 @@ def run(run_id: UUID, space: UserSpace) -> TrainingRun:
 )
 def remove(run_id: UUID, space: UserSpace) -> Done:
     """Delete a failed run with its pairs."""
-    return Done(message=space.deep_memory.remove(str(run_id)))
+    return Done(message=space.runs.remove(str(run_id)))
 
 
 @router.post(
@@ -217,7 +217,7 @@ def remove(run_id: UUID, space: UserSpace) -> Done:
 )
 def remove_completed(run_id: UUID, space: Space) -> Done:
     """Delete a completed run with its pairs and its model, unless search uses that model."""
-    return Done(message=space.deep_memory.remove_completed(str(run_id)))
+    return Done(message=space.runs.remove_completed(str(run_id)))
 
 
 @router.get(
@@ -230,8 +230,8 @@ def pairs(
     offset: Offset = 0,
 ) -> Any:
     """The pairs of a run, those of a chunk together."""
-    total = space.deep_memory.runs.get(str(run_id)).pair_count
-    page = space.deep_memory.pairs.page(str(run_id), limit=limit, offset=offset)
+    total = space.runs.get(str(run_id)).pair_count
+    page = space.pairs.page(str(run_id), limit=limit, offset=offset)
     return {"pairs": page, "total": total}
 
 
@@ -242,7 +242,7 @@ def pairs(
 )
 def edit_pair(run_id: UUID, pair_id: UUID, body: PairRequest, space: Space) -> TrainingPair:
     """Change a question while its run is `generated`."""
-    return space.deep_memory.edit_pair(str(run_id), str(pair_id), body.question_text)
+    return space.pairs.edit(str(run_id), str(pair_id), body.question_text)
 
 
 @router.delete(
@@ -252,7 +252,8 @@ def edit_pair(run_id: UUID, pair_id: UUID, body: PairRequest, space: Space) -> T
 )
 def drop_pair(run_id: UUID, pair_id: UUID, space: Space) -> Done:
     """Drop a pair while its run is `generated`."""
-    space.deep_memory.drop_pair(str(run_id), str(pair_id))
+    if not space.pairs.drop(str(run_id), [str(pair_id)]):
+        raise NotFound("There is no such pair in this run.")
     return Done(message="The pair was dropped")
 
 
@@ -260,7 +261,7 @@ def drop_pair(run_id: UUID, pair_id: UUID, space: Space) -> Done:
     "/settings", response_model=DeepMemoryState, responses=error_responses(401, 404, 422, 503)
 )
 def settings(space: UserSpace) -> DeepMemorySettings:
-    return space.deep_memory.settings()
+    return space.models.state().settings
 
 
 @router.put(
@@ -271,7 +272,7 @@ def settings(space: UserSpace) -> DeepMemorySettings:
 def switch(body: SettingsRequest, space: Space) -> DeepMemorySettings:
     """Make search use Deep Memory, or not."""
     require_own(space, body.user_id)
-    return space.deep_memory.set_enabled(body.enabled)
+    return space.models.set_enabled(body.enabled)
 
 
 def _accepted(run: TrainingRun, message: str) -> Accepted:

@@ -71,12 +71,13 @@ class Removed(BaseModel):
 async def add(files: list[UploadFile], space: Space) -> dict[str, Any]:
     """Add files (txt, md, html, csv, pdf, docx; 25 MB each), and say of each other one why not.
 
-    The answer comes when they are stored. A file that can not be added does not stop the others.
+    The answer comes when they are stored. A file that can not be added does not stop the others;
+    all are refused while another import of this person runs.
     """
 
     def work() -> IngestReport:
         named = [(PurePath(file.filename or "").name, file.file.read()) for file in files]
-        return space.knowledge.add_files(named)
+        return space.documents.add(named)
 
     report = await anyio.to_thread.run_sync(work, limiter=_imports)
     errors = [
@@ -91,7 +92,7 @@ async def add(files: list[UploadFile], space: Space) -> dict[str, Any]:
 )
 def begin_anew(space: Space) -> Removed:
     """Make a knowledge base that is damaged or lost an empty one; refused while it can be read."""
-    space.knowledge.begin_anew()
+    space.documents.begin_anew()
     return Removed(message="The knowledge base is empty: add its documents again")
 
 
@@ -102,7 +103,7 @@ def documents(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> dict[str, Any]:
     """Documents, oldest first."""
-    found = space.knowledge.documents()
+    found = space.documents.all()
     return {"documents": found[offset : offset + limit], "total": len(found)}
 
 
@@ -110,7 +111,7 @@ def documents(
     "/{document_id}", response_model=StoredDocument, responses=error_responses(401, 404, 422, 503)
 )
 def document(document_id: str, space: Space) -> Document:
-    for found in space.knowledge.documents():
+    for found in space.documents.all():
         if found.id == document_id:
             return found
     raise NotFound("This document is not in the knowledge base.")
@@ -123,5 +124,5 @@ def document(document_id: str, space: Space) -> Document:
 )
 async def remove(document_id: str, space: Space) -> Removed:
     """Remove a document with its chunks."""
-    gone = await anyio.to_thread.run_sync(space.knowledge.remove, document_id, limiter=_removals)
+    gone = await anyio.to_thread.run_sync(space.documents.remove, document_id, limiter=_removals)
     return Removed(message=f"{gone.name} and its {gone.chunk_count} chunks removed")

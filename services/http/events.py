@@ -76,7 +76,7 @@ async def stream(
 
     def look() -> TrainingRun:
         # Through the token each time, so that the stream ends soon after a sign-out.
-        return workspace_of(token).deep_memory.runs.get(str(job_id))
+        return workspace_of(token).runs.get(str(job_id))
 
     run = await run_in_threadpool(look)
     if not run.status.is_active and last_event_id == _event(run).id:

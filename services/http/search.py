@@ -10,6 +10,7 @@ from anyio import CapacityLimiter
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from services.deep_memory.search import NO_MODEL
 from services.http.bearer import Space
 from services.http.error_responses import error_responses
 from services.retrieval.search import Comparison
@@ -53,13 +54,13 @@ class Hits(BaseModel):
     notice: str | None
 
 
-def _notice(comparison: Comparison, *, wanted: bool) -> str | None:
+def _notice(comparison: Comparison) -> str | None:
+    if comparison.problem == NO_MODEL:
+        return NO_MODEL
     if comparison.problem:
         return f"{comparison.problem} Search works without it."
     if comparison.is_indexing:
         return "The changed knowledge base is being indexed for Deep Memory. Search again soon."
-    if wanted and comparison.run_id is None:
-        return "No trained model is in use yet."
     return None
 
 
@@ -70,11 +71,7 @@ async def search(body: SearchRequest, space: Space) -> Hits:
 
 
 def _search(body: SearchRequest, space: Workspace) -> Hits:
-    wanted = body.deep_memory
-    if wanted is None:
-        wanted = space.deep_memory.settings().enabled
-    active = space.deep_memory.active_run() if wanted else None
-    comparison = space.search(body.query, body.k, active)
+    comparison = space.search.as_chosen(body.query, body.k, deep_memory=body.deep_memory)
     used = comparison.run_id is not None
     return Hits(
         hits=[
@@ -89,5 +86,5 @@ def _search(body: SearchRequest, space: Workspace) -> Hits:
         ],
         deep_memory=used,
         trained_run_id=UUID(comparison.run_id) if used and comparison.run_id else None,
-        notice=_notice(comparison, wanted=wanted),
+        notice=_notice(comparison),
     )

@@ -22,7 +22,7 @@ async def _keep(request: Request) -> Response:
 
     The ticket travels in a header of its own, which a page of another origin can not send.
     """
-    cookie = current_studio().redeem_ticket(request.headers.get(TICKET_HEADER, ""))
+    cookie = current_studio().tickets.redeem(request.headers.get(TICKET_HEADER, ""))
     if cookie is None:
         return JSONResponse({"detail": "The ticket is not valid."}, status_code=400)
     answer = Response(status_code=204)

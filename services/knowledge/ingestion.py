@@ -11,11 +11,13 @@ from services.knowledge.knowledge_base import IngestProgress, IngestReport, OnPr
 
 log = logging.getLogger(__name__)
 
+Work = Callable[[OnProgress], IngestReport]
+
 
 class Ingestion:
     """One person's running import: what stands in memory about it until its report was read."""
 
-    def __init__(self, work: Callable[[OnProgress], IngestReport]) -> None:
+    def __init__(self, work: Work) -> None:
         self.progress = IngestProgress(files_read=0, files_total=0)
         self.report: IngestReport | None = None  # set when it is done
         self.failure: AppError | None = None
@@ -54,7 +56,12 @@ class Ingestions:
         self._of_user: dict[str, Ingestion] = {}
         self._lock = threading.Lock()
 
-    def start(self, user_id: str, work: Callable[[OnProgress], IngestReport]) -> Ingestion:
+    def start(self, user_id: str, work: Work) -> Ingestion:
+        """Begin an import.
+
+        Raises:
+            NotAllowed: one of this person runs.
+        """
         with self._lock:
             current = self._of_user.get(user_id)
             if current is not None and current.is_running:
@@ -63,6 +70,26 @@ class Ingestions:
                 )
             self._of_user[user_id] = Ingestion(work)
             return self._of_user[user_id]
+
+    def run(self, user_id: str, work: Work) -> IngestReport:
+        """Import, and wait for it. What an earlier one reports stays there to be read.
+
+        Raises:
+            NotAllowed: one of this person runs.
+            AppError: as `work`.
+        """
+        earlier = self.of(user_id)
+        ingestion = self.start(user_id, work)
+        ingestion.wait()
+        with self._lock:
+            if self._of_user.get(user_id) is ingestion:
+                del self._of_user[user_id]
+                if earlier is not None:
+                    self._of_user[user_id] = earlier
+        if ingestion.failure is not None:
+            raise ingestion.failure
+        assert ingestion.report is not None, "it is done"
+        return ingestion.report
 
     def of(self, user_id: str) -> Ingestion | None:
         return self._of_user.get(user_id)

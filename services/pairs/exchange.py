@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from services.pairs.beir import (
     read_json_lines,
     write_beir,
 )
+from services.pairs.rules import is_relevant
 
 BEIR_SPLIT = "train"
 _NEEDED = ("question_text", "chunk_id")
@@ -59,7 +60,9 @@ def to_beir(pairs: Sequence[TrainingPair], chunks: Mapping[str, Chunk]) -> bytes
         )
         for pair in pairs
     }
-    ids: dict[str, str] = {}  # one query for a question, however many chunks answer it
+    # One query for a question, however many chunks answer it. By its very text, not `question_key`:
+    # what goes out comes in again exactly.
+    ids: dict[str, str] = {}
     judgements = [
         Judgement(
             ids.setdefault(pair.question_text, pair.id),
@@ -70,6 +73,24 @@ def to_beir(pairs: Sequence[TrainingPair], chunks: Mapping[str, Chunk]) -> bytes
         for pair in pairs
     ]
     return write_beir(passages.values(), judgements, BEIR_SPLIT)
+
+
+_WRITERS: dict[str, Callable[[Sequence[TrainingPair], Mapping[str, Chunk]], bytes]] = {
+    "jsonl": to_jsonl,
+    "csv": to_csv,
+    "zip": to_beir,
+}
+
+
+def write_pairs(ending: str, pairs: Sequence[TrainingPair], chunks: Mapping[str, Chunk]) -> bytes:
+    """A file of pairs in the form that its name's ending says; `chunks` are all that are stored.
+
+    Raises:
+        DocumentRejected: there is no such form.
+    """
+    if ending not in _WRITERS:
+        raise DocumentRejected("Pairs go out as .jsonl, .csv or BEIR's .zip.")
+    return _WRITERS[ending](pairs, chunks)
 
 
 def read_pairs(name: str, data: bytes) -> list[NewPair]:
@@ -90,7 +111,7 @@ def read_pairs(name: str, data: bytes) -> list[NewPair]:
             pairs = [
                 NewPair(judged.question, judged.corpus_id, min(judged.score, 1.0))
                 for judged in read_beir(data, [BEIR_SPLIT])
-                if judged.score > 0
+                if is_relevant(judged.score)
             ]
         case _:
             raise DocumentRejected("Pairs come in as .jsonl, .csv or BEIR's .zip.")

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from services.pairs.rules import question_key
+
 NEAR_DUPLICATE_QUESTION = 0.95  # cosine above which two questions ask the same
 ROUND_TRIP_DEPTH = 10
 _BLOCK_SCORES = 16_000_000  # similarities held at once: 64 MB of float32
@@ -80,7 +82,7 @@ def duplicates(questions: Sequence[str], chunk_rows: Sequence[int]) -> set[int]:
     asked: dict[str, tuple[str, set[int]]] = {}
     repeated = set()
     for row, (question, chunk) in enumerate(zip(questions, chunk_rows, strict=True)):
-        same = " ".join(question.split()).casefold()
+        same = question_key(question)
         words = " ".join(re.findall(r"\w+", same))
         first, chunks = asked.setdefault(words, (same, set()))
         if same != first or chunk in chunks:

@@ -82,8 +82,8 @@ class PairStore:
 
         return [TrainingPair(**row) for row in every_row(page)]
 
-    def edit(self, pair_id: str, question: str) -> TrainingPair:
-        """Change a question while its run is in review.
+    def edit(self, run_id: str, pair_id: str, question: str) -> TrainingPair:
+        """Change a question of a run while that is in review.
 
         Raises:
             NotAllowed: empty, or its chunk has this question already.
@@ -93,7 +93,12 @@ class PairStore:
         if not question:
             raise NotAllowed("A question can not be empty. Drop the pair instead.")
         rows = self._database.execute(
-            lambda c: c.table(_PAIRS).update({"question_text": question}).eq("id", pair_id)
+            lambda c: (
+                c.table(_PAIRS)
+                .update({"question_text": question})
+                .eq("training_run_id", run_id)
+                .eq("id", pair_id)
+            )
         ).data
         if not rows:
             raise NotFound("The pair is gone, or its run is no longer in review.")
@@ -126,15 +131,17 @@ class PairStore:
         )
         return AddedPairs(added, len(rows) - added, len(pairs) - len(rows))
 
-    def drop(self, pair_ids: Sequence[str]) -> int:
-        """Drop pairs while their run is in review; returns how many went."""
+    def drop(self, run_id: str, pair_ids: Sequence[str]) -> int:
+        """Drop pairs of a run while that is in review; returns how many went."""
         dropped = 0
         for first in range(0, len(pair_ids), 100):  # ids travel in the URL
-            dropped += self._drop(pair_ids[first : first + 100])
+            dropped += self._drop(run_id, pair_ids[first : first + 100])
         return dropped
 
-    def _drop(self, pair_ids: Sequence[str]) -> int:
-        deleted = self._database.execute(lambda c: c.table(_PAIRS).delete().in_("id", pair_ids))
+    def _drop(self, run_id: str, pair_ids: Sequence[str]) -> int:
+        deleted = self._database.execute(
+            lambda c: c.table(_PAIRS).delete().eq("training_run_id", run_id).in_("id", pair_ids)
+        )
         return len(deleted.data)
 
 

@@ -13,11 +13,6 @@ because a person removed them.
 
 from __future__ import annotations
 
-import os
-import pickle
-import queue
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +23,7 @@ from services.retrieval.cloud_failures import CloudFailure, Failure
 from services.retrieval.cloud_history import ADDED, REPLACED, forget_replaced
 from services.retrieval.content import ABSENT, EMPTY
 from services.retrieval.local_store import import_deeplake
+from services.retrieval.pickled_calls import answer_calls
 
 deeplake: Any = import_deeplake()
 
@@ -264,25 +260,8 @@ def _names(path: str) -> tuple[str, str]:
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the client prints
     requests.request = one_try  # type: ignore[assignment]
-    cloud = Cloud(*pickle.load(sys.stdin.buffer))
-    asked: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue()
-    threading.Thread(target=_read, args=(asked,), daemon=True).start()
-    while True:
-        name, arguments = asked.get()
-        pickle.dump(_answer(getattr(cloud, name), arguments), answers)
-        answers.flush()
-
-
-def _read(asked: queue.Queue[tuple[str, tuple[Any, ...]]]) -> None:
-    """Hand on what is asked, and end this process when the app is gone: in a call, too."""
-    try:
-        while True:
-            asked.put(pickle.load(sys.stdin.buffer))
-    except (EOFError, pickle.UnpicklingError):
-        os._exit(0)
+    answer_calls(Cloud, _answer)
 
 
 def _answer(method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

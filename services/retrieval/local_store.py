@@ -60,11 +60,6 @@ class LocalVectorStore(VectorStore):
         self._loading = threading.Lock()
         self._writer = filelock.FileLock(folder / "writer.lock")
 
-    def dataset_path(self) -> Path | None:
-        """Return the current dataset, which deeplake's own `VectorStore` opens; None if empty."""
-        version = self._current_version()
-        return None if version in (ABSENT, EMPTY) else self._folder / version
-
     def sweep(self) -> None:
         """Delete datasets that are not the current one: superseded, or left by a crash.
 

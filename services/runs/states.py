@@ -6,8 +6,8 @@
          |                        |
     generating (proceed)     training (proceed)
 
-The database holds the same list and the same moves (supabase/migrations, 008 and 009);
-tests/test_migrations.py fails when they differ.
+The database holds the same list, and guards the moves (supabase/schema.sql);
+tests/test_migrations.py fails when they differ from what is said here and in tests/moves.py.
 """
 
 from __future__ import annotations
@@ -31,21 +31,3 @@ class RunStatus(StrEnum):
     @property
     def is_failed(self) -> bool:
         return self in (RunStatus.GENERATING_FAILED, RunStatus.TRAINING_FAILED)
-
-    @property
-    def blocks_a_new_run(self) -> bool:
-        return self is not RunStatus.COMPLETED
-
-
-MOVES: frozenset[tuple[RunStatus, RunStatus]] = frozenset(
-    {
-        (RunStatus.GENERATING, RunStatus.GENERATED),
-        (RunStatus.GENERATING, RunStatus.GENERATING_FAILED),
-        (RunStatus.GENERATED, RunStatus.TRAINING),
-        (RunStatus.GENERATED, RunStatus.GENERATING_FAILED),  # discarded in review
-        (RunStatus.TRAINING, RunStatus.COMPLETED),
-        (RunStatus.TRAINING, RunStatus.TRAINING_FAILED),
-        (RunStatus.GENERATING_FAILED, RunStatus.GENERATING),
-        (RunStatus.TRAINING_FAILED, RunStatus.TRAINING),
-    }
-)

@@ -51,7 +51,7 @@ class RunStore:
         rows = self._database.execute(lambda c: c.table(_RUNS).select("*").eq("id", run_id)).data
         if not rows:
             raise NotFound("There is no such run.")
-        return self._as_known_here(run_from_row(rows[0]))
+        return self.known(run_from_row(rows[0]))
 
     def page(
         self, *, limit: int, offset: int = 0, status: RunStatus | None = None
@@ -68,7 +68,7 @@ class RunStore:
         ).data
         ends_here = len(rows) < limit and (rows or not offset)
         total = offset + len(rows) if ends_here else self.count(status)
-        return [self._as_known_here(run_from_row(row)) for row in rows], total
+        return [self.known(run_from_row(row)) for row in rows], total
 
     def count(self, status: RunStatus | None = None) -> int:
         return self._database.execute(
@@ -195,7 +195,8 @@ class RunStore:
             "remove the older ones first.",
         )
 
-    def _as_known_here(self, run: TrainingRun) -> TrainingRun:
+    def known(self, run: TrainingRun) -> TrainingRun:
+        """A run that somebody read, with what its worker in this process says of it."""
         waiting = self._waiting_here(run.id) if run.status.is_active else None
         return replace(run, waiting=waiting) if waiting else run
 

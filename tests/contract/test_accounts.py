@@ -13,8 +13,9 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from services.accounts.auth import Accounts, SignedInUser, Visitor
+from services.accounts.auth import Accounts, SignedInUser
 from services.accounts.database import Database, SupabaseEndpoint
+from services.accounts.visitors import Visitor
 from services.errors import DatabaseUnavailable, NotSignedIn, SignInRefused
 from services.local_supabase.error_responses import REFUSALS_ALLOWED
 

@@ -10,13 +10,14 @@ from uuid import uuid4
 import pytest
 
 from services.deep_memory.cloud_jobs import WORKING, job_id_in
+from services.deep_memory.measurement import SAMPLE_TEST_SET
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
-from services.deep_memory.training import SAMPLE_TEST_SET
 from services.errors import NotAllowed, TrainingError
 from services.models import TrainingRun
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
+from tests.behind_the_door import cloud_holds, store_of
 from tests.fakes.activeloop_server import FakeActiveloop, failing
 from tests.fakes.openai_server import FakeOpenAI
 
@@ -50,10 +51,10 @@ def workspace(studio) -> Iterator[Workspace]:
     """A person with the sample in the cloud."""
     user = studio.accounts.sign_up(f"{uuid4()}@example.com", "a long password")
     workspace = Workspace(studio, user)
-    workspace.knowledge.load_sample()
+    workspace.documents.load_sample()
     yield workspace
-    workspace.store.reader.close()
-    workspace.store.writer.close()
+    store_of(workspace).reader.close()
+    store_of(workspace).writer.close()
 
 
 @pytest.fixture
@@ -61,16 +62,16 @@ def run(workspace, cloud, openai) -> Iterator[TrainingRun]:
     """A run whose questions are generated."""
     cloud.log.clear()
     openai.log.clear()
-    workspace.deep_memory.generate(2)
+    workspace.runs.generate(2)
     run = wait_for(workspace, lambda run: not run.status.is_active)
     assert run.status is RunStatus.GENERATED, run.error_message
     yield run
     cloud.forgive()
     cloud.outcome, cloud.refuses_to_cancel = "completed", 0
-    if left := workspace.deep_memory.runs.blocking():
+    if left := workspace.models.state().blocking:
         if not left.status.is_failed:
-            workspace.deep_memory.stop(left.id)
-        workspace.deep_memory.remove(left.id)
+            workspace.runs.stop(left.id)
+        workspace.runs.remove(left.id)
 
 
 def wait_for(
@@ -78,7 +79,7 @@ def wait_for(
 ) -> TrainingRun:
     deadline = time.monotonic() + seconds
     while True:
-        run = workspace.deep_memory.runs.page(limit=1)[0][0]
+        run = workspace.runs.page(limit=1)[0][0]
         if is_so(run):
             return run
         assert time.monotonic() < deadline, run
@@ -96,37 +97,38 @@ def is_in_the_cloud(cloud: FakeActiveloop) -> Callable[[TrainingRun], bool]:
 def test_a_run_is_trained_in_the_cloud_stopped_proceeded_and_found_better(
     workspace, run, cloud, openai
 ):
-    memory = workspace.deep_memory
     assert len(openai.calls("/chat/completions")) == run.total_chunks  # no chunk was paid twice
 
     cloud.outcome = "stuck"
-    memory.train(run.id)
+    workspace.runs.train(run.id)
     wait_for(workspace, is_in_the_cloud(cloud))
-    memory.stop(run.id)
+    workspace.runs.stop(run.id)
     assert unfinished(cloud) == []  # cancelled there as well
 
     cloud.outcome = "completed"
-    memory.proceed(run.id)
+    workspace.runs.proceed(run.id)
     run = wait_for(workspace, lambda run: not run.status.is_active)
     assert run.status is RunStatus.COMPLETED, run.error_message
     assert is_in_the_cloud(cloud)(run)
     assert run.metrics["service"]["recall_at_10"] == 0.855
     assert run.metrics["after"]["recall@10"] > run.metrics["before"]["recall@10"]
 
-    memory.set_enabled(True)
-    comparison = workspace.search("What is the notice period?", 5, memory.active_run())
+    workspace.models.set_enabled(True)
+    comparison = workspace.search.compare(
+        "What is the notice period?", 5, workspace.models.state().active
+    )
     assert len(comparison.without) == len(comparison.with_) == 5
     assert comparison.run_id == run.id
     assert "deepmemory_distance" in cloud.calls("/api/query/")[-1].request.text
 
-    by_chunk = workspace.measure(run, SAMPLE_TEST_SET)
+    by_chunk = workspace.test_sets.measure(SAMPLE_TEST_SET, run.id)
     [in_training] = run.metrics["test_sets"]
     for key in ("questions", "before", "after", "intervals", "ranks"):
         assert by_chunk[key] == in_training[key]
     asked = b"question,document\nWhat is the notice period?,%s\n"
     document = comparison.with_[0].document
-    workspace.add_test_set("mine", "mine.csv", asked % document.encode())
-    by_document = workspace.measure(run, "mine")
+    workspace.test_sets.add_file("mine", "mine.csv", asked % document.encode())
+    by_document = workspace.test_sets.measure("mine", run.id)
     assert (by_document["questions"], by_document["after"]["recall@1"]) == (1, 1.0)
 
 
@@ -141,10 +143,9 @@ def test_a_stop_while_the_training_is_submitted_cancels_the_job_that_comes_of_it
         return answer(request)
 
     cloud.fail(slow, matching="/deepmemory/v1/train")
-    memory = workspace.deep_memory
-    memory.train(run.id)
+    workspace.runs.train(run.id)
     assert arrived.wait(30)
-    run = memory.stop(run.id)
+    run = workspace.runs.stop(run.id)
     assert job_id_in(run.deeplake_job_id) is None
     stopped.set()
     wait_for(workspace, lambda run: run.worker_id is None)
@@ -164,9 +165,9 @@ def test_a_job_that_comes_of_a_stopped_submit_and_can_not_be_cancelled_is_said_i
 
     cloud.outcome, cloud.refuses_to_cancel = "stuck", 409
     cloud.fail(slow, matching="/deepmemory/v1/train")
-    workspace.deep_memory.train(run.id)
+    workspace.runs.train(run.id)
     assert arrived.wait(30)
-    workspace.deep_memory.stop(run.id)
+    workspace.runs.stop(run.id)
     stopped.set()
     run = wait_for(workspace, lambda run: run.worker_id is None)
     (job_id,) = unfinished(cloud)
@@ -178,94 +179,94 @@ def test_a_job_that_comes_of_a_stopped_submit_and_can_not_be_cancelled_is_said_i
 @pytest.fixture
 def chosen(workspace, run, cloud) -> TrainingRun:
     """The run whose model search uses, trained in the cloud."""
-    workspace.deep_memory.train(run.id)
+    workspace.runs.train(run.id)
     trained = wait_for(workspace, lambda run: not run.status.is_active)
     assert trained.status is RunStatus.COMPLETED, trained.error_message
-    workspace.use_model(trained)
+    workspace.models.use(trained.id)
     return trained
 
 
 def stopped_in_training(workspace, cloud) -> TrainingRun:
     """A second run, stopped while the cloud trains, which refuses to cancel that."""
     cloud.outcome, cloud.refuses_to_cancel = "stuck", 409
-    memory = workspace.deep_memory
-    run = memory.generate(1)
+    run = workspace.runs.generate(1)
     wait_for(workspace, lambda run: not run.status.is_active)
-    memory.train(run.id)
+    workspace.runs.train(run.id)
     wait_for(workspace, is_in_the_cloud(cloud))
     with pytest.raises(TrainingError, match=r"was stopped\. .* goes on there"):
-        memory.stop(run.id)
+        workspace.runs.stop(run.id)
     return wait_for(workspace, lambda run: run.worker_id is None)
 
 
 def test_a_job_that_can_not_be_cancelled_is_said_and_never_answers_for_the_chosen_model(
     workspace, chosen, cloud
 ):
-    memory = workspace.deep_memory
     stopped = stopped_in_training(workspace, cloud)
     (job_id,) = unfinished(cloud)
     assert stopped.error_message.startswith("Stopped by")
     assert "goes on there" in stopped.error_message
-    assert "goes on there" in memory.runs.events(stopped.id)[-1].message
-    assert "goes on there" in memory.remove(stopped.id)
+    assert "goes on there" in workspace.runs.events(stopped.id)[-1].message
+    assert "goes on there" in workspace.runs.remove(stopped.id)
 
     # As long as it works, the chosen model answers, and no other is trained.
-    assert workspace.search("notice period", 3, memory.run_in_use()).run_id == chosen.id
-    again = memory.generate(1)
+    assert workspace.search.as_chosen("notice period", 3).run_id == chosen.id
+    again = workspace.runs.generate(1)
     wait_for(workspace, lambda run: not run.status.is_active)
-    memory.train(again.id)
+    workspace.runs.train(again.id)
     refused = wait_for(workspace, lambda run: not run.status.is_active)
     assert f"goes on in DeepLake Cloud (job {job_id})" in refused.error_message
     assert unfinished(cloud) == [job_id]
 
     # When it has ended, the model there is not the chosen one: search says so and uses neither.
     cloud.finish(job_id)
-    assert workspace.unusable_models([chosen]) == {chosen.id: REPLACED_IN_CLOUD}
-    assert memory.run_in_use() is None
-    assert memory.settings().model_was_replaced and not memory.settings().can_enable
+    assert workspace.models.unusable([chosen]) == {chosen.id: REPLACED_IN_CLOUD}
+    assert workspace.models.state().in_use is None
+    assert (
+        workspace.models.state().settings.model_was_replaced
+        and not workspace.models.state().settings.can_enable
+    )
     with pytest.raises(NotAllowed, match="latest model only"):
-        workspace.use_model(chosen)
-    assert workspace.search("notice period", 3, memory.run_in_use()).run_id is None
+        workspace.models.use(chosen.id)
+    assert workspace.search.as_chosen("notice period", 3).run_id is None
 
     # Until somebody trains again.
     cloud.outcome = "completed"
-    memory.proceed(again.id)
+    workspace.runs.proceed(again.id)
     trained = wait_for(workspace, lambda run: not run.status.is_active)
     assert trained.status is RunStatus.COMPLETED, trained.error_message
-    assert memory.model_in_cloud() == trained.id
-    workspace.use_model(trained)
-    assert workspace.search("notice period", 3, memory.run_in_use()).run_id == trained.id
+    assert cloud_holds(workspace) == trained.id
+    workspace.models.use(trained.id)
+    assert workspace.search.as_chosen("notice period", 3).run_id == trained.id
 
 
 def test_a_job_whose_run_failed_before_it_was_measured_does_not_answer_for_the_chosen_model(
     workspace, chosen, cloud
 ):
-    memory = workspace.deep_memory
-    run = memory.generate(1)
+    run = workspace.runs.generate(1)
     wait_for(workspace, lambda run: not run.status.is_active)
     cloud.fail(failing(403), times=99, matching="deepmemory_distance")  # as it measures
-    memory.train(run.id)
+    workspace.runs.train(run.id)
     failed = wait_for(workspace, lambda run: not run.status.is_active)
     assert failed.status is RunStatus.TRAINING_FAILED
     cloud.forgive()
-    assert workspace.unusable_models([chosen]) == {chosen.id: REPLACED_IN_CLOUD}
+    assert workspace.models.unusable([chosen]) == {chosen.id: REPLACED_IN_CLOUD}
 
-    memory.proceed(failed.id)  # measures the job that has completed
+    workspace.runs.proceed(failed.id)  # measures the job that has completed
     wait_for(workspace, lambda run: run.status is RunStatus.COMPLETED)
-    assert memory.model_in_cloud() == failed.id
+    assert cloud_holds(workspace) == failed.id
 
 
 def test_whether_a_job_has_ended_is_asked_only_while_one_may_work_and_no_answer_is_no_model(
     workspace, chosen, cloud
 ):
     cloud.log.clear()
-    assert workspace.unusable_models([chosen]) == {}
+    assert workspace.models.unusable([chosen]) == {}
     assert not cloud.calls("/jobs")
     stopped_in_training(workspace, cloud)
     cloud.fail(failing(403), times=99, matching="/jobs")
-    assert "may have replaced this model" in workspace.unusable_models([chosen])[chosen.id]
+    assert "may have replaced this model" in workspace.models.unusable([chosen])[chosen.id]
     cloud.forgive()
-    assert workspace.unusable_models([chosen]) == {}
+    assert workspace.models.unusable([chosen]) == {}
     cloud.jobs.clear()
 
 
@@ -274,15 +275,14 @@ def test_removing_a_failed_run_cancels_its_job_or_says_that_it_may_go_on(
     workspace, run, cloud, cloud_fails
 ):
     cloud.fail(failing(403), matching="/status")
-    memory = workspace.deep_memory
-    memory.train(run.id)
+    workspace.runs.train(run.id)
     failed = wait_for(workspace, lambda run: not run.status.is_active)
     assert failed.status is RunStatus.TRAINING_FAILED
     (job_id,) = unfinished(cloud)
     if cloud_fails:
         cloud.fail(failing(403), matching="/cancel")
-    message = memory.remove(run.id)
+    message = workspace.runs.remove(run.id)
     assert ("may still be running" in message) is cloud_fails
     assert unfinished(cloud) == ([job_id] if cloud_fails else [])
-    assert memory.runs.blocking() is None
+    assert workspace.models.state().blocking is None
     cloud.jobs.pop(job_id, None)

@@ -139,7 +139,7 @@ def test_after_training_a_search_in_the_cloud_finds_what_it_missed(fake, run, pa
         ({"vectors": np.full((CHUNKS, WIDTH), np.nan)}, "not numbers"),
         ({"questions": [" "] * CHUNKS}, "empty"),
         ({"relevant": [[("gone", 1.0)]] * CHUNKS}, "no longer in the knowledge base"),
-        ({"relevant": [[("c0", 0.2)]] * CHUNKS}, "relevance"),
+        ({"relevant": [[("c0", 0.0)]] * CHUNKS}, "relevance"),
     ],
 )
 def test_pairs_that_do_not_fit_are_refused_before_anything_is_sent(fake, run, pairs, change, words):
@@ -152,7 +152,7 @@ def test_pairs_that_do_not_fit_are_refused_before_anything_is_sent(fake, run, pa
 def test_a_relevance_between_0_and_1_becomes_the_whole_number_that_the_service_takes(
     fake, run, pairs
 ):
-    graded = [[(f"c{n}", np.float64(0.5 + n / 100))] for n in range(CHUNKS)]
+    graded = [[(f"c{n}", np.float64((n + 1) / 100))] for n in range(CHUNKS)]
     run.train(replace(pairs, relevant=graded))
     assert submissions(fake) == 1
 

@@ -49,7 +49,7 @@ def studio(new_studio, openai) -> Studio:
 def workspace(studio, openai) -> Workspace:
     user = studio.accounts.sign_up(f"{uuid4()}@example.com", "a long password")
     workspace = Workspace(studio, user)
-    workspace.knowledge.add_files([document(number) for number in range(DOCUMENTS)])
+    workspace.documents.add([document(number) for number in range(DOCUMENTS)])
     openai.log.clear()
     openai.queue.batches.clear()
     openai.queue.answers_a_look = None
@@ -64,7 +64,7 @@ def document(number: int) -> File:
 def wait_for(workspace: Workspace, is_so: Callable[[TrainingRun], bool]) -> TrainingRun:
     deadline = time.monotonic() + 30
     while True:
-        run = workspace.deep_memory.runs.page(limit=1)[0][0]
+        run = workspace.runs.page(limit=1)[0][0]
         if is_so(run):
             return run
         assert time.monotonic() < deadline, run
@@ -83,18 +83,17 @@ def asked(openai: FakeOpenAI) -> Counter[int]:
 
 def test_a_stop_cancels_at_openai_and_proceed_goes_on_in_the_same_mode(workspace, openai):
     openai.queue.answers_a_look = 0
-    memory = workspace.deep_memory
-    run = memory.generate(2, in_batches=True)
+    run = workspace.runs.generate(2, in_batches=True)
     wait_for(workspace, lambda _: "in_progress" in statuses(openai))
     openai.queue.answers_a_look = 2
     wait_for(workspace, lambda _: any(b.answered for b in openai.queue.batches.values()))
     began = time.monotonic()
-    memory.stop(run.id)
+    workspace.runs.stop(run.id)
     assert time.monotonic() - began < 5
     assert statuses(openai)[0] in ("cancelling", "cancelled", "finalizing", "completed")
     openai.queue.answers_a_look = None
 
-    memory.proceed(run.id)
+    workspace.runs.proceed(run.id)
     run = wait_for(workspace, lambda run: not run.status.is_active)
     assert run.status is RunStatus.GENERATED, run.error_message
     assert run.settings["batch_mode"]
@@ -109,22 +108,22 @@ def statuses(openai: FakeOpenAI) -> list[str]:
 
 def test_a_stop_that_does_not_reach_openai_says_so(workspace, openai):
     openai.queue.answers_a_look = 0
-    run = workspace.deep_memory.generate(2, in_batches=True)
+    run = workspace.runs.generate(2, in_batches=True)
     wait_for(workspace, lambda _: "in_progress" in statuses(openai))
     openai.fail(failing(500), times=99, matching="/cancel")
     with pytest.raises(GenerationError, match="may go on"):
-        workspace.deep_memory.stop(run.id)
+        workspace.runs.stop(run.id)
     assert wait_for(workspace, lambda run: True).status is RunStatus.GENERATING_FAILED
     openai.forgive()
-    workspace.deep_memory.remove(run.id)
+    workspace.runs.remove(run.id)
     assert statuses(openai) == ["cancelling"]  # nobody would have collected it
 
 
 def test_the_mode_is_for_large_knowledge_bases_and_openais_own_models(workspace):
-    workspace.knowledge.remove(workspace.knowledge.documents()[0].id)
-    assert not workspace.deep_memory.offers_batch_mode
+    workspace.documents.remove(workspace.documents.all()[0].id)
+    assert not workspace.runs.offer_batch_mode
     with pytest.raises(NotAllowed, match="batch mode is for"):
-        workspace.deep_memory.generate(2, in_batches=True)
+        workspace.runs.generate(2, in_batches=True)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +144,7 @@ def test_by_default_it_is_offered_above_ten_thousand_chunks(settings, chunks, of
 def card(space) -> None:  # its source runs alone, without the names of this module
     from pages.ui.workflow_card import workflow_card
 
-    workflow_card(space, space.deep_memory.settings())
+    workflow_card(space, space.models.state(), "")
 
 
 def test_the_card_offers_it_with_its_price_and_tells_what_waits(
@@ -163,4 +162,4 @@ def test_the_card_offers_it_with_its_price_and_tells_what_waits(
     page.run()
     assert not page.exception
     assert any(f"{DOCUMENTS} chunks wait at OpenAI" in caption.value for caption in page.caption)
-    workspace.deep_memory.stop(run.id)
+    workspace.runs.stop(run.id)

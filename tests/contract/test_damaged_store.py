@@ -12,6 +12,7 @@ from services.errors import NotAllowed, StoreDamaged
 from services.retrieval.local_store import MANIFEST
 from services.retrieval.stores import open_store
 from services.retrieval.vector_store import VectorStore
+from tests.behind_the_door import dataset_of
 from tests.contract.test_vector_store import WIDTH, a_document, a_store, names
 
 
@@ -30,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_one_changed_byte_in_any_file_is_noticed(tmp_path):
     a_store(tmp_path).add([a_document("a.txt")])
-    dataset = a_store(tmp_path).dataset_path()
+    dataset = dataset_of(a_store(tmp_path))
     files = [file for file in dataset.rglob("*") if file.is_file()]
     assert len(files) > 20
     for file in files:
@@ -47,11 +48,11 @@ def test_a_store_from_before_there_were_checksums_is_read_and_has_them_after_its
     tmp_path,
 ):
     a_store(tmp_path).add([a_document("a.txt")])
-    (a_store(tmp_path).dataset_path() / MANIFEST).unlink()
+    (dataset_of(a_store(tmp_path)) / MANIFEST).unlink()
 
     assert names(a_store(tmp_path)) == ["a.txt"]
     a_store(tmp_path).add([a_document("b.txt")])
-    assert (a_store(tmp_path).dataset_path() / MANIFEST).exists()
+    assert (dataset_of(a_store(tmp_path)) / MANIFEST).exists()
 
 
 def lose_pointed_dataset(folder: Path) -> None:

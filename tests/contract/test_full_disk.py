@@ -65,7 +65,7 @@ def test_readiness_says_that_the_disk_is_nearly_full(studio):
 
 def test_worker_waits_for_room_says_so_and_stores_each_pair_once(studio):
     space = Workspace(studio, studio.sign_in_as_demo())
-    run = space.deep_memory.runs.start(total_chunks=3_000, settings={})
+    run = space.runs.start(total_chunks=3_000, settings={})
     lease = RunLease(studio._service, run)
     lease.claim()
     chunks, pairs = finished([f"c{number:04}" for number in range(3_000)])
@@ -75,7 +75,7 @@ def test_worker_waits_for_room_says_so_and_stores_each_pair_once(studio):
         saving.start()
         until(lambda: lease.waiting == Waiting(DiskFull.waits_for))
     saving.join(LONG_S)
-    stored = space.deep_memory.runs.get(run.id)
+    stored = space.runs.get(run.id)
     assert (stored.processed_chunks, stored.pair_count, lease.waiting) == (3_000, 3_000, None)
 
 

@@ -55,7 +55,7 @@ def test_2500_pairs_are_all_paged_counted_and_trained_on_past_the_row_cap(script
     assert sorted(paged) == sorted(questions)
     trained_on = PairStore(service).all(run_id)  # what the training job reads
     assert sorted(pair.question_text for pair in trained_on) == sorted(questions)
-    assert pairs.drop([pair.id for pair in trained_on[:1_200]]) == 1_200
+    assert pairs.drop(run_id, [pair.id for pair in trained_on[:1_200]]) == 1_200
     assert pairs.count(run_id) == script.now.pair_count == MANY - 1_200
 
 
@@ -66,7 +66,7 @@ def test_pairs_of_a_chunk_stand_together_in_an_order_that_stays(script, pairs):
     order = [pair.chunk_id for pair in pairs.page(script.run.id, limit=10)]
     assert order == ["c1"] * 3 + ["c2"] * 3
     first = pairs.page(script.run.id, limit=10)
-    pairs.edit(first[0].id, "Something else entirely?")
+    pairs.edit(first[0].training_run_id, first[0].id, "Something else entirely?")
     assert [p.id for p in pairs.page(script.run.id, limit=10)] == [p.id for p in first]
 
 
@@ -96,7 +96,7 @@ def test_search_takes_what_is_typed_literally(script, pairs, search, found):
 def test_edit_keeps_the_pair_and_tidies_the_question(script, pairs):
     script.to(RunStatus.GENERATED)
     [pair, _] = pairs.page(script.run.id, limit=5)
-    edited = pairs.edit(pair.id, "  Which   probe drifts?\n")
+    edited = pairs.edit(pair.training_run_id, pair.id, "  Which   probe drifts?\n")
     assert (edited.id, edited.question_text) == (pair.id, "Which probe drifts?")
     assert pairs.get(script.run.id, pair.id) == edited
 
@@ -107,7 +107,7 @@ def test_edit_refuses_an_empty_question_and_one_that_its_chunk_has(script, pairs
     pairs.add(script.run.id, [NewPair("What was it?", "c1")], CHUNKS)
     [pair] = pairs.page(script.run.id, limit=5, search="of c1")
     with pytest.raises(NotAllowed):
-        pairs.edit(pair.id, question)
+        pairs.edit(pair.training_run_id, pair.id, question)
     assert pairs.get(script.run.id, pair.id) == pair
 
 
@@ -116,8 +116,8 @@ def test_pairs_of_a_run_that_is_not_in_review_can_not_be_changed(script, pairs, 
     script.to(status)
     [pair, other] = pairs.page(script.run.id, limit=5)
     with pytest.raises(NotFound):
-        pairs.edit(pair.id, "Something else?")
-    assert pairs.drop([pair.id, other.id]) == 0
+        pairs.edit(pair.training_run_id, pair.id, "Something else?")
+    assert pairs.drop(pair.training_run_id, [pair.id, other.id]) == 0
     assert pairs.count(script.run.id) == script.now.pair_count == 2
 
 
@@ -197,5 +197,5 @@ def test_pairs_are_not_added_to_the_run_of_another_user(script, new_user):
 def test_pair_that_never_was_is_not_found(script, pairs):
     script.to(RunStatus.GENERATED)
     with pytest.raises(NotFound):
-        pairs.edit(str(uuid.uuid4()), "Something?")
-    assert pairs.drop([str(uuid.uuid4())]) == 0
+        pairs.edit(str(uuid.uuid4()), str(uuid.uuid4()), "Something?")
+    assert pairs.drop(str(uuid.uuid4()), [str(uuid.uuid4())]) == 0

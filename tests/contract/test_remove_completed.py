@@ -17,8 +17,10 @@ from services.errors import NotAllowed, NotFound, RunMoved
 from services.models import TrainingRun
 from services.retrieval.stores import models_folder
 from services.runs.states import RunStatus
+from services.runs.store import RunStore
 from services.studio import Studio
 from services.workspace import Workspace
+from tests.behind_the_door import cloud_holds, models_of
 from tests.runs import METRICS, Script
 
 S = RunStatus
@@ -43,11 +45,6 @@ def workspace(studio, user) -> Workspace:
 
 
 @pytest.fixture
-def memory(workspace):
-    return workspace.deep_memory
-
-
-@pytest.fixture
 def files(studio, user) -> Path:
     return models_folder(studio.settings, user.identity.user_id)
 
@@ -58,8 +55,8 @@ def completed(workspace, service):
 
     def make(metrics: dict = METRICS) -> TrainingRun:
         script = Script(workspace.user, service).to(S.TRAINING)
-        workspace.models.save(script.run, DeepMemoryModel(QueryMap(np.eye(256)), 0.01))
-        workspace.models.save_rank_changes(script.run, [{"wins": ["a question"], "losses": []}])
+        models_of(workspace).save(script.run, DeepMemoryModel(QueryMap(np.eye(256)), 0.01))
+        models_of(workspace).save_rank_changes(script.run, [{"wins": ["a question"], "losses": []}])
         script.lease.finish_training(metrics, activate=True)
         return script.now
 
@@ -78,7 +75,7 @@ def settings_row(owner, user) -> tuple:
     ).fetchone()
 
 
-def test_a_completed_run_goes_with_all_its_rows_and_files(memory, completed, owner, files):
+def test_a_completed_run_goes_with_all_its_rows_and_files(workspace, completed, owner, files):
     old, new = completed(), completed()
     owner.execute(
         "insert into deep_memory_generation_batches (id, training_run_id)"
@@ -91,9 +88,9 @@ def test_a_completed_run_goes_with_all_its_rows_and_files(memory, completed, own
         (old.id,),
     )
     assert list(files.glob(f"{old.id}*"))
-    memory.set_enabled(True)
+    workspace.models.set_enabled(True)
 
-    said = memory.remove_completed(old.id)
+    said = workspace.runs.remove_completed(old.id)
 
     assert said == "Training run, its model and 2 associated pairs deleted"
     for table in OF_A_RUN:
@@ -102,95 +99,95 @@ def test_a_completed_run_goes_with_all_its_rows_and_files(memory, completed, own
     assert list(files.glob(f"{old.id}*")) == []
     assert list(files.glob(f"{new.id}*"))
     with pytest.raises(NotFound):
-        memory.remove_completed(old.id)
+        workspace.runs.remove_completed(old.id)
 
 
 def test_a_run_whose_model_search_uses_stays_until_deep_memory_is_switched_off(
-    memory, completed, owner, user, files
+    workspace, completed, owner, user, files
 ):
     older, used = completed(), completed()
-    memory.set_enabled(True)
+    workspace.models.set_enabled(True)
     with pytest.raises(NotAllowed, match="Search uses the model") as refused:
-        memory.remove_completed(used.id)
+        workspace.runs.remove_completed(used.id)
     assert "switch Deep Memory off" in refused.value.next_step
-    assert memory.runs.get(used.id) == used
+    assert workspace.runs.get(used.id) == used
     assert list(files.glob(f"{used.id}*"))
 
-    memory.set_enabled(False)
-    memory.remove_completed(used.id)
+    workspace.models.set_enabled(False)
+    workspace.runs.remove_completed(used.id)
 
     assert settings_row(owner, user) == (False, None, older.id, older.completed_at)
-    assert not memory.settings().can_enable
-    memory.remove_completed(older.id)
+    assert not workspace.models.state().settings.can_enable
+    workspace.runs.remove_completed(older.id)
     assert settings_row(owner, user) == (False, None, None, None)
-    assert memory.settings().last_trained_at is None
+    assert workspace.models.state().settings.last_trained_at is None
 
 
-def test_a_run_that_is_not_completed_is_not_removed_this_way(memory, user, service):
+def test_a_run_that_is_not_completed_is_not_removed_this_way(workspace, user, service):
     for status in [status for status in S if status is not S.COMPLETED]:
         script = Script(user, service).to(status)
         before = script.now
         with pytest.raises(RunMoved):
-            memory.remove_completed(before.id)
-        assert memory.runs.get(before.id) == before
+            workspace.runs.remove_completed(before.id)
+        assert workspace.runs.get(before.id) == before
         if not status.is_failed:
             script.store.stop(before.id, by="test")
-        memory.remove(before.id)
+        workspace.runs.remove(before.id)
 
 
-def test_the_way_for_failed_runs_does_not_remove_a_completed_one(memory, completed):
+def test_the_way_for_failed_runs_does_not_remove_a_completed_one(workspace, completed):
     run = completed()
     with pytest.raises(RunMoved, match="completed"):
-        memory.remove(run.id)
-    assert memory.runs.get(run.id) == run
+        workspace.runs.remove(run.id)
+    assert workspace.runs.get(run.id) == run
 
 
-def test_no_statement_of_ones_own_removes_the_run_that_search_uses(memory, completed, user):
+def test_no_statement_of_ones_own_removes_the_run_that_search_uses(workspace, completed, user):
     run = completed()
-    memory.set_enabled(True)
+    workspace.models.set_enabled(True)
     with pytest.raises(NotAllowed):
         user.database.execute(
             lambda c: c.table("deep_memory_training_runs").delete().eq("id", run.id)
         )
-    assert memory.runs.get(run.id) == run
+    assert workspace.runs.get(run.id) == run
 
 
-def test_the_run_of_the_model_in_the_cloud_goes_last_of_the_clouds(memory, completed):
+def test_the_run_of_the_model_in_the_cloud_goes_last_of_the_clouds(workspace, completed):
     """Or the one before it would pass for the model that answers there."""
     older, local, newest = completed(IN_CLOUD), completed(), completed(IN_CLOUD)
     with pytest.raises(NotAllowed, match="DeepLake Cloud holds it"):
-        memory.remove_completed(newest.id)
-    memory.remove_completed(older.id)
-    assert memory.model_in_cloud() == newest.id
-    memory.remove_completed(newest.id)
-    assert memory.model_in_cloud() is None
-    assert memory.runs.get(local.id) == local
+        workspace.runs.remove_completed(newest.id)
+    workspace.runs.remove_completed(older.id)
+    assert cloud_holds(workspace) == newest.id
+    workspace.runs.remove_completed(newest.id)
+    assert cloud_holds(workspace) is None
+    assert workspace.runs.get(local.id) == local
 
 
-def test_removing_a_failed_run_takes_its_files_whoever_asks(memory, user, service, workspace):
+def test_removing_a_failed_run_takes_its_files_whoever_asks(workspace, user, service):
     script = Script(user, service).to(S.TRAINING_FAILED)
-    workspace.models.save(script.run, DeepMemoryModel(QueryMap(np.eye(256)), 0.01))
-    memory.remove(script.run.id)
-    assert workspace.models.runs() == set()
+    models_of(workspace).save(script.run, DeepMemoryModel(QueryMap(np.eye(256)), 0.01))
+    workspace.runs.remove(script.run.id)
+    assert models_of(workspace).runs() == set()
 
 
 def test_the_newest_models_and_the_one_in_use_are_kept_and_the_others_say_so(
     workspace, completed, service, user
 ):
     runs = [completed() for _ in range(4)]
-    workspace.use_model(runs[0])
+    workspace.models.use(runs[0])
     user_id = user.identity.user_id
 
-    tidy_models(service, user_id, workspace.models, kept=2)
+    tidy_models(service, user_id, models_of(workspace), kept=2)
 
-    problems = [workspace.models.problem(run) for run in runs]
+    problems = [models_of(workspace).problem(run) for run in runs]
     assert problems == ["", NO_LONGER_KEPT, "", ""]
-    assert workspace.models_no_longer_kept(runs) == {runs[1].id}
-    assert workspace.models.moves(runs[1])  # its figures stay
+    assert workspace.models.no_longer_kept(runs) == {runs[1].id}
+    assert models_of(workspace).moves(runs[1])  # its figures stay
     with pytest.raises(NotAllowed, match="no longer kept"):
-        workspace.use_model(runs[1])
-    tidy_models(service, user_id, workspace.models, kept=2)
-    assert [workspace.models.problem(run) for run in runs] == problems
+        workspace.models.use(runs[1])
+    tidy_models(service, user_id, models_of(workspace), kept=2)
+    assert [models_of(workspace).problem(run) for run in runs] == problems
 
 
 def test_a_training_gives_up_the_models_beyond_the_setting(new_studio, user):
@@ -198,20 +195,19 @@ def test_a_training_gives_up_the_models_beyond_the_setting(new_studio, user):
     workspace = Workspace(studio, user)
     text = "Pier {n} takes ships of class {n}. The fee of pier {n} is {n} crowns a day."
     names = ["north", "south", "east", "west", "inner", "outer", "upper", "lower"]
-    workspace.knowledge.add_files(
+    workspace.documents.add(
         [(f"{name}.txt", text.format(n=f"{name} {name}port").encode()) for name in names]
     )
-    memory = workspace.deep_memory
     trained = []
     for _ in range(2):
-        run = memory.generate(2)
-        wait_until(lambda run: memory.runs.get(run.id).status is S.GENERATED, run)
-        memory.train(run.id)
-        wait_until(lambda run: memory.runs.get(run.id).status is S.COMPLETED, run)
-        trained.append(memory.runs.get(run.id))
-        memory.use_model(run.id)
-    wait_until(lambda run: workspace.models.problem(run) == NO_LONGER_KEPT, trained[0])
-    assert workspace.models.problem(trained[1]) == ""
+        run = workspace.runs.generate(2)
+        wait_until(lambda run: workspace.runs.get(run.id).status is S.GENERATED, run)
+        workspace.runs.train(run.id)
+        wait_until(lambda run: workspace.runs.get(run.id).status is S.COMPLETED, run)
+        trained.append(workspace.runs.get(run.id))
+        workspace.models.use(run.id)
+    wait_until(lambda run: models_of(workspace).problem(run) == NO_LONGER_KEPT, trained[0])
+    assert models_of(workspace).problem(trained[1]) == ""
 
 
 def test_files_of_a_run_that_was_removed_before_a_crash_go_at_the_next_start(
@@ -219,14 +215,14 @@ def test_files_of_a_run_that_was_removed_before_a_crash_go_at_the_next_start(
 ):
     completed()
     gone = completed()
-    memory = workspace.deep_memory
-    memory.runs.remove_completed(gone.id)  # the row alone: the app died before the files
+    # The row alone: the app died before the files.
+    RunStore(workspace.user.database).remove_completed(gone.id)
     assert list(files.glob(f"{gone.id}*"))
 
     tidy_all_models(studio.settings, service)
 
     assert list(files.glob(f"{gone.id}*")) == []
-    assert len(workspace.models.runs("*.npz")) == 1
+    assert len(models_of(workspace).runs("*.npz")) == 1
 
 
 def test_models_of_a_person_whom_this_database_does_not_know_are_left_alone(
@@ -235,7 +231,7 @@ def test_models_of_a_person_whom_this_database_does_not_know_are_left_alone(
     """The data folder may have been used with another Supabase."""
     run = completed()
     elsewhere = ModelStore(tmp_path)
-    elsewhere.save(run, workspace.models.load(run))
+    elsewhere.save(run, models_of(workspace).load(run))
     stranger = "00000000-0000-4000-8000-000000000000"
     tidy_models(service, stranger, elsewhere, kept=1)
     assert elsewhere.problem(run) == ""

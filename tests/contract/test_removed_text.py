@@ -11,6 +11,7 @@ import pytest
 from services.config import Settings
 from services.errors import StoreUnavailable
 from services.retrieval.stores import open_store, sweep_stores
+from tests.behind_the_door import dataset_of
 from tests.contract.test_vector_store import (
     PRELUDE,
     ROOT,
@@ -141,7 +142,7 @@ def test_a_change_that_fails_takes_its_own_half_away(folder, monkeypatch):
     monkeypatch.setattr("services.retrieval.local_store._write_manifest", no_room)
     with pytest.raises(StoreUnavailable, match="No space left"):
         a_store(folder).add([a_document("more.txt")])
-    assert list(folder.glob("v-*")) == [a_store(folder).dataset_path()]
+    assert list(folder.glob("v-*")) == [dataset_of(a_store(folder))]
 
 
 def test_whoever_opens_leaves_alone_what_a_writer_is_at(folder):

@@ -30,7 +30,7 @@ def in_review(user, service) -> Script:
 def test_just_the_chunks_with_a_problem_are_asked_again(in_review, user, service):
     pairs = PairStore(user.database)
     [dropped] = [pair for pair in pairs.all(in_review.run.id) if pair.chunk_id == "dropped"]
-    pairs.drop([dropped.id])  # a person's choice, not a problem
+    pairs.drop(dropped.training_run_id, [dropped.id])  # a person's choice, not a problem
 
     run = in_review.store.retry_problems(in_review.run.id)
 

@@ -9,8 +9,9 @@ import pytest
 
 from services.errors import NotAllowed, NotFound, RunBlocked, RunMoved
 from services.runs.lease import RunLost
-from services.runs.states import MOVES, RunStatus
+from services.runs.states import RunStatus
 from services.runs.store import RunStore
+from tests.moves import MOVES
 from tests.runs import METRICS, Script
 
 S = RunStatus

@@ -131,7 +131,7 @@ def space(fake, new_studio, new_user) -> Workspace:
         generation_concurrency=2,
     )
     space = Workspace(studio, new_user())
-    space.knowledge.add_files([document(number) for number in range(6)])
+    space.documents.add([document(number) for number in range(6)])
     return space
 
 
@@ -141,7 +141,7 @@ def document(number: int) -> File:
 
 def test_limit_of_an_hour_is_said_waited_for_and_stopped_at_once(fake, space, service):
     fake.fail(rate_limited(3600), times=1000)
-    run_id = space.deep_memory.generate().id
+    run_id = space.runs.generate().id
 
     def row() -> TrainingRun:
         return RunStore(service).get(run_id)
@@ -150,12 +150,12 @@ def test_limit_of_an_hour_is_said_waited_for_and_stopped_at_once(fake, space, se
     waiting = row().waiting
     assert waiting.what.endswith("'s rate limit")
     assert abs(waiting.until - datetime.now(UTC) - timedelta(hours=1)) < timedelta(minutes=1)
-    assert space.deep_memory.runs.get(run_id).waiting == waiting
+    assert space.runs.get(run_id).waiting == waiting
     assert len(fake.calls()) == 2  # one for each thread, and no more
 
-    space.deep_memory.stop(run_id)
+    space.runs.stop(run_id)
     fake.forgive()
-    space.deep_memory.proceed(run_id)
+    space.runs.proceed(run_id)
     until(lambda: not row().status.is_active)
     assert row().status is RunStatus.GENERATED
     assert row().waiting is None
@@ -163,11 +163,11 @@ def test_limit_of_an_hour_is_said_waited_for_and_stopped_at_once(fake, space, se
 
 def test_short_waits_are_the_pace_of_a_run_and_not_said(fake, space):
     fake.fail(rate_limited(0.5), times=4)
-    run_id = space.deep_memory.generate().id
+    run_id = space.runs.generate().id
     seen = set()
 
     def done() -> bool:
-        run = space.deep_memory.runs.get(run_id)
+        run = space.runs.get(run_id)
         seen.add(run.waiting)
         return not run.status.is_active
 

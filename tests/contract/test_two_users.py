@@ -68,8 +68,8 @@ def test_services_change_nothing_of_another_user(ann, ben, owner):
     before = everything(ann, owner)
     [pair, _] = PairStore(ann.user.database).page(ann.run.id, limit=5)
     with pytest.raises(NotFound):
-        PairStore(ben.database).edit(pair.id, "Mine now?")
-    assert PairStore(ben.database).drop([pair.id]) == 0
+        PairStore(ben.database).edit(pair.training_run_id, pair.id, "Mine now?")
+    assert PairStore(ben.database).drop(pair.training_run_id, [pair.id]) == 0
     for move in ("start_training", "proceed", "remove", "remove_completed"):
         for run in RunStore(ann.user.database).page(limit=5)[0]:
             with pytest.raises(NotFound):

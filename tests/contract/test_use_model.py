@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from uuid import uuid4
 
 import numpy as np
@@ -10,15 +9,16 @@ import pytest
 
 from services.accounts.database import Database
 from services.deep_memory.hybrid import DeepMemoryModel
+from services.deep_memory.measurement import SAMPLE_TEST_SET, TrainingMetrics, complete
 from services.deep_memory.model_store import SearchIndexes
 from services.deep_memory.query_map import QueryMap
-from services.deep_memory.training import SAMPLE_TEST_SET, complete
 from services.errors import NotAllowed
 from services.models import TrainingRun
 from services.retrieval.stores import models_folder
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
+from tests.behind_the_door import cloud_holds, models_of
 from tests.runs import METRICS, Script
 
 S = RunStatus
@@ -39,7 +39,7 @@ def studio(new_studio) -> Studio:
 @pytest.fixture
 def workspace(studio, user) -> Workspace:
     workspace = Workspace(studio, user)
-    workspace.knowledge.add_files([(name, text.encode()) for name, text in TEXTS.items()])
+    workspace.documents.add([(name, text.encode()) for name, text in TEXTS.items()])
     return workspace
 
 
@@ -54,31 +54,31 @@ def completed(
 def with_model(workspace: Workspace, service: Database, matrix: np.ndarray) -> TrainingRun:
     """A completed run whose model maps by `matrix` and counts words for much."""
     run = completed(workspace.user, service)
-    workspace.models.save(run, DeepMemoryModel(QueryMap(matrix.astype(np.float32)), 5.0))
+    models_of(workspace).save(run, DeepMemoryModel(QueryMap(matrix.astype(np.float32)), 5.0))
     return run
 
 
 def test_one_step_goes_back_to_an_older_model_and_switches_deep_memory_on(workspace, service):
     older = with_model(workspace, service, np.eye(256))
     newer = with_model(workspace, service, -np.eye(256))
-    assert workspace.deep_memory.active_run().id == newer.id
-    assert not workspace.deep_memory.settings().enabled
+    assert workspace.models.state().active.id == newer.id
+    assert not workspace.models.state().settings.enabled
 
-    assert workspace.use_model(older).id == older.id
+    assert workspace.models.use(older.id).id == older.id
 
-    assert workspace.deep_memory.active_run().id == older.id
-    assert workspace.deep_memory.settings().enabled
-    assert workspace.deep_memory.settings().last_training_run_id == newer.id
-    assert workspace.deep_memory.runs.events(older.id)[-1].kind == "chosen"
+    assert workspace.models.state().active.id == older.id
+    assert workspace.models.state().settings.enabled
+    assert workspace.models.state().settings.last_training_run_id == newer.id
+    assert workspace.runs.events(older.id)[-1].kind == "chosen"
 
 
 def test_each_models_own_list_is_there_with_words_and_without(workspace, service):
     turned_round = with_model(workspace, service, -np.eye(256))
     query = "Who pays harbour dues?"
 
-    plain = workspace.search(query, 3, None)
-    hybrid = workspace.search(query, 3, turned_round)
-    map_alone = workspace.search(query, 3, turned_round, with_words=False)
+    plain = workspace.search.compare(query, 3, None)
+    hybrid = workspace.search.compare(query, 3, turned_round)
+    map_alone = workspace.search.compare(query, 3, turned_round, with_words=False)
 
     assert (plain.with_, plain.run_id) == ([], None)
     assert hybrid.run_id == map_alone.run_id == turned_round.id
@@ -90,12 +90,12 @@ def test_each_models_own_list_is_there_with_words_and_without(workspace, service
 def test_a_model_whose_file_is_gone_is_named_and_not_switched_to(workspace, service):
     kept = with_model(workspace, service, np.eye(256))
     gone = completed(workspace.user, service)
-    workspace.use_model(kept)
+    workspace.models.use(kept.id)
 
-    assert workspace.unusable_models([kept, gone]) == {gone.id: "The file of this model is gone."}
+    assert workspace.models.unusable([kept, gone]) == {gone.id: "The file of this model is gone."}
     with pytest.raises(NotAllowed, match="gone"):
-        workspace.use_model(gone)
-    assert workspace.deep_memory.active_run().id == kept.id
+        workspace.models.use(gone.id)
+    assert workspace.models.state().active.id == kept.id
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "other width"])
@@ -103,8 +103,8 @@ def test_a_model_that_can_not_be_used_is_searched_without_and_said_everywhere(
     workspace, studio, user, service, damage
 ):
     run = with_model(workspace, service, np.eye(256))
-    workspace.use_model(run)
-    assert workspace.search("Who pays harbour dues?", 3, run).run_id == run.id
+    workspace.models.use(run.id)
+    assert workspace.search.compare("Who pays harbour dues?", 3, run).run_id == run.id
     folder = models_folder(studio.settings, user.identity.user_id)
     [file] = folder.glob(f"{run.id}.*.npz")
     whole = file.read_bytes()
@@ -115,55 +115,56 @@ def test_a_model_that_can_not_be_used_is_searched_without_and_said_everywhere(
     elif damage == "gone":
         file.unlink()
     else:
-        workspace.models.save(run, DeepMemoryModel(QueryMap(np.eye(8, dtype=np.float32)), 0.0))
+        models_of(workspace).save(run, DeepMemoryModel(QueryMap(np.eye(8, dtype=np.float32)), 0.0))
 
     for space in (workspace, Workspace(studio, user)):
-        found = space.search("Who pays harbour dues?", 3, run)
+        found = space.search.compare("Who pays harbour dues?", 3, run)
         assert found.without[0].document == "dues.txt"
         assert (found.with_, found.run_id, bool(found.problem)) == ([], None, True)
     if damage != "other width":  # its file is whole
-        assert "model is" in workspace.unusable_models([run])[run.id]
+        assert "model is" in workspace.models.unusable([run])[run.id]
         with pytest.raises(NotAllowed):
-            workspace.use_model(run)
+            workspace.models.use(run.id)
         file.write_bytes(whole)
-        assert workspace.search("Who pays harbour dues?", 3, run).run_id == run.id
+        assert workspace.search.compare("Who pays harbour dues?", 3, run).run_id == run.id
 
 
 def test_all_wins_are_kept_beside_the_model_and_the_first_in_the_row(workspace, service):
     script = Script(workspace.user, service).to(S.TRAINING)
     wins = [{"question": f"Question {n}?", "before": None, "after": 1} for n in range(50)]
-    metrics = {**METRICS, "test_sets": [], "wins": list(wins), "losses": []}
+    held_out = {**METRICS, "wins": wins, "losses": []}
+    metrics = TrainingMetrics(held_out, 50, "document", 200, 90, 0, 1.5, "wordllama")
 
-    complete(script.lease, script.run, metrics, workspace.models)
+    complete(script.lease, script.run, metrics, models_of(workspace))
 
     assert script.now.metrics["wins"] == wins[:20]
-    assert workspace.models.moves(script.now) == [{"wins": wins, "losses": []}]
-    workspace.models.remove(script.run.id)
-    assert workspace.models.moves(script.now) == []
+    assert models_of(workspace).moves(script.now) == [{"wins": wins, "losses": []}]
+    models_of(workspace).remove(script.run.id)
+    assert models_of(workspace).moves(script.now) == []
 
 
 def test_a_model_for_other_embeddings_or_of_the_cloud_is_not_used(workspace, service):
-    run = with_model(workspace, service, np.eye(256))
-    of_others = replace(run, metrics={**METRICS, "embedder": "text-embedding-3-small"})
+    user = workspace.user
+    of_others = completed(user, service, metrics={**METRICS, "embedder": "text-embedding-3-small"})
     with pytest.raises(NotAllowed, match="embeddings by text-embedding-3-small"):
-        workspace.use_model(of_others)
+        workspace.models.use(of_others.id)
     with pytest.raises(NotAllowed, match="embeddings by text-embedding-3-small"):
-        workspace.measure(of_others, SAMPLE_TEST_SET)
+        workspace.test_sets.measure(SAMPLE_TEST_SET, of_others.id)
     with pytest.raises(NotAllowed, match="in DeepLake Cloud"):
-        workspace.use_model(replace(run, metrics=IN_CLOUD))
+        workspace.models.use(completed(user, service, metrics=IN_CLOUD).id)
 
 
 @pytest.mark.parametrize("status", [s for s in RunStatus if s is not S.COMPLETED])
 def test_only_a_completed_run_is_switched_to_whichever_way_it_is_tried(workspace, service, status):
     run = Script(workspace.user, service).to(status).run
     with pytest.raises(NotAllowed):
-        workspace.deep_memory.use_model(run.id)
+        workspace.models.use(run.id)
     row = {"user_id": run.user_id, "active_run_id": run.id}
     with pytest.raises(NotAllowed):  # through PostgREST itself, past all services
         workspace.user.database.execute(
             lambda c: c.table(SETTINGS).upsert(row, on_conflict="user_id")
         )
-    assert workspace.deep_memory.active_run() is None
+    assert workspace.models.state().active is None
 
 
 def test_the_model_of_another_user_is_as_if_it_were_not_there(user, new_user, service):
@@ -175,19 +176,22 @@ def test_the_model_of_another_user_is_as_if_it_were_not_there(user, new_user, se
 def test_a_later_training_in_the_cloud_replaces_the_model_before_even_when_it_is_worse(
     workspace, service
 ):
-    user, memory = workspace.user, workspace.deep_memory
+    user = workspace.user
+
+    def use(run: TrainingRun) -> list:
+        return user.database.rpc("use_model", p_run=run.id)
+
     first = completed(user, service, metrics=IN_CLOUD)
-    memory.use_model(first.id)
-    assert memory.model_in_cloud() == first.id
+    assert use(first)
+    assert cloud_holds(workspace) == first.id
     worse = completed(user, service, metrics=IN_CLOUD, activate=False)
 
     # What answers in the cloud now is the worse one: search uses neither until someone says so.
-    assert memory.active_run() is None
-    assert not memory.settings().enabled
-    with pytest.raises(NotAllowed, match="latest model only"):
-        memory.use_model(first.id)
-    memory.use_model(worse.id)
-    assert memory.active_run().id == memory.model_in_cloud() == worse.id
+    assert workspace.models.state().active is None
+    assert not workspace.models.state().settings.enabled
+    assert use(first) == []
+    assert use(worse)
+    assert workspace.models.state().active.id == cloud_holds(workspace) == worse.id
 
 
 def test_search_answers_without_a_model_while_what_it_searches_is_indexed(
@@ -196,7 +200,7 @@ def test_search_answers_without_a_model_while_what_it_searches_is_indexed(
     run = with_model(workspace, service, np.eye(256))
     monkeypatch.setattr(SearchIndexes, "soon", lambda self, owner, snapshot: None)
 
-    found = workspace.search("Who pays harbour dues?", 3, run)
+    found = workspace.search.compare("Who pays harbour dues?", 3, run)
 
     assert found.is_indexing
     assert found.without[0].document == "dues.txt"
@@ -204,5 +208,5 @@ def test_search_answers_without_a_model_while_what_it_searches_is_indexed(
 
 
 def test_a_knowledge_base_beyond_a_million_chunks_belongs_on_the_cloud(workspace):
-    assert not workspace.belongs_on_cloud(1_000_000)
-    assert workspace.belongs_on_cloud(1_000_001)
+    assert not workspace.documents.belong_on_cloud(1_000_000)
+    assert workspace.documents.belong_on_cloud(1_000_001)

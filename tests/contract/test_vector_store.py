@@ -19,6 +19,7 @@ from services.models import Chunk, Document
 from services.retrieval.content import EmbeddedDocument
 from services.retrieval.local_store import LocalVectorStore
 from services.retrieval.stores import models_folder, open_store
+from tests.behind_the_door import dataset_of
 from tests.fakes.wire import Reply, Request, WireServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +86,7 @@ def test_an_empty_store_has_a_snapshot_without_rows_and_makes_no_file(tmp_path):
 
     assert store.snapshot().embeddings.shape == (0, WIDTH)
     assert (store.count(), store.documents(), store.remove("nothing")) == (0, [], 0)
-    assert store.dataset_path() is None
+    assert dataset_of(store) is None
 
 
 def test_removing_takes_exactly_one_documents_chunks(tmp_path):
@@ -183,7 +184,7 @@ store.add([a_document("lost.txt", 500)])
     store.add([a_document("after.txt")])
     assert names(a_store(tmp_path)) == ["before.txt", "after.txt"]
     # Nothing but the current one: what the crash left is gone, and so is the one before.
-    assert list(tmp_path.glob("v-*")) == [a_store(tmp_path).dataset_path()]
+    assert list(tmp_path.glob("v-*")) == [dataset_of(a_store(tmp_path))]
 
 
 def test_a_killed_writer_holds_nobody_up(tmp_path):
@@ -236,7 +237,7 @@ def test_a_folder_that_can_not_be_written_is_said_in_words(tmp_path):
 @pytest.mark.parametrize("folder", ["", "text/chunks", "metadata/chunks", "embedding/chunks"])
 def test_missing_files_are_said_in_words(tmp_path, folder):
     a_store(tmp_path).add([a_document("a.txt")])
-    for file in (a_store(tmp_path).dataset_path() / folder).iterdir():
+    for file in (dataset_of(a_store(tmp_path)) / folder).iterdir():
         if file.is_file():
             file.unlink()
 
@@ -247,7 +248,7 @@ def test_missing_files_are_said_in_words(tmp_path, folder):
 @pytest.mark.parametrize("folder", ["", "metadata/chunks", "embedding/chunks"])
 def test_files_cut_short_are_said_in_words(tmp_path, folder):
     a_store(tmp_path).add([a_document("a.txt")])
-    for file in (a_store(tmp_path).dataset_path() / folder).iterdir():
+    for file in (dataset_of(a_store(tmp_path)) / folder).iterdir():
         if file.is_file():
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
@@ -347,7 +348,7 @@ found = opened.search(embedding=entry.embeddings[2], k=1)
 print(found["id"][0], found["text"][0], found["metadata"][0]["document"])
 """
     with ProfileOnly() as cloud:
-        run = in_another_process(script, tmp_path, cloud.url, ours.dataset_path())
+        run = in_another_process(script, tmp_path, cloud.url, dataset_of(ours))
 
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[-1] == f"a.txt-2 {entry.chunks[2].text} a.txt"

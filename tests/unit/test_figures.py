@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from services.deep_memory.evaluation import Evaluation
-from services.deep_memory.training import Questions, compared
+from services.deep_memory.measurement import Questions, compared
 
 
 def said(before: list[float], after: list[float], ndcg_after: float) -> str:

@@ -10,13 +10,13 @@ import pytest
 
 from services.deep_memory.evaluation import Verdict
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
+from services.deep_memory.local_training import measure_test_set
 from services.deep_memory.query_map import QueryMap
 from services.deep_memory.test_sets import (
     MOST_QUESTIONS,
     Expected,
     OwnQuestion,
     find_answers,
-    measure_test_set,
     read_test_set,
     sample_set,
 )

@@ -1,39 +1,27 @@
-"""The training job: pairs -> held-out split -> trainer -> recall before and after -> completed."""
+"""What is measured of a training, wherever it ran: which questions, and what is kept of them."""
 
 from __future__ import annotations
 
-import logging
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from services.deep_memory.evaluation import (
-    Evaluation,
-    compare,
-    evaluate_blocks,
-    evaluate_embeddings,
-    measured_lower,
-)
-from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex, train_hybrid
-from services.deep_memory.local_trainer import TrainingStopped
+from services.deep_memory.evaluation import Evaluation, compare, measured_lower
 from services.deep_memory.model_store import ModelStore
-from services.deep_memory.split import answering_groups, split_by_document
+from services.deep_memory.split import Split, answering_groups, split_by_document
 from services.errors import TrainingError
 from services.knowledge.sample import relevant_chunks, sample_questions
 from services.models import TrainingPair, TrainingRun
+from services.pairs.rules import is_relevant, question_key
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import Embedder
-from services.runs.lease import RunLease, RunLost
-
-log = logging.getLogger(__name__)
+from services.runs.lease import RunLease
 
 SEED = 0
 _EMBEDDED_AT_ONCE = 1024
-_NOTE_EVERY_S = 1.0
 _MOST_MOVES = 1000  # of each side; 160 kB
 _MOVES_IN_ROW = 20
 SAMPLE_TEST_SET = "Hand-written questions of the sample"
@@ -60,19 +48,62 @@ class Questions:
         )
 
 
-def train_deep_memory(
-    lease: RunLease,
-    run: TrainingRun,
-    *,
-    pairs: Sequence[TrainingPair],
-    snapshot: Snapshot,
-    index: SearchIndex,
-    embedder: Embedder,
-    models: ModelStore,
-) -> None:
-    """Train on most of the pairs, measure on the others, and complete the run.
+# Questions -> how search ranks for them without the model, and with it.
+Measure = Callable[[Questions], tuple[Evaluation, Evaluation]]
+AskedPairs = list[tuple[TrainingPair, int]]  # of one question, each with its chunk's row
 
-    `index` is that of `snapshot`.
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """The pairs of a run made ready: by question, embedded, some of them held out."""
+
+    snapshot: Snapshot
+    asked: list[AskedPairs]
+    questions: Questions  # one for each of `asked`
+    split: Split
+    pairs_without_chunk: int
+
+    @property
+    def train(self) -> Questions:
+        return self.questions.only(self.split.train)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingMetrics:
+    """What is kept of a completed training."""
+
+    held_out: Mapping[str, Any]  # `compared` on the held-out questions
+    held_out_questions: int
+    held_out_by: str  # "document" or "chunk"
+    trained_questions: int
+    trained_chunks: int
+    pairs_without_chunk: int
+    train_seconds: float
+    embedder: str
+    test_sets: Sequence[Mapping[str, Any]] = ()  # name, number of questions and `compared` of each
+    service: Mapping[str, Any] | None = None  # what DeepLake Cloud says, where it has trained
+
+    def as_json(self) -> dict[str, Any]:
+        """The value of the run's column `metrics`, with all moves."""
+        of_cloud = {} if self.service is None else {"trainer": "cloud", "service": self.service}
+        return {
+            **of_cloud,
+            **self.held_out,
+            "held_out_questions": self.held_out_questions,
+            "held_out_by": self.held_out_by,
+            "trained_questions": self.trained_questions,
+            "trained_chunks": self.trained_chunks,
+            "pairs_without_chunk": self.pairs_without_chunk,
+            "train_seconds": round(self.train_seconds, 2),
+            "embedder": self.embedder,
+            "test_sets": [dict(kept) for kept in self.test_sets],
+        }
+
+
+def prepare(
+    lease: RunLease, pairs: Sequence[TrainingPair], snapshot: Snapshot, embedder: Embedder
+) -> Material:
+    """Embed the questions and hold some out.
 
     Raises:
         TrainingError: too few pairs, or none whose chunk is still there. The pairs are kept.
@@ -80,69 +111,77 @@ def train_deep_memory(
     """
     asked = pairs_by_question(pairs, snapshot)
     lease.note_training("Embedding the questions", 0.0)
-    questions = embed_questions(lease, asked, snapshot, embedder)
+    questions = _embedded(lease, asked, snapshot, embedder)
     split = split_by_document(
         questions.relevant,
         [chunk.document_id for chunk in snapshot.chunks],
         snapshot.embeddings,
         seed=SEED,
     )
-    train, held_out = questions.only(split.train), questions.only(split.held_out)
-    began = time.monotonic()
-    model = _fit(lease, train, index, embedder)
-    train_seconds = time.monotonic() - began
+    left_out = len(pairs) - sum(map(len, asked))
+    return Material(snapshot, asked, questions, split, left_out)
 
-    lease.note_training("Measuring on held-out questions", 0.95)
-    before, after = _measure(held_out, snapshot, index, model)
-    metrics: dict[str, Any] = {
-        **compared(held_out, before, after, split.groups[split.held_out]),
-        "held_out_questions": len(split.held_out),
-        "held_out_by": split.by,
-        "trained_questions": len(split.train),
-        "trained_chunks": len(set().union(*train.relevant)),
-        "pairs_without_chunk": len(pairs) - sum(map(len, asked)),
-        "train_seconds": round(train_seconds, 2),
-        "embedder": embedder.name,
-        "test_sets": _measure_test_sets(snapshot, index, embedder, model),
-    }
-    lease.check()  # whoever stopped the run may have removed it with its files
-    models.save(run, model)
-    complete(lease, run, metrics, models)
+
+def measured(
+    material: Material,
+    held_out: np.ndarray,
+    measure: Measure,
+    embedder: Embedder,
+    train_seconds: float,
+    service: Mapping[str, Any] | None = None,
+) -> TrainingMetrics:
+    """Measure on these rows of the questions, and on the sample's own where it is loaded."""
+    questions, split = material.questions.only(held_out), material.split
+    sample = _sample_questions(material.snapshot, embedder)
+    before, after = measure(questions)
+    return TrainingMetrics(
+        compared(questions, before, after, split.groups[held_out]),
+        held_out_questions=len(held_out),
+        held_out_by=split.by,
+        trained_questions=len(split.train),
+        trained_chunks=len(set().union(*material.train.relevant)),
+        pairs_without_chunk=material.pairs_without_chunk,
+        train_seconds=train_seconds,
+        embedder=embedder.name,
+        test_sets=[]
+        if sample is None
+        else [_sample_figures(sample, material.snapshot, *measure(sample))],
+        service=service,
+    )
 
 
 def complete(
-    lease: RunLease, run: TrainingRun, metrics: dict[str, Any], models: ModelStore
+    lease: RunLease, run: TrainingRun, metrics: TrainingMetrics, models: ModelStore
 ) -> None:
     """Complete the run, and put its model to use unless it measured lower than plain search.
 
     A file keeps all moves; the row has the first, because screens poll it.
     """
-    sets = [metrics, *metrics["test_sets"]]
+    row = metrics.as_json()
+    sets = [row, *row["test_sets"]]
     models.save_rank_changes(
         run, [{side: kept[side] for side in ("wins", "losses")} for kept in sets]
     )
     for kept in sets:
         kept.update({side: kept[side][:_MOVES_IN_ROW] for side in ("wins", "losses")})
-    lower = measured_lower(metrics["before"], metrics["after"])
-    lease.finish_training(metrics, activate=not lower)
+    lower = measured_lower(row["before"], row["after"])
+    lease.finish_training(row, activate=not lower)
 
 
-def pairs_by_question(
-    pairs: Sequence[TrainingPair], snapshot: Snapshot
-) -> list[list[tuple[TrainingPair, int]]]:
+def pairs_by_question(pairs: Sequence[TrainingPair], snapshot: Snapshot) -> list[AskedPairs]:
     """Pairs whose chunk is in the knowledge base, each with the chunk's row.
 
-    Those of one question, but for case and spacing, are together: all its chunks are relevant.
+    Those of one question are together: all its chunks are relevant.
 
     Raises:
         TrainingError: there are none.
     """
     row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
-    asked: dict[str, list[tuple[TrainingPair, int]]] = {}
+    asked: dict[str, AskedPairs] = {}
     for pair in pairs:
-        if pair.chunk_id in row_of and pair.relevance_score > 0:
-            question = " ".join(pair.question_text.split()).casefold()
-            asked.setdefault(question, []).append((pair, row_of[pair.chunk_id]))
+        if pair.chunk_id in row_of and is_relevant(pair.relevance_score):
+            same = asked.setdefault(question_key(pair.question_text), [])
+            same.append((pair, row_of[pair.chunk_id]))
     if not asked:
         raise TrainingError(
             "None of the pairs belongs to a document that is still in the knowledge base.",
@@ -151,9 +190,9 @@ def pairs_by_question(
     return list(asked.values())
 
 
-def embed_questions(
+def _embedded(
     lease: RunLease,
-    asked: Sequence[Sequence[tuple[TrainingPair, int]]],
+    asked: Sequence[AskedPairs],
     snapshot: Snapshot,
     embedder: Embedder,
 ) -> Questions:
@@ -174,48 +213,7 @@ def embed_questions(
     )
 
 
-def _fit(
-    lease: RunLease, train: Questions, index: SearchIndex, embedder: Embedder
-) -> DeepMemoryModel:
-    noted_at = 0.0
-
-    def on_progress(epoch: int, epochs: int, recall: float) -> None:
-        nonlocal noted_at
-        if time.monotonic() - noted_at >= _NOTE_EVERY_S:
-            noted_at = time.monotonic()
-            step = f"Training (recall@10 on validation questions {recall:.3f})"
-            lease.note_training(step, 0.2 + 0.75 * epoch / epochs)
-
-    try:
-        return train_hybrid(
-            train.vectors,
-            train.texts,
-            index,
-            train.relevant,
-            seed=SEED,
-            embedder=embedder.name,
-            on_progress=on_progress,
-            should_stop=lease.lost.is_set,
-        )
-    except TrainingStopped as stopped:
-        raise RunLost from stopped
-
-
-def _measure(
-    questions: Questions, snapshot: Snapshot, index: SearchIndex, model: DeepMemoryModel
-) -> tuple[Evaluation, Evaluation]:
-    """The same questions by plain cosine and with the model."""
-
-    def scores(start: int, stop: int) -> np.ndarray:
-        return model.scores(questions.vectors[start:stop], questions.texts[start:stop], index)
-
-    return (
-        evaluate_embeddings(questions.vectors, snapshot.embeddings, questions.relevant),
-        evaluate_blocks(scores, len(snapshot.chunks), questions.relevant),
-    )
-
-
-def sample_test_questions(snapshot: Snapshot, embedder: Embedder) -> Questions | None:
+def _sample_questions(snapshot: Snapshot, embedder: Embedder) -> Questions | None:
     """Questions that no generator saw: the sample's own, when the sample is loaded."""
     row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
     by_document: dict[str, list[Any]] = {}
@@ -234,16 +232,7 @@ def sample_test_questions(snapshot: Snapshot, embedder: Embedder) -> Questions |
     return Questions(texts, embedder.embed(texts), answers, sources)
 
 
-def _measure_test_sets(
-    snapshot: Snapshot, index: SearchIndex, embedder: Embedder, model: DeepMemoryModel
-) -> list[dict[str, Any]]:
-    questions = sample_test_questions(snapshot, embedder)
-    if questions is None:
-        return []
-    return [sample_metrics(questions, snapshot, *_measure(questions, snapshot, index, model))]
-
-
-def sample_metrics(
+def _sample_figures(
     questions: Questions, snapshot: Snapshot, before: Evaluation, after: Evaluation
 ) -> dict[str, Any]:
     """The row of the results page for the sample's own questions."""

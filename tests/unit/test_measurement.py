@@ -1,11 +1,11 @@
-"""The training job: which pairs it takes, and what it takes for one question."""
+"""What both trainers take: which pairs, and which of them ask the same."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from services.deep_memory.training import pairs_by_question
+from services.deep_memory.measurement import pairs_by_question
 from services.errors import TrainingError
 from services.models import Chunk, TrainingPair
 from services.retrieval.content import Snapshot

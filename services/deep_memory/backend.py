@@ -1,0 +1,98 @@
+"""Where a person's models are trained and rank: here, or in DeepLake Cloud. Chosen here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from services.accounts.database import Database
+from services.config import Settings
+from services.deep_memory.cloud_backend import CloudBackend
+from services.deep_memory.cloud_jobs import Watching
+from services.deep_memory.local_backend import LocalBackend
+from services.deep_memory.model_store import ModelStore, SearchIndexes
+from services.deep_memory.test_sets import OwnQuestion
+from services.models import TrainingPair, TrainingRun
+from services.retrieval.cloud_store import CloudVectorStore
+from services.retrieval.embeddings import Embedder
+from services.retrieval.search import Comparison
+from services.retrieval.vector_store import VectorStore
+from services.runs.lease import RunLease
+
+
+class Backend(Protocol):
+    """Trains one person's models, and ranks and measures with them."""
+
+    @property
+    def ranks_words(self) -> bool:
+        """Whether a model ranks by words too."""
+
+    def is_for(self, chunk_count: int) -> bool:
+        """Whether it is meant to search and train on so many chunks."""
+
+    def train(self, lease: RunLease, run: TrainingRun, pairs: Sequence[TrainingPair]) -> None:
+        """Train and measure, and complete the run.
+
+        Raises:
+            AppError: it can not be done, in words. The pairs are kept.
+            RunLost: the run was stopped or handed on.
+        """
+
+    def compare(
+        self, query: str, k: int, run: TrainingRun | None, *, with_words: bool
+    ) -> Comparison:
+        """The plain list, and that of the model of `run` unless that is None.
+
+        Raises:
+            NotAllowed: the query is empty.
+            TrainingError: the model can not be read.
+            StoreUnavailable: the knowledge base can not be read.
+        """
+
+    def measure(
+        self, test_set: str, questions: Sequence[OwnQuestion], run: TrainingRun
+    ) -> dict[str, Any]:
+        """The figures of the model of `run` on `questions`, as `figures_of` gives them.
+
+        Raises:
+            NotAllowed: the knowledge base answers none of them.
+            TrainingError: the model can not be read.
+            StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
+        """
+
+    def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
+        """By id, those of completed `runs` whose models search can not use now, and why."""
+
+    def cancel(self, run: TrainingRun) -> None:
+        """Cancel what runs elsewhere for a run that was given up.
+
+        Raises:
+            TrainingError: it goes on there, or may do so.
+        """
+
+
+def make_backend(
+    settings: Settings,
+    user_id: str,
+    database: Database,
+    *,
+    store: VectorStore,
+    models: ModelStore,
+    embedder: Embedder,
+    indexes: SearchIndexes,
+    watching: Watching,
+) -> Backend:
+    """The backend that the settings choose. `database` is as whoever asks sees it."""
+    cloud = store if isinstance(store, CloudVectorStore) else None
+    if cloud is not None and settings.trains_in_cloud:
+        return CloudBackend(database, cloud, models, embedder, watching)
+    return LocalBackend(
+        user_id,
+        database,
+        store,
+        models,
+        embedder,
+        indexes,
+        models_kept=settings.models_kept,
+        trained_before_in=cloud,
+    )

@@ -1,0 +1,82 @@
+"""Deep Memory in DeepLake Cloud: it trains, keeps the latest model of a dataset, and ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from services.accounts.database import Database
+from services.deep_memory.cloud_jobs import Watching, cancel_job
+from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
+from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
+from services.deep_memory.model_store import ModelStore
+from services.deep_memory.test_sets import OwnQuestion
+from services.errors import ConfigurationError, StoreUnavailable
+from services.models import TrainingPair, TrainingRun
+from services.retrieval.cloud_store import CloudVectorStore
+from services.retrieval.embeddings import Embedder
+from services.retrieval.search import Comparison, compare_in_cloud
+from services.runs.lease import RunLease
+
+
+class CloudBackend:
+    """See `backend.Backend`."""
+
+    ranks_words = False
+
+    def __init__(
+        self,
+        database: Database,
+        store: CloudVectorStore,
+        models: ModelStore,
+        embedder: Embedder,
+        watching: Watching,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._models = models  # what each model moved; the models themselves are in the cloud
+        self._embedder = embedder
+        self._watching = watching
+
+    def is_for(self, chunk_count: int) -> bool:
+        return True
+
+    def train(self, lease: RunLease, run: TrainingRun, pairs: Sequence[TrainingPair]) -> None:
+        train_in_cloud(
+            lease,
+            run,
+            pairs=pairs,
+            store=self._store,
+            embedder=self._embedder,
+            watching=self._watching,
+            models=self._models,
+        )
+
+    def compare(
+        self, query: str, k: int, run: TrainingRun | None, *, with_words: bool
+    ) -> Comparison:
+        return compare_in_cloud(query, self._embedder, self._store, is_trained=run is not None, k=k)
+
+    def measure(
+        self, test_set: str, questions: Sequence[OwnQuestion], run: TrainingRun
+    ) -> dict[str, Any]:
+        snapshot = self._store.snapshot()
+        return measure_in_cloud(test_set, questions, snapshot, self._embedder, self._store)
+
+    def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
+        in_cloud, otherwise = None, REPLACED_IN_CLOUD
+        try:
+            in_cloud = model_in_cloud(self._database, self._store)
+        except (StoreUnavailable, ConfigurationError) as error:
+            otherwise = str(error)
+        return {
+            run.id: otherwise
+            if run.metrics.get("trainer") == "cloud"
+            else "This model is not in DeepLake Cloud, where search is now."
+            for run in runs
+            if run.id != in_cloud
+        }
+
+    def cancel(self, run: TrainingRun) -> None:
+        if run.deeplake_job_id:
+            cancel_job(self._store, run.deeplake_job_id)

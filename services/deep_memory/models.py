@@ -1,0 +1,133 @@
+"""What a person does with trained models: see what search uses, switch it, use another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
+from services.errors import NotAllowed
+from services.models import DeepMemorySettings, TrainingRun
+from services.person import Person
+from services.runs.states import RunStatus
+from services.runs.store import run_from_row
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """What search uses and what blocks a new run, as one statement read it."""
+
+    settings: DeepMemorySettings
+    is_wanted: bool  # search is to use Deep Memory; `settings.enabled`: and there is a model
+    active: TrainingRun | None  # the run whose model search uses while Deep Memory is on
+    blocking: TrainingRun | None
+
+    @property
+    def in_use(self) -> TrainingRun | None:
+        """The run whose model search uses now."""
+        return self.active if self.is_wanted else None
+
+
+class Models:
+    """The trained models of one person."""
+
+    def __init__(self, person: Person) -> None:
+        self._is_cloud = person.studio.settings.is_cloud
+        self._identity = person.identity
+        self._database = person.database
+        self._store = person.store
+        self._models = person.models
+        self._backend = person.backend
+        self._runs = person.runs
+
+    def state(self) -> ModelState:
+        """One statement, because screens and clients poll it: read once, and handed on."""
+        rows: dict[str, Any] = self._database.rpc("deep_memory_state")
+        row = rows["settings"] or {}
+        active, blocking = (
+            self._runs.known(run_from_row(rows[name])) if rows[name] else None
+            for name in ("active", "blocking")
+        )
+        is_wanted = bool(row.get("enabled"))
+        trained_at = row.get("last_trained_at")
+        settings = DeepMemorySettings(
+            enabled=is_wanted and active is not None,
+            last_trained_at=datetime.fromisoformat(trained_at) if trained_at else None,
+            last_training_run_id=row.get("last_training_run_id"),
+            can_enable=active is not None,
+            total_chunks=self._store.count(),
+            trained_chunk_count=active.metrics.get("trained_chunks", 0) if active else 0,
+            has_blocking_run=blocking is not None,
+            blocking_run_id=blocking.id if blocking else None,
+            blocking_run_status=blocking.status.value if blocking else None,
+            is_cloud=self._is_cloud,
+            model_was_replaced=bool(row.get("active_run_id")) and active is None,
+        )
+        return ModelState(settings, is_wanted, active, blocking)
+
+    def problem(self, state: ModelState) -> str:
+        """Why search can not use the model that was chosen; empty when it can, or none was."""
+        if state.active is not None:
+            return self.unusable([state.active]).get(state.active.id, "")
+        return REPLACED_IN_CLOUD if state.settings.model_was_replaced else ""
+
+    def set_enabled(self, enabled: bool) -> DeepMemorySettings:
+        """Make search use Deep Memory, or not.
+
+        Raises:
+            NotAllowed: no training has completed yet, or none whose model was put to use.
+        """
+        if enabled and self.state().active is None:
+            raise NotAllowed(
+                "Deep Memory can not be switched on before a training has completed.",
+                next_step="Generate training data, review it and start training.",
+            )
+        row = {
+            "user_id": self._identity.user_id,
+            "updated_at": datetime.now(UTC).isoformat(),
+            "enabled": enabled,
+        }
+        self._database.execute(
+            lambda c: c.table("deep_memory_settings").upsert(row, on_conflict="user_id")
+        )
+        return self.state().settings
+
+    def use(self, run_id: str) -> TrainingRun:
+        """Make search use the model of a completed run, and switch Deep Memory on.
+
+        Raises:
+            NotFound: there is no such run.
+            NotAllowed: the run is not completed, or search can not use its model.
+        """
+        run = self._runs.get(run_id)
+        if run.status is not RunStatus.COMPLETED:
+            raise NotAllowed("Only a completed run has a model to use.")
+        self.require_usable(run)
+        rows = self._database.rpc("use_model", p_run=run_id)
+        if not rows:
+            raise NotAllowed(REPLACED_IN_CLOUD)
+        return run_from_row(rows[0])
+
+    def unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
+        """By id, those of completed `runs` whose models search can not use now, and why."""
+        return self._backend.why_unusable(runs)
+
+    def require_usable(self, run: TrainingRun) -> None:
+        """Raises NotAllowed where search can not use the model of a completed run."""
+        if reason := self.unusable([run]).get(run.id):
+            raise NotAllowed(reason, next_step="Use another model, or train again.")
+
+    def no_longer_kept(self, runs: Sequence[TrainingRun]) -> set[str]:
+        """The ids of those of `runs` whose model was deleted because there are newer ones."""
+        return {run.id for run in runs if self._models.was_given_up(run)}
+
+    def rank_changes(self, run: TrainingRun) -> list[dict[str, Any]]:
+        """All wins and losses on each set of questions; empty where only the row has some."""
+        return self._models.moves(run)
+
+    @property
+    def rank_words(self) -> bool:
+        """Whether a model ranks by words too. DeepLake Cloud's does not."""
+        return self._backend.ranks_words

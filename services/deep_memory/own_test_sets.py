@@ -1,0 +1,67 @@
+"""What a person does with test sets: bring questions, see them, measure a model on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.deep_memory.measurement import SAMPLE_TEST_SET
+from services.deep_memory.models import Models
+from services.deep_memory.test_set_store import TestSetStore
+from services.deep_memory.test_sets import read_test_set, sample_set
+from services.errors import NotAllowed
+from services.knowledge.sample import sample_questions
+from services.person import Person
+
+
+class OwnTestSets:
+    """The test sets of one person: the sample's, where it is loaded, and those they brought."""
+
+    def __init__(self, person: Person, models: Models) -> None:
+        self._store = person.store
+        self._backend = person.backend
+        self._models = models
+        self._runs = person.runs
+        self._test_sets = TestSetStore(person.database)
+
+    def all(self) -> dict[str, int]:
+        """The number of questions in each test set by name: the sample's first."""
+        documents = {chunk.document for chunk in self._store.snapshot().chunks}
+        answered = sum(question.document in documents for question in sample_questions())
+        first = {SAMPLE_TEST_SET: answered} if answered else {}
+        return first | {n: c for n, c in self._test_sets.names() if self.is_own(n)}
+
+    def is_own(self, name: str) -> bool:
+        """Whether the person brought it."""
+        return name != SAMPLE_TEST_SET
+
+    def add_file(self, name: str, file_name: str, data: bytes) -> int:
+        """Keep the test questions of a file; returns how many there are.
+
+        Raises:
+            DocumentRejected: the file is wrong; nothing was changed.
+            NotAllowed: the name is empty or the sample's.
+        """
+        if not self.is_own(name.strip()):
+            raise NotAllowed("That is the name of the sample's questions.")
+        questions = read_test_set(file_name, data)
+        self._test_sets.save(name, questions)
+        return len(questions)
+
+    def remove(self, name: str) -> int:
+        """Forget a set; returns how many there were, 0 or 1."""
+        return self._test_sets.remove(name)
+
+    def measure(self, name: str, run_id: str) -> dict[str, Any]:
+        """The figures of a completed run's model on a test set, as `compared` keeps them.
+
+        Raises:
+            NotFound: there is no such set, or no such run.
+            NotAllowed: search can not use this model, or the knowledge base answers none of the
+                questions.
+            TrainingError: the model can not be read.
+            StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
+        """
+        run = self._runs.get(run_id)
+        self._models.require_usable(run)
+        questions = self._test_sets.load(name) if self.is_own(name) else sample_set()
+        return self._backend.measure(name, questions, run)

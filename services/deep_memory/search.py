@@ -1,0 +1,65 @@
+"""Search without and with a trained model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from services.deep_memory.models import Models
+from services.errors import TrainingError
+from services.models import TrainingRun
+from services.person import Person
+from services.retrieval.search import Comparison
+
+NO_MODEL = "No trained model is in use yet."
+
+
+class Search:
+    """Search through one person's documents."""
+
+    def __init__(self, person: Person, models: Models) -> None:
+        self._backend = person.backend
+        self._models = models
+
+    def compare(
+        self, query: str, k: int, run: TrainingRun | None, *, with_words: bool = True
+    ) -> Comparison:
+        """The same query by plain cosine, and with the model of `run` unless that is None.
+
+        Where that model can not rank, the plain list comes alone and `problem` says why. Without
+        words only the trained map ranks; see `Models.rank_words`.
+
+        Raises:
+            NotAllowed: the query is empty.
+            StoreUnavailable: the knowledge base can not be read.
+        """
+        problem = self._models.unusable([run]).get(run.id, "") if run else ""
+        usable = None if problem else run
+        try:
+            comparison = self._backend.compare(query, k, usable, with_words=with_words)
+        except TrainingError as error:  # its file changed a moment ago, or it has another width
+            problem, usable = str(error), None
+            comparison = self._backend.compare(query, k, None, with_words=with_words)
+        ranked = usable is not None and not comparison.is_indexing and not comparison.problem
+        return replace(
+            comparison,
+            run_id=usable.id if usable and ranked else None,
+            problem=problem or comparison.problem,
+        )
+
+    def as_chosen(self, query: str, k: int, *, deep_memory: bool | None = None) -> Comparison:
+        """`compare` with the model that search uses; `deep_memory` overrules the settings.
+
+        `problem` says so where Deep Memory was to rank and there is no model for it.
+
+        Raises:
+            As `compare`.
+        """
+        if deep_memory is False:
+            return self.compare(query, k, None)
+        state = self._models.state()
+        if not (deep_memory or state.is_wanted):
+            return self.compare(query, k, None)
+        found = self.compare(query, k, state.active)
+        if state.active is not None:
+            return found
+        return replace(found, problem=self._models.problem(state) or NO_MODEL)

@@ -1,0 +1,87 @@
+"""The documents of a person, and the one import that may add to them at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.knowledge.ingestion import Ingestion
+from services.knowledge.knowledge_base import File, IngestReport, KnowledgeBase
+from services.models import Chunk, Document
+from services.person import Person
+
+
+class Documents:
+    """The knowledge base of one person."""
+
+    def __init__(self, person: Person) -> None:
+        self._owner = person.identity.user_id
+        self._store = person.store
+        self._backend = person.backend
+        self._knowledge = KnowledgeBase(person.store, person.studio.places.embedder)
+        self._ingestions = person.studio.ingestions
+
+    def all(self) -> list[Document]:
+        """The documents, oldest first."""
+        return self._knowledge.documents()
+
+    def chunk_count(self) -> int:
+        return self._knowledge.chunk_count()
+
+    def chunks(self) -> dict[str, Chunk]:
+        """All chunks by id, in order."""
+        return {chunk.id: chunk for chunk in self._store.snapshot().chunks}
+
+    def version(self) -> str:
+        """Another one after each change."""
+        return self._store.snapshot().version
+
+    def remove(self, document_id: str) -> Document:
+        """Remove a document with its chunks, and return what it was.
+
+        Raises:
+            NotFound: somebody removed it before.
+        """
+        return self._knowledge.remove(document_id)
+
+    def begin_anew(self) -> None:
+        """Make a knowledge base that is damaged or lost an empty one, to add documents to again.
+
+        Raises:
+            NotAllowed: it can be read.
+        """
+        self._knowledge.begin_anew()
+
+    def belong_on_cloud(self, chunk_count: int) -> bool:
+        """Whether so many chunks are more than this machine is meant to search and train on."""
+        return not self._backend.is_for(chunk_count)
+
+    @property
+    def running_import(self) -> Ingestion | None:
+        """The import that runs, or is done and not acknowledged yet."""
+        return self._ingestions.of(self._owner)
+
+    def start_import(self, files: Sequence[File]) -> None:
+        """Begin to add files, in a thread of their own.
+
+        Raises:
+            NotAllowed: an import of this person runs.
+        """
+        self._ingestions.start(self._owner, lambda told: self._knowledge.add_files(files, told))
+
+    def load_sample(self) -> None:
+        """Begin to add the sample documents that are not stored yet. Raises as `start_import`."""
+        self._ingestions.start(self._owner, self._knowledge.load_sample)
+
+    def acknowledge_import(self) -> None:
+        """After its report was read."""
+        self._ingestions.forget(self._owner)
+
+    def add(self, files: Sequence[File]) -> IngestReport:
+        """Add files, and return when that is done.
+
+        Raises:
+            NotAllowed: an import of this person runs.
+        """
+        return self._ingestions.run(
+            self._owner, lambda told: self._knowledge.add_files(files, told)
+        )

@@ -1,0 +1,116 @@
+"""What a person does with the pairs of a run: read, check, correct, drop; in and out as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.errors import NotFound, RunMoved
+from services.models import TrainingPair, TrainingRun
+from services.pairs.checking import (
+    MOST_REMEMBERED,
+    MOST_UNASKED_COMPARISONS,
+    PairCheck,
+    Progress,
+    RememberingEmbedder,
+    check_pairs,
+    estimate_check,
+)
+from services.pairs.exchange import read_pairs, write_pairs
+from services.pairs.store import AddedPairs, PairStore
+from services.person import Person
+from services.runs.states import RunStatus
+
+
+class Pairs:
+    """The pairs of one person's runs. They change only while their run is in review."""
+
+    def __init__(self, person: Person) -> None:
+        self._settings = person.studio.settings
+        self._store = person.store
+        self._runs = person.runs
+        self._pairs = PairStore(person.database)
+        self._embedder = RememberingEmbedder(person.studio.places.embedder)
+
+    def page(
+        self, run_id: str, *, limit: int, offset: int = 0, search: str = ""
+    ) -> list[TrainingPair]:
+        """Pairs in a stable order, those of a chunk together."""
+        return self._pairs.page(run_id, limit=limit, offset=offset, search=search)
+
+    def count(self, run_id: str, *, search: str = "") -> int:
+        """How many pairs there are, with `search` in their question."""
+        return self._pairs.count(run_id, search=search)
+
+    def edit(self, run_id: str, pair_id: str, question: str) -> TrainingPair:
+        """Change one question.
+
+        Raises:
+            NotFound: the run has no such pair.
+            RunMoved: the run is not in review.
+            NotAllowed: the question is empty, or its chunk has it already.
+        """
+        try:
+            return self._pairs.edit(run_id, pair_id, question)
+        except NotFound:
+            self._pairs.get(run_id, pair_id)
+            self._require_in_review(run_id)
+            raise
+
+    def drop(self, run_id: str, pair_ids: Sequence[str]) -> int:
+        """Drop pairs; returns how many of them were there.
+
+        Raises:
+            NotFound: there is no such run.
+            RunMoved: the run is not in review.
+        """
+        dropped = self._pairs.drop(run_id, pair_ids)
+        if dropped < len(pair_ids):
+            self._require_in_review(run_id)
+        return dropped
+
+    def check_cost(self, run: TrainingRun) -> float | None:
+        """US dollars for one check of the run's pairs, None when no price is known."""
+        return estimate_check(run.pair_count, self._settings)
+
+    def are_checked_unasked(self, run: TrainingRun, asked_before: bool = False) -> bool:
+        """Whether checking the run's pairs costs nothing and takes a moment only.
+
+        A second check does, as long as all the questions of the first are remembered.
+        """
+        if asked_before and run.pair_count <= MOST_REMEMBERED:
+            return True
+        comparisons = run.pair_count * self._store.count()
+        return self.check_cost(run) == 0 and comparisons <= MOST_UNASKED_COMPARISONS
+
+    def check(self, run_id: str, on_progress: Progress | None = None) -> PairCheck:
+        """Look for doubtful pairs of a run.
+
+        Raises:
+            AppError: the embedder does not answer.
+        """
+        pairs = self._pairs.all(run_id)
+        return check_pairs(pairs, self._store.snapshot(), self._embedder, on_progress)
+
+    def add_file(self, run_id: str, file_name: str, data: bytes) -> AddedPairs:
+        """Add the pairs of a file to a run in review.
+
+        Raises:
+            DocumentRejected: the file is wrong; nothing was added.
+            NotAllowed: the run is not in review.
+        """
+        chunks = {chunk.id: chunk for chunk in self._store.snapshot().chunks}
+        return self._pairs.add(run_id, read_pairs(file_name, data), chunks)
+
+    def export(self, run_id: str, ending: str) -> bytes:
+        """All pairs of a run as a file: "jsonl", "csv", or "zip" for BEIR.
+
+        Raises:
+            DocumentRejected: another ending.
+        """
+        chunks = {chunk.id: chunk for chunk in self._store.snapshot().chunks}
+        return write_pairs(ending, self._pairs.all(run_id), chunks)
+
+    def _require_in_review(self, run_id: str) -> None:
+        status = self._runs.get(run_id).status
+        if status is not RunStatus.GENERATED:
+            raise RunMoved(f"The run is {status.value.replace('_', ' ')} now. Nothing was changed.")

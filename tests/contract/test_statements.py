@@ -1,0 +1,121 @@
+"""How often a screen or a search asks the database, counted where the requests leave the app."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from services.accounts import database
+from services.config import PROJECT_ROOT
+from services.deep_memory.evaluation import evaluate_embeddings
+from services.deep_memory.hybrid import DeepMemoryModel
+from services.deep_memory.measurement import Questions, TrainingMetrics, compared
+from services.deep_memory.query_map import QueryMap
+from services.http import search
+from services.runs.states import RunStatus
+from services.studio import Studio
+from services.workspace import Workspace
+from tests.behind_the_door import models_of
+from tests.runs import Script
+
+STATE, RUNS, EVENTS = (
+    "rpc/deep_memory_state",
+    "deep_memory_training_runs",
+    "deep_memory_run_events",
+)
+REST = "/rest/v1/"
+
+
+@pytest.fixture
+def sent(monkeypatch) -> list[httpx.Request]:
+    """The requests of all clients that are made while the test runs."""
+    requests: list[httpx.Request] = []
+    make = database._connections
+
+    def counted() -> httpx.Client:
+        connections = make()
+        connections.event_hooks["request"].append(requests.append)
+        return connections
+
+    monkeypatch.setattr(database, "_connections", counted)
+    return requests
+
+
+@pytest.fixture(scope="module")
+def studio(new_studio) -> Studio:
+    return new_studio()
+
+
+@pytest.fixture
+def space(sent, studio, new_user, service) -> Workspace:
+    """A person with a completed run whose model search uses."""
+    space = Workspace(studio, new_user())
+    space.documents.add([("dues.txt", b"Ships pay harbour dues when they berth.")])
+    script = Script(space.user, service).to(RunStatus.TRAINING)
+    models_of(space).save(script.run, DeepMemoryModel(QueryMap(np.eye(256)), 0.01))
+    script.lease.finish_training(metrics().as_json(), activate=True)
+    space.models.set_enabled(True)
+    return space
+
+
+def metrics() -> TrainingMetrics:
+    vectors = np.eye(4, dtype=np.float32)
+    questions = Questions(["Who pays?"] * 4, vectors, [{n} for n in range(4)], "abcd")
+    figures = evaluate_embeddings(vectors, vectors, questions.relevant)
+    held_out = compared(questions, figures, figures, np.arange(4))
+    return TrainingMetrics(held_out, 4, "document", 8, 8, 0, 1.0, "wordllama-256")
+
+
+@pytest.fixture
+def statements(sent, space, studio, monkeypatch) -> Callable[..., Counter[str]]:
+    """Draws a page once for the person, and counts what it asked the database."""
+    monkeypatch.setattr("services.studio._current", studio)
+    monkeypatch.setattr(st, "page_link", lambda *_args, **_options: None)  # one page knows no other
+
+    def draw(page: str, **state: str) -> Counter[str]:
+        script = AppTest.from_file(str(Path(PROJECT_ROOT, "pages", page)), default_timeout=60)
+        script.session_state["_workspace"] = space
+        for key, value in state.items():
+            script.session_state[key] = value
+        sent.clear()
+        script.run()
+        assert not script.exception
+        return asked(sent)
+
+    return draw
+
+
+def asked(sent: list[httpx.Request]) -> Counter[str]:
+    return Counter(
+        request.url.path.removeprefix(REST)
+        for request in sent
+        if request.url.path.startswith(REST) and "rescue_runs" not in request.url.path
+    )
+
+
+def test_a_dashboard_with_a_completed_run_reads_the_state_once(statements):
+    assert statements("deep_memory.py") == {STATE: 1, RUNS: 1, EVENTS: 1}
+
+
+def test_the_search_page_asks_the_database_once(statements):
+    assert statements("search.py", query="Who pays harbour dues?") == {STATE: 1}
+
+
+@pytest.mark.parametrize("page", ["knowledge_base.py", "account.py"])
+def test_pages_without_runs_do_not_ask_the_database(statements, page):
+    assert statements(page) == {}
+
+
+@pytest.mark.parametrize(("wanted", "statements"), [(None, 1), (True, 1), (False, 0)])
+def test_a_search_over_http_reads_the_state_once_at_most(space, sent, wanted, statements):
+    sent.clear()
+    body = search.SearchRequest(query="Who pays harbour dues?", deep_memory=wanted)
+    assert search._search(body, space).notice is None
+    assert sum(asked(sent).values()) == asked(sent)[STATE] == statements
