@@ -57,14 +57,17 @@ class Pairs:
             raise
 
     def drop(self, run_id: str, pair_ids: Sequence[str]) -> int:
-        """Drop pairs; returns how many of them were there.
+        """Drop pairs; returns how many of them the run had.
 
         Raises:
-            NotFound: there is no such run.
             RunMoved: the run is not in review.
         """
         dropped = self._pairs.drop(run_id, pair_ids)
-        if dropped < len(pair_ids):
+        if pair_ids and not dropped:
+            try:
+                self._pairs.get(run_id, pair_ids[0])
+            except NotFound:
+                return 0
             self._require_in_review(run_id)
         return dropped
 

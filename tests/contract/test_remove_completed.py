@@ -175,7 +175,7 @@ def test_the_newest_models_and_the_one_in_use_are_kept_and_the_others_say_so(
     workspace, completed, service, user
 ):
     runs = [completed() for _ in range(4)]
-    workspace.models.use(runs[0])
+    workspace.models.use(runs[0].id)
     user_id = user.identity.user_id
 
     tidy_models(service, user_id, models_of(workspace), kept=2)
@@ -185,7 +185,7 @@ def test_the_newest_models_and_the_one_in_use_are_kept_and_the_others_say_so(
     assert workspace.models.no_longer_kept(runs) == {runs[1].id}
     assert models_of(workspace).moves(runs[1])  # its figures stay
     with pytest.raises(NotAllowed, match="no longer kept"):
-        workspace.models.use(runs[1])
+        workspace.models.use(runs[1].id)
     tidy_models(service, user_id, models_of(workspace), kept=2)
     assert [models_of(workspace).problem(run) for run in runs] == problems
 
