@@ -270,6 +270,8 @@ def main() -> None:
     cloud = Cloud(*pickle.load(sys.stdin.buffer))
     asked: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue()
     threading.Thread(target=_read, args=(asked,), daemon=True).start()
+    pickle.dump(True, answers)  # ready
+    answers.flush()
     while True:
         name, arguments = asked.get()
         pickle.dump(_answer(getattr(cloud, name), arguments), answers)
