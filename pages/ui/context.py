@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from services.accounts.auth import SignedInUser, Visitor
+from services.accounts.auth import SignedInUser
+from services.accounts.visitors import Visitor
 from services.http.session_cookie import COOKIE, TICKET_HEADER
 from services.studio import Studio, current_studio
 from services.workspace import Workspace

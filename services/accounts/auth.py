@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import json
 import logging
 import secrets
@@ -19,6 +18,7 @@ import httpx
 from supabase_auth.errors import AuthApiError, AuthError, AuthRetryableError, AuthWeakPasswordError
 
 from services.accounts.database import Database, SupabaseEndpoint, passing_client
+from services.accounts.visitors import Visitor, headers_of, signed_cookie
 from services.errors import AppError, DatabaseUnavailable, NotSignedIn, SignInRefused
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ _REFRESH_BEFORE_END_S = 60
 _TRUSTED_S = 30.0  # a session that was signed out elsewhere works this much longer, at most
 _STORING_S = 3.0  # between the answer to a refresh and its row in the table, at most
 _TABLE = "app_sessions"
-# Supabase's "IP address forwarding", and what the embedded one takes beside it.
-_FORWARDED_FOR, _KNOWN_DEVICE = "Sb-Forwarded-For", "X-Known-Device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +35,6 @@ class Identity:
 
     user_id: str
     email: str
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who is at the sign-in screen: the browser's address, and the cookie of its last session."""
-
-    address: str | None
-    cookie: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +95,7 @@ class Accounts:
         """Without a visitor, the app itself signs in: other people's guesses do not hold it up."""
         return self._begin(
             lambda auth: auth.sign_in_with_password({"email": email, "password": password}),
-            self._said_of(visitor, email),
+            headers_of(visitor, email, self.endpoint.secret_key),
         )
 
     def sign_up(self, email: str, password: str, visitor: Visitor | None = None) -> SignedInUser:
@@ -116,7 +106,7 @@ class Accounts:
         """
         return self._begin(
             lambda auth: auth.sign_up({"email": email, "password": password}),
-            self._said_of(visitor, email),
+            headers_of(visitor, email, self.endpoint.secret_key),
         )
 
     def restore(self, cookie: str) -> SignedInUser | None:
@@ -201,22 +191,6 @@ class Accounts:
             time.sleep(0.05)
         return None
 
-    def _said_of(self, visitor: Visitor | None, email: str) -> dict[str, str]:
-        """Headers by which guesses at a password are counted for each visitor, not for the app."""
-        if visitor is None:
-            return {_KNOWN_DEVICE: "the app"}
-        said = {_FORWARDED_FOR: visitor.address} if visitor.address else {}
-        cookie = visitor.cookie or ""
-        if hmac.compare_digest(cookie, self._signed(cookie.partition(".")[0], email)):
-            said[_KNOWN_DEVICE] = _hash(cookie)
-        return said
-
-    def _signed(self, name: str, email: str) -> str:
-        """A cookie that says: who has this signed in with this e-mail address."""
-        key = self.endpoint.secret_key.get_secret_value().encode()
-        signature = hmac.new(key, f"device {name} {email.lower()}".encode(), hashlib.sha256)
-        return f"{name}.{signature.hexdigest()}"
-
     def _begin(self, sign: Any, said: Mapping[str, str]) -> SignedInUser:
         try:
             # With the secret key, without which nobody is believed what the headers say.
@@ -236,7 +210,8 @@ class Accounts:
 
     def open_session(self, identity: Identity, tokens: Tokens) -> SignedInUser:
         """A session for somebody whom Supabase gave these tokens."""
-        cookie = self._signed(secrets.token_urlsafe(32), identity.email)
+        name = secrets.token_urlsafe(32)
+        cookie = signed_cookie(name, identity.email, self.endpoint.secret_key)
         row = {"id_hash": _hash(cookie), "user_id": identity.user_id, **_row_of(tokens)}
         self._service.execute(lambda c: c.table(_TABLE).upsert(row))
         return SignedInUser(self, cookie, identity, tokens)
