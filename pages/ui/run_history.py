@@ -54,15 +54,23 @@ def run_history(space: Workspace, state: ModelState, problem: str) -> None:
             _nothing(filtered=status is not None)
             return
         active_id = state.active.id if state.active else None
-        enabled = state.settings.enabled and not problem
-        compare_models(space, runs, active_id, enabled=enabled)
+        enabled = state.settings.enabled
+        works = enabled and not problem
+        compare_models(space, runs, active_id, enabled=works)
         with st.container(key="wide_only_history"):
             for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=True):
                 column.caption(heading)
         unkept = space.models.no_longer_kept(runs)
         for run in runs:
             is_chosen = run.id == active_id
-            _row(space, run, is_chosen=is_chosen, enabled=enabled, is_kept=run.id not in unkept)
+            _row(
+                space,
+                run,
+                is_chosen=is_chosen,
+                enabled=works,
+                may_go=not (is_chosen and enabled),
+                is_kept=run.id not in unkept,
+            )
 
 
 def _nothing(*, filtered: bool) -> None:
@@ -76,7 +84,13 @@ def _nothing(*, filtered: bool) -> None:
 
 @st.fragment
 def _row(
-    space: Workspace, run: TrainingRun, *, is_chosen: bool, enabled: bool, is_kept: bool
+    space: Workspace,
+    run: TrainingRun,
+    *,
+    is_chosen: bool,
+    enabled: bool,
+    may_go: bool,
+    is_kept: bool,
 ) -> None:
     """One run. A fragment, so that Refresh reads and draws this row alone."""
     run = _refreshed(space, run)
@@ -108,7 +122,7 @@ def _row(
             recall.markdown(_recall(run))
             if run.status is RunStatus.COMPLETED:
                 with remove:
-                    _remove_completed(space, run, is_used=is_chosen and enabled)
+                    _remove_completed(space, run, may_go=may_go)
         waiting_line(run.waiting)
         if is_open:
             _details(space, run)
@@ -193,16 +207,16 @@ def _failed_actions(space: Workspace, run: TrainingRun) -> None:
         _confirm_remove(space, run)
 
 
-def _remove_completed(space: Workspace, run: TrainingRun, *, is_used: bool) -> None:
+def _remove_completed(space: Workspace, run: TrainingRun, *, may_go: bool) -> None:
     if st.button(
         "",
         key=f"remove_{run.id}",
         type="tertiary",
         icon=":material/delete:",
-        disabled=is_used,
-        help="Search uses its model: use another one, or switch Deep Memory off, to remove it."
-        if is_used
-        else "Remove this run",
+        disabled=not may_go,
+        help="Remove this run"
+        if may_go
+        else "Search uses its model: use another one, or switch Deep Memory off, to remove it.",
     ):
         _confirm_remove(space, run)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import context
-from pages.ui.components import attempt, show_flash
+from pages.ui.components import FLASH, attempt, show_flash
 
 
 def sign_in_page() -> None:
@@ -16,7 +16,8 @@ def sign_in_page() -> None:
             "Make the search over your documents find what it misses now: "
             "generate questions, review them, train, compare."
         )
-        show_flash()
+        with st.container(key=FLASH):  # of its own: else the tabs below would go back to the first
+            show_flash()
         if context.studio().local_supabase is not None:
             _demo()
         sign_in, sign_up = st.tabs(["Sign in", "Sign up"])

@@ -158,6 +158,7 @@ def _app_error(error: APIError) -> AppError:
     if code == "53100":
         return DiskFull("The disk of the database is full. Nothing was changed.")
     if code in ("PGRST202", "PGRST205"):  # no such function, no such table
+        log.error("database_lacks_a_migration code=%s", code)
         return SchemaTooOld()
     if not code or _PASSES_BY_ITSELF.match(code):
         return DatabaseUnavailable("The database does not answer just now.")

@@ -1,4 +1,7 @@
-"""Who is at the sign-in screen: what is told of them, by which guesses at passwords are counted."""
+"""Who is at the sign-in screen, told to Supabase so that it counts guesses for each visitor.
+
+It would see the app's own address otherwise, and anyone's wrong passwords would lock everyone out.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +18,26 @@ _FORWARDED_FOR, _KNOWN_DEVICE = "Sb-Forwarded-For", "X-Known-Device"
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who is at the sign-in screen: the browser's address, and the cookie of its last session."""
+    """The browser's address, and the cookie of its last session, if it has any."""
 
     address: str | None
     cookie: str | None
 
 
 def told_of(visitor: Visitor | None, email: str, key: SecretStr) -> dict[str, str]:
-    """Headers by which guesses at a password are counted for each visitor, not for the app."""
+    """What Supabase is told, in headers, of a visitor who tries `email`; None is the app itself."""
     if visitor is None:
         return {_KNOWN_DEVICE: "the app"}
     told = {_FORWARDED_FOR: visitor.address} if visitor.address else {}
     cookie = visitor.cookie or ""
-    if hmac.compare_digest(cookie, _signed(cookie.partition(".")[0], email, key)):
+    signed = _signed(cookie.partition(".")[0], email, key)
+    if hmac.compare_digest(cookie.encode(), signed.encode()):
         told[_KNOWN_DEVICE] = hashed(cookie)
     return told
 
 
 def new_cookie(email: str, key: SecretStr) -> str:
-    """A random cookie that says: who has this signed in with this e-mail address."""
+    """A random cookie that says, after its session too: who has this signed in with this e-mail."""
     return _signed(secrets.token_urlsafe(32), email, key)
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import struct
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ _UNREADABLE = (
     TypeError,
     RuntimeError,
     struct.error,
+    tokenize.TokenError,  # numpy's, of the head of an array
     zipfile.BadZipFile,
     zlib.error,
 )

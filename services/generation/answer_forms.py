@@ -167,4 +167,9 @@ def _query_on(line: str) -> str | None:
     query = line[bullet.end() :].strip(' "') if bullet else line
     is_listed = bullet is not None and not query.endswith(":")  # else it is a heading
     is_query = is_listed or query.endswith(_QUESTION_MARKS)
-    return query if is_query and _LETTER.search(query) else None
+    return query if is_query and has_letters(query) else None
+
+
+def has_letters(query: str) -> bool:
+    """Whether it says anything, in any script."""
+    return _LETTER.search(query) is not None

@@ -44,7 +44,7 @@ def read_completion(body: object) -> Completion:
     choice = as_object(choices[0] if isinstance(choices, list) and choices else None)
     message = as_object(choice.get("message"))
     reason = choice.get("finish_reason")
-    said = error_in(body) or error_in(choice) or error_in(message)
+    said = error_in(body, instead_of="choices") or error_in(choice) or error_in(message)
     if said is None and reason in _FAILURES:
         said = {"code": reason}
     if said is not None or not isinstance(choices, list):

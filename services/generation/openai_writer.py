@@ -14,6 +14,7 @@ from services.generation.answer_forms import (
     NoQuestions,
     WrongForm,
     ask,
+    has_letters,
     questions_in,
     refuses_the_form,
     request_body,
@@ -220,7 +221,8 @@ def _written(completion: Completion, form: AnswerForm, count: int) -> WrittenQue
 def _as_asked(questions: list[str], count: int) -> tuple[tuple[str, ...], str | None]:
     """Without blanks and repetitions, and at most `count`; fewer are kept and called a problem."""
     tidy = (" ".join(question.split()) for question in questions)
-    different = list({question_key(question): question for question in tidy if question}.values())
+    said = (question for question in tidy if has_letters(question))  # not the dots of the example
+    different = list({question_key(question): question for question in said}.values())
     if not different:
         raise NoQuestions("empty answer")
     problem = "fewer questions than asked" if len(different) < count else None

@@ -11,12 +11,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_NAME = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratchpad)"
+_NAME = (
+    r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratchpad|monologue)"
+)
+_TAG = rf"(?:\w+_|ant)?{_NAME}(?:_\w+)?"  # <inner_monologue>, <antThinking>, <thought_process>
 _MARK = re.compile(
     rf"""
-    (?P<open>  <{_NAME}(?:\s[^<>]*)?> | \[THINK\] | <\|(?:begin_of_|start_)?{_NAME}\|>
+    (?P<open>  <{_TAG}(?:\s[^<>]*)?> | \[THINK\] | <\|(?:begin_of_|start_)?{_NAME}\|>
              | ◁{_NAME}▷ | <\|channel>\s*\w+ | \A(?-i:analysis(?=[A-Z])) )
-  | (?P<close> </{_NAME}\s*> | \[/THINK\] | <\|(?:/|end_of_|end_){_NAME}\|> | ◁/{_NAME}▷
+  | (?P<close> </{_TAG}\s*> | \[/THINK\] | <\|(?:/|end_of_|end_){_NAME}\|> | ◁/{_NAME}▷
              | <channel\|> )
   | <\|channel\|>\s*(?P<channel>\w+)(?:[^<{{]*(?:<\|constrain\|>[^<{{]*)?<\|message\|>)?
   | (?P<final> assistantfinal )     # what is left of the channels without their special tokens

@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-import lzma
+import re
 import unicodedata
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
+from typing import Any
 
 import charset_normalizer
-import docx
-import markdownify
 import pypdf
-from bs4 import BeautifulSoup
-from docx.opc.exceptions import OpcError
-from docx.table import Table
-from docx.text.paragraph import Paragraph
-from lxml.etree import LxmlError
-from pypdf.errors import PyPdfError
+from pypdf.errors import LimitReachedError, PyPdfError
 
 from services.errors import DocumentRejected
+from services.knowledge import rejections
+from services.knowledge.docx_text import docx_text
+from services.knowledge.html_text import html_text
+from services.knowledge.rejections import MAX_BYTES, MAX_CHARACTERS, Allowance
 
-MAX_BYTES = 25_000_000
-MAX_CHARACTERS = 2_000_000
-MAX_UNPACKED_BYTES = 200_000_000
-_OLE_SIGNATURE = bytes.fromhex("d0cf11e0a1b11ae1")  # old Office, and encrypted new Office
-_NOT_SHOWN_IN_HTML = ["script", "style", "template", "noscript", "nav", "svg", "iframe"]
+_MOST_BYTES_OF_A_CHARACTER = 4
 _CSV_DELIMITERS = ",;\t|"
 
 
@@ -48,22 +40,22 @@ def extract_text(name: str, content: bytes) -> str:
             next_step="Use a txt, md, html, pdf, docx or csv file.",
         )
     if not content:
-        raise _empty(name)
+        raise rejections.empty(name)
     if len(content) > MAX_BYTES:
-        raise DocumentRejected(
-            f"{name} is too large: {len(content) / 1e6:.0f} MB, and at most 25 MB can be read.",
-            next_step="Split it into smaller files.",
-        )
-    text = extract(name, content)
-    if len(text) > MAX_CHARACTERS:
-        raise _too_long(name)
-    text = _tidy(text)
+        raise rejections.too_large(name, len(content))
+    text = _tidy(name, extract(name, content))
     if not text:
-        raise _empty(name)
+        raise rejections.empty(name)
     return text
 
 
 def _plain(name: str, content: bytes) -> str:
+    if len(content) > _MOST_BYTES_OF_A_CHARACTER * MAX_CHARACTERS:
+        raise rejections.too_long(name)
+    return Allowance(name).take(_decoded(name, content))
+
+
+def _decoded(name: str, content: bytes) -> str:
     """Decode text: UTF-8 first, then by byte order mark, then by what charset-normalizer finds."""
     try:
         text: str | None = content.decode("utf-8-sig")
@@ -71,28 +63,12 @@ def _plain(name: str, content: bytes) -> str:
         match = charset_normalizer.from_bytes(content).best()
         text = None if match is None else str(match)
     if text is None or any(_is_binary(character) for character in text[:100_000]):
-        raise DocumentRejected(
-            f"{name} is not text, or is in an encoding that is not known.",
-            next_step="Save it as UTF-8 text and add it again.",
-        )
+        raise rejections.not_text(name)
     return text
 
 
 def _is_binary(character: str) -> bool:
     return unicodedata.category(character) == "Cc" and character not in "\t\n\r\f\v\x1b\x85"
-
-
-def _html(name: str, content: bytes) -> str:
-    page = BeautifulSoup(_plain(name, content), "lxml")
-    for tag in page(_NOT_SHOWN_IN_HTML):
-        tag.decompose()
-    shown = page.body or page
-    try:
-        return markdownify.MarkdownConverter(heading_style="ATX", strip=["a", "img"]).convert_soup(
-            shown
-        )
-    except RecursionError:  # hundreds of tags in one another: the text without its headings
-        return shown.get_text("\n")
 
 
 def _csv(name: str, content: bytes) -> str:
@@ -102,31 +78,51 @@ def _csv(name: str, content: bytes) -> str:
         dialect = csv.Sniffer().sniff(text[:10_000], delimiters=_CSV_DELIMITERS)
     except csv.Error:  # one column only: there is no delimiter to find
         dialect = csv.excel
+    rows = (row for row in csv.reader(io.StringIO(text, newline=""), dialect=dialect) if row)
+    allowance = Allowance(name)
     try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), dialect=dialect, restkey="more"))
+        columns = next(rows, [])
+        return "\n\n".join(
+            "\n".join(allowance.take(line) for line in _csv_lines(columns, row)) for row in rows
+        )
     except csv.Error as error:
-        raise _damaged(name) from error
-    return "\n\n".join(
-        "\n".join(f"{column}: {_one_line(value)}" for column, value in row.items() if value)
-        for row in rows
-    )
+        raise rejections.damaged(name) from error
 
 
-def _one_line(value: str | list[str]) -> str:
-    # Cells beyond the header come as a list.
-    return " ".join((value if isinstance(value, str) else ", ".join(value)).split())
+def _csv_lines(columns: list[str], row: list[str]) -> Iterator[str]:
+    for column, value in zip(columns, row, strict=False):
+        if value:
+            yield f"{column}: {_one_line(value)}"
+    if more := [value for value in row[len(columns) :] if value]:
+        yield f"more: {_one_line(', '.join(more))}"
+
+
+def _one_line(value: str) -> str:
+    return " ".join(value.split())
 
 
 def _pdf(name: str, content: bytes) -> str:
     pages: list[str] = []
+    allowance = Allowance(name)
+
+    def before_each_step(_: bytes, operands: list[Any], *__: Any) -> None:
+        # Stops what a page repeats without end, and one step that would take minutes.
+        allowance.check_time()
+        shown = [
+            o for operand in operands for o in (operand if isinstance(operand, list) else [operand])
+        ]
+        if any(isinstance(o, (str, bytes)) and len(o) > MAX_CHARACTERS for o in shown):
+            raise rejections.too_long(name)
+
     try:
         reader = pypdf.PdfReader(io.BytesIO(content))
         if reader.is_encrypted and not reader.decrypt(""):
-            raise _locked(name)
+            raise rejections.locked(name)
         for page in reader.pages:
-            pages.append(page.extract_text())
-            if sum(map(len, pages)) > MAX_CHARACTERS:
-                raise _too_long(name)
+            text = page.extract_text(visitor_operand_before=before_each_step)
+            pages.append(allowance.take(text))
+    except LimitReachedError as error:
+        raise rejections.too_intricate(name, "asks for endless work") from error
     # Besides its own errors, pypdf lets through what a broken structure provokes.
     except (
         PyPdfError,
@@ -138,7 +134,7 @@ def _pdf(name: str, content: bytes) -> str:
         TypeError,
         ValueError,
     ) as error:
-        raise _damaged(name) from error
+        raise rejections.damaged(name) from error
     text = "\n\n".join(pages)
     if pages and not text.strip():
         raise DocumentRejected(
@@ -148,59 +144,34 @@ def _pdf(name: str, content: bytes) -> str:
     return text
 
 
-def _docx(name: str, content: bytes) -> str:
-    if content.startswith(_OLE_SIGNATURE):
-        raise _locked(name)
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > MAX_UNPACKED_BYTES:
-            raise DocumentRejected(
-                f"{name} unpacks to {unpacked / 1e6:.0f} MB, which no ordinary document does.",
-                next_step="Save its text as a new document and add that.",
-            )
-        document = docx.Document(io.BytesIO(content))
-        return "\n\n".join(_docx_blocks(document))
-    except (
-        zipfile.BadZipFile,
-        OpcError,
-        LxmlError,
-        lzma.LZMAError,
-        zlib.error,
-        AttributeError,
-        EOFError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise _damaged(name) from error
-
-
-def _docx_blocks(document: docx.document.Document) -> Iterator[str]:
-    for block in document.iter_inner_content():
-        if isinstance(block, Paragraph):
-            style = (block.style.name or "") if block.style is not None else ""
-            level = style.removeprefix("Heading ") if style.startswith("Heading ") else ""
-            yield f"{'#' * int(level)} {block.text}" if level.isdigit() else block.text
-        elif isinstance(block, Table):
-            yield "\n".join(" | ".join(cell.text for cell in row.cells) for row in block.rows)
-
-
-def _tidy(text: str) -> str:
+def _tidy(name: str, text: str) -> str:
     """Return composed characters, \\n as line end, and nothing that can not be stored or shown."""
-    lines = unicodedata.normalize("NFC", text).splitlines()
+    if not text.isascii() and _STACKED.search(
+        "".join("m" if unicodedata.combining(c) else " " for c in text)
+    ):
+        raise rejections.not_text(name)
+    composed = unicodedata.normalize("NFC", text)
+    if len(composed) > MAX_CHARACTERS:  # with the lines between its parts
+        raise rejections.too_long(name)
     printable = "\n".join(
         "".join(
             c for c in line.rstrip() if c == "\t" or unicodedata.category(c) not in _UNPRINTABLE
         )
-        for line in lines
+        for line in composed.splitlines()
     )
     return printable.strip()
 
 
+# More marks on a letter than any script has (Unicode Annex 15, "stream-safe"): composing takes time
+# in proportion to the square of their number.
+_STACKED = re.compile("m{31}")
 _UNPRINTABLE = {"Cc", "Cs", "Cn", "Co"}
+
+
+def _html(name: str, content: bytes) -> str:
+    return html_text(name, _decoded(name, content))
+
+
 _EXTRACTORS: dict[str, Callable[[str, bytes], str]] = {
     ".txt": _plain,
     ".md": _plain,
@@ -209,30 +180,5 @@ _EXTRACTORS: dict[str, Callable[[str, bytes], str]] = {
     ".htm": _html,
     ".csv": _csv,
     ".pdf": _pdf,
-    ".docx": _docx,
+    ".docx": docx_text,
 }
-
-
-def _empty(name: str) -> DocumentRejected:
-    return DocumentRejected(f"{name} is empty.", next_step="Add a file that holds text.")
-
-
-def _too_long(name: str) -> DocumentRejected:
-    return DocumentRejected(
-        f"{name} holds more than {MAX_CHARACTERS:,} characters.",
-        next_step="Split it into smaller files.",
-    )
-
-
-def _locked(name: str) -> DocumentRejected:
-    return DocumentRejected(
-        f"{name} is protected by a password or in an old Office format.",
-        next_step="Save it without a password in the current format, then add it again.",
-    )
-
-
-def _damaged(name: str) -> DocumentRejected:
-    return DocumentRejected(
-        f"{name} is damaged, or is not what its ending says.",
-        next_step="Open it in its own program, save it again, and add that.",
-    )

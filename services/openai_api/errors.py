@@ -23,10 +23,13 @@ _STATUS_OF_CODE = {
     **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", *QUOTA_CODES), 429),
     **dict.fromkeys(("invalid_request_error", "BadRequestError", "context_length_exceeded"), 400),
 }
-# How OpenAI, vLLM, TGI, llama.cpp, Ollama, LM Studio and Anthropic's gateway say that what was
-# sent, or it and the answer that was asked for, is too long for the model.
+# How servers say that what was sent, or it and the answer that was asked for, is too long for the
+# model. Each has words of its own: tests/fakes/other_servers.py has those that are known.
 _TOO_LONG = re.compile(
-    r"context[ _-]?(?:length|size|window)|maximum context|max context|n_ctx|model'?s max"
+    r"context[ _-]?(?:length|size|window|limit)|maximum context|max context|n_ctx|model'?s max"
+    r"|(?:tokens?|prompt|inputs?|length|messages)\b[^.;]{0,60}"
+    r"\b(?:exceed(?:s|ed)?\b|larger than|longer than|is over\b)"
+    r"|reduce the length|range of input length|model token limit|max_(?:seq|input)_len"
     r"|(?:prompt|input|request|text)s? (?:\([^)]*\) )?(?:is |are )?too (?:long|large|big)"
     r"|too many (?:input )?tokens|must have less than \d+ tokens|max_new_tokens"
     r"|max_tokens must be at least 1|max_(?:completion_)?tokens\W{0,3}(?:is )?too (?:large|big)",
@@ -155,9 +158,16 @@ def read_refusal(status: int, said: object, sent: Sequence[str] = ()) -> Refusal
     return Refusal(stands_for, code, kind, param, words, in_answer=True)
 
 
-def error_in(answer: object) -> object:
-    """The error object that an answer of the API holds; None without one."""
-    said = as_object(answer).get("error")
+def error_in(answer: object, instead_of: str = "") -> object:
+    """The error object that an answer of the API holds; None without one.
+
+    The answer itself is one when words stand in it `instead_of` what it should hold (FastChat,
+    MiniMax, gateways in Chinese and in FastAPI).
+    """
+    body = as_object(answer)
+    said = body.get("error")
+    if instead_of and not body.get(instead_of) and not _words(said):
+        return body if _words(body) else said or None
     is_empty = isinstance(said, dict) and not any(said.values())
     return None if is_empty else said or None
 
@@ -259,7 +269,7 @@ def _words(said: object, depth: int = 4) -> str:
         return ""
     if isinstance(said, list):
         return "; ".join(filter(None, (_words(item, depth - 1) for item in said)))
-    for key in ("message", "msg", "detail", "error", "errors"):
+    for key in ("message", "msg", "detail", "error", "errors", "base_resp", "status_msg"):
         if words := _words(as_object(said).get(key), depth - 1):
             where = as_object(said).get("loc")  # pydantic's name for the field
             return f"{'.'.join(map(str, where))}: {words}" if isinstance(where, list) else words

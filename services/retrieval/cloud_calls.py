@@ -8,7 +8,10 @@ import queue
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import IO, Any, cast
 
 from tenacity import (
@@ -47,8 +50,8 @@ class CloudRetryPolicy:
 class CloudProcesses:
     """Processes that speak to DeepLake Cloud, at most `size` of them, for all threads.
 
-    Each is started when a call finds the others busy, and again after a kill. Nothing that the
-    library does can hold a caller longer than its deadline, or write to the app's output.
+    Each is started at the latest when a call finds the others busy, and again after a kill. Nothing
+    that the library does can hold a caller longer than its deadline, or write to the app's output.
     """
 
     def __init__(
@@ -66,6 +69,12 @@ class CloudProcesses:
         self._free: queue.LifoQueue[_Process] = queue.LifoQueue()
         for _ in range(size):
             self._free.put(_Process(token, endpoint))
+
+    def start(self) -> None:
+        """Start them all, and wait for none. It takes seconds, and searches may come together."""
+        for process in [self._free.get() for _ in range(self._size)]:
+            process.start()
+            self._free.put(process)
 
     def call(
         self,
@@ -137,20 +146,29 @@ class _Process:
     def __init__(self, token: str, endpoint: str | None) -> None:
         self._hello = (token, endpoint)
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
 
     def ask(self, name: str, arguments: tuple[Any, ...], seconds: float) -> Any:
-        """What the method returned, or a CloudFailure. The process is killed after `seconds`."""
-        process = self._running()
+        """What the method returned, or a CloudFailure. The process is killed after `seconds`.
+
+        Not while it starts: else a machine that is too busy to start it in time never would.
+        """
+        ends_at = time.monotonic() + seconds
+        process = self.start()
+        if not self._is_ready and not wait([cast(IO[bytes], process.stdout)], seconds):
+            raise CloudFailure(Failure.LATE, "the process is starting")
         killed = threading.Event()
 
         def kill() -> None:
             killed.set()
             process.kill()
 
-        timer = threading.Timer(seconds, kill)
+        timer = threading.Timer(ends_at - time.monotonic(), kill)
         timer.daemon = True
         timer.start()
         try:
+            if not self._is_ready:
+                self._is_ready = pickle.load(cast(IO[bytes], process.stdout))
             pickle.dump((name, arguments), cast(IO[bytes], process.stdin))
             cast(IO[bytes], process.stdin).flush()
             return pickle.load(cast(IO[bytes], process.stdout))
@@ -161,7 +179,8 @@ class _Process:
         finally:
             timer.cancel()
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
+        """The process, started unless it runs. It may not be ready yet."""
         if self._process is None or self._process.poll() is not None:
             self.end()
             self._process = subprocess.Popen(
@@ -172,6 +191,8 @@ class _Process:
                 stderr=subprocess.DEVNULL,
             )
             pickle.dump(self._hello, cast(IO[bytes], self._process.stdin))
+            with suppress(BrokenPipeError):  # it has died already, which its answer will tell
+                cast(IO[bytes], self._process.stdin).flush()
         return self._process
 
     def end(self) -> None:
@@ -181,7 +202,7 @@ class _Process:
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe:
                     _close(pipe)
-            self._process = None
+            self._process, self._is_ready = None, False
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -195,7 +195,9 @@ def store_error(failure: CloudFailure, consequence: str) -> StoreUnavailable | C
 @cached(LRUCache(2), condition=threading.Condition())
 def _shared_processes(token: str, endpoint: str | None, role: str) -> CloudProcesses:
     """Those of each role ("read", "write"), shared by all users' stores."""
-    return CloudProcesses(token, endpoint, size=READERS if role == "read" else 1)
+    processes = CloudProcesses(token, endpoint, size=READERS if role == "read" else 1)
+    processes.start()
+    return processes
 
 
 @cached(LRUCache(64), condition=threading.Condition())

@@ -85,7 +85,8 @@ class LocalVectorStore(VectorStore):
 
     def _current_version(self) -> str:
         try:
-            return (self._folder / "current").read_text().strip()
+            # What is damaged names no dataset, whatever bytes are in it.
+            return (self._folder / "current").read_text("utf-8", errors="replace").strip()
         except FileNotFoundError:
             return ABSENT
         except OSError as error:
@@ -224,7 +225,10 @@ def _require_sums(path: Path) -> None:
     manifest = path / MANIFEST
     if not manifest.exists():
         return  # a store from before there were manifests has one after its next change
-    for line in manifest.read_text(encoding="utf-8").splitlines():
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    if not lines:
+        raise ValueError("the manifest is empty")
+    for line in lines:
         digest, name = line.split("  ", 1)
         if _sum_of(path / name) != digest:
             raise ValueError(f"{name} is not what was written")

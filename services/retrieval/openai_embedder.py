@@ -163,7 +163,7 @@ def _vectors_in(body: bytes, count: int) -> np.ndarray:
     """
     try:
         answer = json.loads(body)
-        if (said := error_in(answer)) is not None:
+        if (said := error_in(answer, instead_of="data")) is not None:
             raise UnusableAnswer("an error", said)
         rows = sorted(answer["data"], key=lambda row: row["index"])
         vectors = np.array([_numbers_of(row["embedding"]) for row in rows], dtype=np.float64)

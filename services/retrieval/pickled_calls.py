@@ -11,7 +11,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 
 def answer_calls(
@@ -19,17 +19,22 @@ def answer_calls(
 ) -> None:
     """Call methods of what `make` makes of the first thing sent, for as long as the parent lives.
 
-    `answer` calls a method with its arguments, and says what is to be sent back.
+    The first answer, True, says that it is ready. `answer` calls a method with its arguments, and says what is to be sent back.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # libraries print
     target = make(*pickle.load(sys.stdin.buffer))
     asked: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue()
     threading.Thread(target=_read, args=(asked,), daemon=True).start()
+    _send(True, answers)  # ready
     while True:
         name, arguments = asked.get()
-        pickle.dump(answer(getattr(target, name), arguments), answers)
-        answers.flush()
+        _send(answer(getattr(target, name), arguments), answers)
+
+
+def _send(what: object, answers: IO[bytes]) -> None:
+    pickle.dump(what, answers)
+    answers.flush()
 
 
 def _read(asked: queue.Queue[tuple[str, tuple[Any, ...]]]) -> None:

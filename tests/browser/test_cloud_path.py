@@ -53,6 +53,7 @@ def test_the_main_job_runs_in_the_cloud_with_settings_alone(scene: Scene, page: 
     _review(scene, page)
     _train(scene, page)
     _switch_on_and_search(scene, page)
+    _stop_what_the_cloud_will_not_cancel(scene, page)
 
 
 def _document(number: int) -> FilePayload:
@@ -126,3 +127,24 @@ def _switch_on_and_search(scene: Scene, page: Page) -> None:
     page.get_by_role("button", name="Search", exact=True).click()
     expect(page.get_by_text(re.compile(r"\d+ up|same rank")).first).to_be_visible()
     assert scene.cloud.calls("/api/query/", "deepmemory_distance")
+
+
+def _stop_what_the_cloud_will_not_cancel(scene: Scene, page: Page) -> None:
+    scene.cloud.outcome, scene.cloud.refuses_to_cancel = "stuck", 409
+    page.get_by_role("link", name="Deep Memory", exact=True).click()
+    page.get_by_role("button", name="Generate Training Data").click()
+    page.get_by_role("button", name="Start Training").click(timeout=90_000)
+    expect(page.get_by_text(re.compile(r"Training in DeepLake Cloud \(its own"))).to_be_visible()
+    page.get_by_role("button", name="Stop").first.click()
+    goes_on = page.get_by_text(re.compile(r"refused to cancel the training .* goes on there"))
+    expect(goes_on.first).to_be_visible()
+
+    *_, job_id = scene.cloud.jobs
+    scene.cloud.finish(job_id)
+    page.get_by_role("link", name="Search", exact=True).click()
+    page.get_by_label("Question", exact=True).fill("how long is the cargo3 kept")
+    page.get_by_role("button", name="Search", exact=True).click()
+    replaced = page.get_by_text(re.compile("a later training has replaced this one"))
+    expect(replaced).to_contain_text("Search works without it. Use another model, or train again.")
+    page.get_by_role("link", name="Deep Memory", exact=True).click()
+    expect(page.get_by_text("replaced this one. Search works without it.")).to_be_visible()

@@ -18,6 +18,18 @@ def app() -> Iterator[RunningApp]:
         yield running
 
 
+def test_a_refused_sign_up_stays_at_the_sign_up(app: RunningApp, page: Page) -> None:
+    page.goto(app.url)
+    page.get_by_role("tab", name="Sign up").click()
+    panel = page.get_by_role("tabpanel").filter(visible=True)
+    panel.get_by_label("E-mail").fill("demo@example.com")
+    panel.get_by_label("Password", exact=True).fill("correct horse battery")
+    panel.get_by_role("button", name="Create account").click()
+    expect(page.get_by_text("This address belongs to the demo account.")).to_be_visible()
+    expect(panel.get_by_role("button", name="Create account")).to_be_visible()
+    expect(panel.get_by_label("E-mail")).to_have_value("demo@example.com")
+
+
 def test_a_first_visitor_makes_search_better(app: RunningApp, page: Page) -> None:
     page.goto(app.url)
     page.get_by_role("button", name="Continue as demo analyst").click()

@@ -142,9 +142,9 @@ def test_a_completed_run_is_removed_from_its_row_unless_search_uses_it(
             (analyst.user_id, used),
         )
     analyst.opens(app)
-    expect(analyst.row(used).locator(f".st-key-remove_{used} button")).to_be_disabled()
+    expect(analyst.row(used).locator(f".st-key-remove_{used} button").first).to_be_disabled()
 
-    analyst.row(old).locator(f".st-key-remove_{old} button").click()
+    analyst.row(old).locator(f".st-key-remove_{old} button").first.click()
     dialog = analyst.page.get_by_role("dialog")
     expect(dialog.get_by_text("2 pairs")).to_be_visible()
     dialog.get_by_role("button", name="Remove", exact=True).click()

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
+from services.config import Settings
+from services.knowledge.knowledge_base import KnowledgeBase
 from services.local_supabase.stack import LocalSupabase
+from services.retrieval.embeddings import WordLlamaEmbedder
+from services.retrieval.stores import open_store
 from tests.browser.screens import hosted_on, sign_up
 from tests.embedded import temporary_data_dir
 from tests.fakes.openai_server import FakeOpenAI, rate_limited
@@ -31,29 +37,48 @@ def network(supabase_stack: LocalSupabase) -> Forwarder:
 
 
 @pytest.fixture(scope="module")
+def data_dir() -> Iterator[Path]:
+    with temporary_data_dir() as data_dir:
+        yield data_dir
+
+
+@pytest.fixture(scope="module")
 def app(
-    supabase_stack: LocalSupabase, network: Forwarder, openai: FakeOpenAI
+    data_dir: Path, supabase_stack: LocalSupabase, network: Forwarder, openai: FakeOpenAI
 ) -> Iterator[RunningApp]:
-    with (
-        temporary_data_dir() as data_dir,
-        run_app(
-            data_dir,
-            OPENAI_API_KEY=openai.key,
-            OPENAI_BASE_URL=openai.base_url,
-            EMBEDDING_MODEL="wordllama",
-            **hosted_on(supabase_stack, network.url),
-        ) as running,
-    ):
+    with run_app(
+        data_dir,
+        OPENAI_API_KEY=openai.key,
+        OPENAI_BASE_URL=openai.base_url,
+        EMBEDDING_MODEL="wordllama",
+        **hosted_on(supabase_stack, network.url),
+    ) as running:
         yield running
 
 
+def add_documents(data_dir: Path, owner: psycopg.Connection, email: str) -> None:
+    """Behind the screens, which have tests of their own for it."""
+    row = owner.execute("select id from auth.users where email = %s", (email,)).fetchone()
+    assert row is not None
+    embedder = WordLlamaEmbedder()
+    settings = Settings(_env_file=None, data_dir=data_dir)
+    store = open_store(settings, str(row[0]), embedder.name, embedder.width)
+    files = [(f"{n}.txt", f"Quay {n} moors vessels of {n} metres.".encode()) for n in range(6)]
+    KnowledgeBase(store, embedder).add_files(files)
+
+
 def test_a_limit_of_an_hour_and_a_database_that_is_away_are_said_and_passed(
-    app: RunningApp, page: Page, openai: FakeOpenAI, network: Forwarder
+    app: RunningApp,
+    page: Page,
+    openai: FakeOpenAI,
+    network: Forwarder,
+    data_dir: Path,
+    owner: psycopg.Connection,
 ) -> None:
-    sign_up(page, app.url)
-    page.get_by_role("link", name="Go to the knowledge base").click()
-    page.get_by_role("button", name="Load the sample knowledge base").click()
-    page.get_by_role("link", name="Next: train Deep Memory on them").click()
+    email = sign_up(page, app.url)
+    expect(page.get_by_role("link", name="Go to the knowledge base")).to_be_visible()
+    add_documents(data_dir, owner, email)
+    page.reload()
     openai.fail(rate_limited(3600), times=10_000)
     page.get_by_role("button", name="Generate Training Data").click()
 
@@ -75,6 +100,8 @@ def test_a_limit_of_an_hour_and_a_database_that_is_away_are_said_and_passed(
     expect(card.get_by_text(LIMIT)).to_be_visible()
     page.get_by_role("button", name="Stop generation").click()
     openai.forgive()
+    expect(row.get_by_text("Generating failed")).to_be_visible()
+    expect(page.get_by_text("Waiting for")).to_have_count(0)
+    page.get_by_role("button", name="Show the run").click()
     page.get_by_role("button", name="Proceed").click()
     expect(page.get_by_role("button", name="Start Training")).to_be_visible(timeout=90_000)
-    expect(page.get_by_text("Waiting for")).to_have_count(0)

@@ -211,6 +211,18 @@ def test_no_more_processes_are_started_than_are_needed(fake):
     pool.close()
 
 
+def test_a_process_that_is_slow_to_start_is_late_once_and_not_killed_for_it(fake):
+    one = CloudProcesses(fake.token, fake.url)
+    with pytest.raises(CloudFailure) as failure:
+        one.call("check", PATH, deadline=Deadline(0.05))
+    assert failure.value.kind is Failure.LATE
+    [process] = one._free.queue
+    starting = process._process
+    one.call("check", PATH, deadline=soon())
+    assert process._process is starting
+    one.close()
+
+
 @pytest.mark.parametrize("in_a_call", [False, True])
 def test_a_process_ends_with_the_app_whatever_it_is_doing(fake, in_a_call):
     reached = threading.Event()

@@ -44,6 +44,24 @@ def test_one_changed_byte_in_any_file_is_noticed(tmp_path):
     assert names(a_store(tmp_path)) == ["a.txt"]
 
 
+def test_a_pointer_or_a_list_of_sums_that_is_damaged_is_noticed(folder, tmp_path):
+    pointer, sums = folder / "current", next(folder.glob("v-*")) / MANIFEST
+    for file, damaged in (
+        (pointer, b"v-\xff\xfe"),
+        (pointer, b"\0\0"),
+        (sums, b""),
+        (sums, b"\xff"),
+    ):
+        whole = file.read_bytes()
+        file.write_bytes(damaged)
+        with pytest.raises(StoreDamaged, match="damaged or missing"):
+            open_again(tmp_path).count()
+        file.write_bytes(whole)
+    pointer.write_bytes(b"\xff")
+    open_again(tmp_path).begin_anew()
+    assert open_again(tmp_path).count() == 0
+
+
 def test_a_store_from_before_there_were_checksums_is_read_and_has_them_after_its_next_change(
     tmp_path,
 ):

@@ -75,6 +75,7 @@ def test_every_listed_model_takes_the_request(fake, model):
         (cut_off, "cut off"),
         (saying('{"questions": []}'), "empty answer"),
         (saying('{"questions": ["", "  "]}'), "empty answer"),
+        (saying('{"questions": ["...", "?"]}'), "empty answer"),  # the example, word for word
         (saying(None), "empty answer"),
         (saying("<think>Who books? I wonder"), "empty answer"),
         (answering(choices=[]), "empty answer"),

@@ -13,6 +13,7 @@ from services.openai_api.connection_check import check_connection
 from services.retrieval.embedders import make_embedder
 from services.retrieval.openai_embedder import OpenAIEmbedder
 from tests.fakes.odd_answers import (
+    OWN_WORDS,
     THOUGHTS,
     broken_off,
     error_beside_choices,
@@ -131,6 +132,17 @@ def test_an_error_in_a_200_is_the_servers_and_is_tried_again(fake, fault: Fault)
     with pytest.raises(GenerationError, match="answered with an error"):
         writer_for(fake).write(CHUNK, 3)
     assert len(fake.calls()) == 3 + QUICK.attempts
+
+
+@pytest.mark.parametrize("fault", OWN_WORDS.values(), ids=OWN_WORDS)
+def test_words_in_place_of_an_answer_are_an_error_and_reach_the_person(fake, fault: Fault):
+    fake.fail(fault, times=2)
+    assert writer_for(fake).write(CHUNK, 3).problem is None
+    fake.fail(fault, times=ALWAYS)
+    with pytest.raises(GenerationError, match=r"answered with an error.*CUDA is out"):
+        writer_for(fake).write(CHUNK, 3)
+    with pytest.raises(EmbedderUnavailable, match=r"answered with an error.*CUDA is out"):
+        embedder_for(fake).embed(["text"])
 
 
 @pytest.mark.parametrize(

@@ -159,17 +159,3 @@ def test_limit_of_an_hour_is_said_waited_for_and_stopped_at_once(fake, space, se
     until(lambda: not row().status.is_active)
     assert row().status is RunStatus.GENERATED
     assert row().waiting is None
-
-
-def test_short_waits_are_the_pace_of_a_run_and_not_said(fake, space):
-    fake.fail(rate_limited(0.5), times=4)
-    run_id = space.runs.generate().id
-    seen = set()
-
-    def done() -> bool:
-        run = space.runs.get(run_id)
-        seen.add(run.waiting)
-        return not run.status.is_active
-
-    until(done)
-    assert seen == {None}

@@ -30,6 +30,24 @@ def error_in_the_choice(code: int) -> Fault:
     return fault
 
 
+def in_words_of_its_own(**body: Any) -> Fault:
+    """Gateways that have another place for an error: beside no choices, or none at all."""
+    return lambda request, answer: Reply(200, body)
+
+
+OWN_WORDS: dict[str, Fault] = {
+    "FastChat": in_words_of_its_own(object="error", message="CUDA is out", code=50001),
+    "FastAPI": in_words_of_its_own(detail="CUDA is out", choices=[], data=[]),
+    "one-api": in_words_of_its_own(success=False, message="CUDA is out", data=None),
+    "Zhipu": in_words_of_its_own(code=500, msg="CUDA is out", choices=[]),
+    "MiniMax": in_words_of_its_own(
+        choices=None, base_resp={"status_code": 1000, "status_msg": "CUDA is out"}
+    ),
+    "a flag": in_words_of_its_own(error=True, message="CUDA is out", choices=[]),
+    "a list": in_words_of_its_own(errors=[{"message": "CUDA is out"}], choices=[]),
+}
+
+
 def broken_off(request: Request, answer: Answer) -> Reply:
     """maximhq/bifrost issue 5425: half an answer that ends in "error", and no usage."""
     reply = answer(request)
@@ -51,6 +69,9 @@ def without_numbers(request: Request, answer: Answer) -> Reply:
 THOUGHTS: dict[str, tuple[str, str]] = {
     "DeepSeek R1, Qwen": ("<think>\n", "\n</think>\n\n"),
     "Claude, Nemotron": ("<thinking>", "</thinking>"),
+    "Claude, as told in Artifacts": ("<antThinking>", "</antThinking>"),
+    "prompted": ("<thought_process>\n", "\n</thought_process>\n"),
+    "prompted, too": ("<inner_monologue>", "</inner_monologue>"),
     "Reka": ("<reasoning>\n", "\n</reasoning>\n"),
     "Gemini": ("<thought>", "</thought>\n"),
     "Seed": ("<seed:think>", "</seed:think>"),

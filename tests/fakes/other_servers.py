@@ -229,6 +229,18 @@ def lm_studio(prompt: int, asked: int, most: int, status: int = 400) -> Reply | 
     return Reply(status, {"error": message})
 
 
+def in_words(template: str, **fields: Any) -> Context:
+    """A server with nothing to tell it by but its words."""
+
+    def refuse(prompt: int, asked: int, most: int) -> Reply | None:
+        if prompt + asked <= most:
+            return None
+        words = template.format(prompt=prompt, all=prompt + asked, asked=asked, most=most)
+        return Reply(400, {"error": {"message": words, **fields}})
+
+    return refuse
+
+
 def lm_studio_in_200(prompt: int, asked: int, most: int) -> Reply | None:
     # lmstudio-ai/lmstudio-bug-tracker issue 2322
     return lm_studio(prompt, asked, most, status=200)
@@ -243,6 +255,32 @@ CONTEXTS: dict[str, Context] = {
     "Groq": groq,
     "LM Studio": lm_studio,
     "LM Studio in a 200": lm_studio_in_200,
+    "Gemini": in_words(
+        "The input token count ({prompt}) exceeds the maximum number of tokens allowed ({most}).",
+        status="INVALID_ARGUMENT",
+    ),
+    "Claude": in_words(
+        "input length and `max_tokens` exceed context limit: {prompt} + {asked} > {most}, decrease "
+        "input length or `max_tokens` and try again",
+        type="invalid_request_error",
+    ),
+    "DashScope": in_words("Range of input length should be [1, {most}]", code="InvalidParameter"),
+    "Moonshot": in_words("Invalid request: Your request exceeded model token limit: {most}"),
+    "Copilot": in_words("prompt token count of {prompt} exceeds the limit of {most}"),
+    "Groq, by words": in_words("Please reduce the length of the messages or completion."),
+    "Bedrock": in_words("Input Tokens Exceeded: Number of input tokens exceeds maximum length."),
+    "watsonx": in_words(
+        "the number of input tokens {prompt} cannot exceed the total tokens limit {most}"
+    ),
+    "Zhipu": in_words("Prompt exceeds max length", code="1261"),
+    "LMDeploy": in_words("The prompt length {prompt} is over session_len {most}"),
+    "TensorRT-LLM": in_words(
+        "default_max_tokens (-900) must be greater than 0, default_max_tokens (-900) = max_seq_len "
+        "({most}) - splited_prompt_len ({prompt})"
+    ),
+    "MLC": in_words(
+        "Prompt has {prompt} tokens in total, larger than the model input length limit {most}."
+    ),
 }
 
 

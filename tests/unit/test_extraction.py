@@ -11,7 +11,7 @@ import pypdf
 import pytest
 
 from services.errors import DocumentRejected
-from services.knowledge import extraction
+from services.knowledge import docx_text, rejections
 from services.knowledge.extraction import extract_text
 
 OLE = bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 512
@@ -159,9 +159,9 @@ def test_a_docx_with_any_byte_wrong_is_read_or_refused():
         ("a.docx", archive_of(10), "is damaged"),
         ("a.docx", docx_of()[:2_000], "is damaged"),
         ("a.docx", OLE, "password"),
-        ("a.docx", archive_of(extraction.MAX_UNPACKED_BYTES + 1), "unpacks to"),
-        ("a.txt", b"x" * (extraction.MAX_BYTES + 1), "too large"),
-        ("a.txt", b"x" * (extraction.MAX_CHARACTERS + 1), "2,000,000 characters"),
+        ("a.docx", archive_of(docx_text.MAX_UNPACKED_BYTES + 1), "unpacks to"),
+        ("a.txt", b"x" * (rejections.MAX_BYTES + 1), "too large"),
+        ("a.txt", b"x" * (rejections.MAX_CHARACTERS + 1), "2,000,000 characters"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from services.pairs.offline_writer import OfflineQuestionWriter
 
 from services.deep_memory import query_map
 from services.deep_memory.evaluation import evaluate_blocks, evaluate_embeddings
@@ -14,6 +15,9 @@ from services.deep_memory.lexical import LexicalIndex
 from services.deep_memory.local_trainer import TrainerSettings, TrainingStopped, fit_folds
 from services.deep_memory.query_map import QueryMap
 from services.errors import TrainingError
+from services.knowledge.sample import sample_documents
+from services.retrieval.chunking import split_into_chunks
+from services.retrieval.embeddings import WordLlamaEmbedder
 
 WIDTH = 24
 
@@ -183,6 +187,24 @@ def test_a_model_from_before_there_were_checksums_is_read(
     assert np.array_equal(QueryMap.load(path).matrix, trained.matrix)
 
 
+def test_a_model_without_a_checksum_is_refused_where_the_head_of_its_numbers_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """numpy splits that as Python, in a file of more than 4 kB before zip's own sum is known."""
+    path = tmp_path / "run.npz"
+    monkeypatch.setattr(query_map, "FORMAT_VERSION", 1)
+    monkeypatch.setattr(query_map, "_sealed", lambda content: content)
+    QueryMap(np.eye(64, dtype=np.float32)).save(path)
+    whole = path.read_bytes()
+    head = whole.index(b"{'descr'")
+    for place in range(head, whole.index(b"\n", head)):
+        for byte in b"(}\0\xff":
+            if byte != whole[place]:
+                path.write_bytes(whole[:place] + bytes([byte]) + whole[place + 1 :])
+                with pytest.raises(TrainingError, match="can not be read"):
+                    QueryMap.load(path)
+
+
 def test_a_model_that_can_not_be_written_leaves_the_old_one(
     trained: QueryMap, tmp_path: Path
 ) -> None:
@@ -233,6 +255,38 @@ def test_hybrid_finds_what_only_the_words_tell_apart(tmp_path: Path) -> None:
     hybrid = evaluate_blocks(lambda a, b: scores[a:b], 60, relevant[40:]).as_metrics()
     cosine = evaluate_embeddings(queries[40:], chunks, relevant[40:]).as_metrics()
     assert hybrid["recall@10"] > cosine["recall@10"] + 0.3
+
+
+def test_words_that_alone_tell_chunks_apart_get_more_than_the_usual_weight() -> None:
+    rng = np.random.default_rng(0)
+    texts = [f"The code of part number {row} is part{row}x." for row in range(300)]
+    questions = [f"What is part{row}x?" for row in range(300)]
+    index = SearchIndex.of(normalised(rng.standard_normal((300, WIDTH))), texts, range(300))
+    queries = normalised(rng.standard_normal((300, WIDTH)))  # say nothing about the chunks
+
+    model = train_hybrid(queries, questions, index, [{row} for row in range(300)])
+
+    assert model.lexical_weight > 0.05
+
+
+def test_questions_written_by_rule_which_repeat_words_do_not_raise_the_weight_above_it() -> None:
+    chunks = [
+        chunk
+        for name, content in sample_documents()[:15]
+        for chunk in split_into_chunks(content.decode(), name, name)
+    ]
+    asked = [
+        (question, row)
+        for row, chunk in enumerate(chunks)
+        for question in OfflineQuestionWriter().write(chunk, 3).questions
+    ]
+    texts, embedder = [chunk.text for chunk in chunks], WordLlamaEmbedder()
+    index = SearchIndex.of(embedder.embed(texts), texts, [chunk.document for chunk in chunks])
+    questions = [question for question, _ in asked]
+
+    model = train_hybrid(embedder.embed(questions), questions, index, [{row} for _, row in asked])
+
+    assert model.lexical_weight == 0.05
 
 
 def test_a_map_without_a_weight_is_not_a_hybrid_model(trained: QueryMap, tmp_path: Path) -> None:

@@ -31,8 +31,15 @@ def test_nothing_is_waited_for_while_one_call_is_at_the_server():
     assert alone.what == "the rate limit"
 
 
-def test_waits_of_a_moment_are_not_told():
-    waits = Waits()
+def test_waits_of_a_moment_are_not_told_until_they_add_up(monkeypatch):
+    """A server that keeps asking for one second more is a stall as well."""
+    now = 0.0
+    monkeypatch.setattr("services.waits.time.monotonic", lambda: now)
+    waits, told = Waits(), []
     with waits.call():
-        waits.begin("the rate limit", 0.2)
-        assert waits.now is None
+        for _ in range(6):
+            waits.begin("the rate limit", 1)
+            told.append(waits.now is not None)
+            now += 1
+            waits.end()
+    assert told == [False, False, False, False, True, True]

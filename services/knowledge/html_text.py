@@ -1,0 +1,94 @@
+"""The text of a page as Markdown, within limits that count while it is read."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bs4 import BeautifulSoup, Tag
+from bs4.builder import LXMLTreeBuilder
+from bs4.exceptions import ParserRejectedMarkup
+from markdownify import MarkdownConverter
+
+from services.knowledge.rejections import (
+    MAX_CHARACTERS,
+    Allowance,
+    damaged,
+    too_intricate,
+    too_long,
+)
+
+MAX_ELEMENTS = 150_000  # at a kilobyte each
+_NOT_SHOWN = {"script", "style", "template", "noscript", "nav", "svg", "iframe"}
+_NUMBERS = ("start", "colspan")  # the attributes that the text depends on
+
+
+def html_text(name: str, page: str) -> str:
+    """Return what a page shows; headings begin with `#`.
+
+    Raises:
+        DocumentRejected: there is too much of it.
+    """
+    try:
+        soup = BeautifulSoup(page, builder=_Builder(name))
+    except ParserRejectedMarkup as error:
+        raise damaged(name) from error
+    shown = soup.body or soup
+    try:
+        return _Converter(name).convert_soup(shown)
+    except RecursionError:  # hundreds of tags in one another: the text without its headings
+        return Allowance(name).take(shown.get_text("\n"))
+
+
+class _Builder(LXMLTreeBuilder):
+    """Makes the tree, without what is not shown and without attributes that say nothing."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self._elements = 0
+        self._hidden = 0  # how deep inside an element that is not shown
+
+    def start(self, tag: Any, attrs: Any, nsmap: Any = {}) -> None:  # noqa: B006 - as the parent
+        self._elements += 1
+        if self._elements > MAX_ELEMENTS:
+            raise too_intricate(self._name, f"has more than {MAX_ELEMENTS:,} parts")
+        if self._hidden or tag in _NOT_SHOWN:
+            self._hidden += 1
+            return
+        kept = {
+            key: attrs[key] for key in _NUMBERS if re.fullmatch("[0-9]{1,4}", attrs.get(key, ""))
+        }
+        super().start(tag, kept, nsmap)
+
+    def end(self, tag: Any) -> None:
+        if self._hidden:
+            self._hidden -= 1
+        else:
+            super().end(tag)
+
+    def data(self, data: Any) -> None:
+        if not self._hidden:
+            super().data(data)
+
+    def comment(self, text: Any) -> None:
+        """Nobody reads them."""
+
+
+class _Converter(MarkdownConverter):
+    """Counts what it makes: each quotation around a line marks it once more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(heading_style="ATX", strip=["a", "img"])
+        self._name = name
+        self._allowance = Allowance(name)
+        self._made = 0  # characters, of the elements that are done and not yet part of another
+
+    def process_tag(self, node: Tag, parent_tags: set[str] | None = None) -> str:
+        before = self._made
+        text = super().process_tag(node, parent_tags)
+        self._made = before + len(text)
+        if self._made > MAX_CHARACTERS:
+            raise too_long(self._name)
+        self._allowance.check_time()
+        return text
