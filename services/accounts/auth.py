@@ -73,7 +73,7 @@ class SignedInUser:
     def __init__(self, accounts: Accounts, cookie: str, identity: Identity, tokens: Tokens) -> None:
         self._accounts = accounts
         self._tokens = tokens
-        self._looked_at = time.monotonic()
+        self._checked_at = time.monotonic()
         self._lock = threading.Lock()
         self.cookie = cookie
         self.identity = identity
@@ -87,10 +87,10 @@ class SignedInUser:
             NotSignedIn: the session was signed out, here or elsewhere, or can not be refreshed.
         """
         with self._lock:
-            is_trusted = time.monotonic() - self._looked_at < _TRUSTED_S
+            is_trusted = time.monotonic() - self._checked_at < _TRUSTED_S
             if not is_trusted or self._tokens.expires_at - time.time() < _REFRESH_BEFORE_END_S:
                 self._tokens = self._accounts.fresh_tokens(self.cookie)
-                self._looked_at = time.monotonic()
+                self._checked_at = time.monotonic()
             return self._tokens.access_token
 
 

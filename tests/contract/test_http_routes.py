@@ -447,7 +447,7 @@ def test_a_body_that_is_too_large_is_refused(
     assert "too large" in refused.json()["detail"]
 
 
-def test_what_is_not_there_has_the_shape_of_every_refusal(caller: Caller) -> None:
+def test_what_is_not_there_has_the_shape_of_every_error_response(caller: Caller) -> None:
     assert caller.api.get("/nothing").json() == {"detail": "Not Found"}
     assert caller.api.post("/healthz").json() == {"detail": "Method Not Allowed"}
 
