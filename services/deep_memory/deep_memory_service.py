@@ -10,7 +10,7 @@ from typing import Any
 from services.accounts.auth import Identity
 from services.accounts.database import Database
 from services.config import MOST_QUESTIONS_PER_CHUNK, Settings
-from services.deep_memory.cloud_jobs import cancel_job
+from services.deep_memory.cloud_jobs import Submission, cancel_job
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
 from services.deep_memory.model_store import ModelStore
 from services.errors import GenerationError, NotAllowed, NotFound, RunMoved, TrainingError
@@ -136,7 +136,7 @@ class DeepMemory:
         return self._batch_mode.is_offered(self._settings, self._store.count())
 
     def generate(
-        self, questions_per_chunk: int | None = None, *, in_batches: bool = False
+        self, questions_per_chunk: int | None = None, *, batch_mode: bool = False
     ) -> TrainingRun:
         """Start a run: questions for every chunk of the knowledge base.
 
@@ -152,7 +152,7 @@ class DeepMemory:
         chunks = self._store.count()
         if not chunks:
             raise NotAllowed("The knowledge base is empty.", next_step="Add documents to it first.")
-        if in_batches and not self.offers_batch_mode:
+        if batch_mode and not self.offers_batch_mode:
             raise NotAllowed(
                 "The batch mode is for OpenAI's own models, and for knowledge bases of more than "
                 f"{self._batch_mode.more_chunks_than:,} chunks."
@@ -164,7 +164,7 @@ class DeepMemory:
                 "embedding_model": self._settings.embedding_model,
                 "trainer": self._settings.deep_memory_trainer,
                 "questions_per_chunk": count,
-                **({"batch_mode": True} if in_batches else {}),
+                **({"batch_mode": True} if batch_mode else {}),
             },
         )
         self._jobs.launch(run)
@@ -285,8 +285,8 @@ class DeepMemory:
 
     def _cancel_outside(self, run: TrainingRun, batches: Sequence[RememberedBatch]) -> None:
         """Cancel what a person gives up where it runs, so that it costs nothing more."""
-        if run.deeplake_job_id and isinstance(self._store, CloudVectorStore):
-            cancel_job(self._store, run.deeplake_job_id)
+        if (submission := Submission.of(run)) and isinstance(self._store, CloudVectorStore):
+            cancel_job(self._store, submission)
         cancel_batches(self._settings, batches)
 
     def _require_in_review(self, run_id: str, pair_id: str) -> None:

@@ -15,11 +15,11 @@ from services.models import RememberedBatch, TrainingRun
 
 @dataclass(frozen=True, slots=True)
 class BatchMode:
-    """When the mode is offered, and how often a batch is looked at."""
+    """When the mode is offered, and how often a batch is polled."""
 
     more_chunks_than: int = 10_000
     host: str = "api.openai.com"  # servers that merely speak like OpenAI have no such price
-    first_pause_s: float = 5.0  # between two looks; it doubles while nothing changes
+    first_pause_s: float = 5.0  # between two polls; it doubles while nothing changes
     longest_pause_s: float = 60.0
 
     def is_offered(self, settings: Settings, chunk_count: int) -> bool:
