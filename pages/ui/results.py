@@ -33,8 +33,8 @@ def results(space: Workspace, run: TrainingRun) -> None:
     _verdict(metrics)
     held_out = {**metrics, "name": HELD_OUT, "questions": metrics["held_out_questions"]}
     sets = [held_out, *metrics.get("test_sets", [])]
-    if moves := space.models.moves(run):  # the row has the first of them only
-        sets = [kept | moved for kept, moved in zip(sets, moves, strict=True)]
+    if changes := space.models.rank_changes(run):  # the row has the first of them only
+        sets = [kept | changed for kept, changed in zip(sets, changes, strict=True)]
     for number, tab in enumerate(st.tabs([s["name"] for s in sets])):
         with tab:
             figures_of(sets[number])

@@ -226,7 +226,7 @@ class Accounts:
         except (AuthRetryableError, httpx.HTTPError) as error:
             raise DatabaseUnavailable("The sign-in service does not answer just now.") from error
         except AuthError as error:
-            raise _refusal(error) from error
+            raise _app_error(error) from error
         if answer.session is None:
             raise SignInRefused(
                 "The account is made, but its e-mail address has to be confirmed first.",
@@ -279,7 +279,7 @@ def _identity_in(access_token: str) -> Identity:
     return Identity(claims["sub"], claims.get("email") or "")
 
 
-def _refusal(error: AuthError) -> AppError:
+def _app_error(error: AuthError) -> AppError:
     if isinstance(error, AuthWeakPasswordError) or error.code == "weak_password":
         return SignInRefused("The password is too weak: use at least 8 characters.")
     if error.code in ("user_already_exists", "email_exists"):

@@ -31,7 +31,7 @@ class BatchMode:
         )
 
 
-class Waiting(NamedTuple):
+class WaitingChunks(NamedTuple):
     """How many chunks wait for an answer, and how many answers OpenAI has ready."""
 
     chunks: int
@@ -60,9 +60,9 @@ def batches_of(run: TrainingRun, database: Database) -> list[RememberedBatch]:
     ]
 
 
-def waiting(run: TrainingRun, database: Database) -> Waiting:
+def waiting(run: TrainingRun, database: Database) -> WaitingChunks:
     [row] = database.rpc("waiting_progress", p_run=run.id)
-    return Waiting(row["chunks"], row["answered"])
+    return WaitingChunks(row["chunks"], row["answered"])
 
 
 def cancel_batches(settings: Settings, batches: Sequence[RememberedBatch]) -> None:

@@ -186,7 +186,7 @@ def test_the_newest_models_and_the_one_in_use_are_kept_and_the_others_say_so(
     problems = [workspace.models.problem(run) for run in runs]
     assert problems == ["", NO_LONGER_KEPT, "", ""]
     assert workspace.models_no_longer_kept(runs) == {runs[1].id}
-    assert workspace.models.moves(runs[1])  # its figures stay
+    assert workspace.models.rank_changes(runs[1])  # its figures stay
     with pytest.raises(NotAllowed, match="no longer kept"):
         workspace.use_model(runs[1])
     tidy_models(service, user_id, workspace.models, kept=2)

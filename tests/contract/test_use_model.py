@@ -137,9 +137,9 @@ def test_all_wins_are_kept_beside_the_model_and_the_first_in_the_row(workspace, 
     complete(script.lease, script.run, metrics, workspace.models)
 
     assert script.now.metrics["wins"] == wins[:20]
-    assert workspace.models.moves(script.now) == [{"wins": wins, "losses": []}]
+    assert workspace.models.rank_changes(script.now) == [{"wins": wins, "losses": []}]
     workspace.models.remove(script.run.id)
-    assert workspace.models.moves(script.now) == []
+    assert workspace.models.rank_changes(script.now) == []
 
 
 def test_a_model_for_other_embeddings_or_of_the_cloud_is_not_used(workspace, service):
