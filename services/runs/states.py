@@ -6,7 +6,7 @@
          |                        |
     generating (proceed)     training (proceed)
 
-The database holds the same list and the same moves (supabase/migrations, 008 and 009);
+The database holds the same list and the same moves (`run_moves` in supabase/schema.sql);
 tests/test_migrations.py fails when they differ.
 """
 

@@ -1,4 +1,4 @@
-"""Every route's good answer and each of its error_responses, over HTTP against the running app."""
+"""Every route's good answer and each of its error responses, over HTTP against the running app."""
 
 from __future__ import annotations
 
@@ -391,6 +391,12 @@ MALFORMED = [
         "/deep-memory/generate",
         {"user_id": NOWHERE, "questions_per_chunk": MOST_QUESTIONS_PER_CHUNK + 1},
         ["body", "questions_per_chunk"],
+    ),
+    (
+        "POST",
+        "/deep-memory/generate",
+        {"user_id": NOWHERE, "batch_mode": "yes"},
+        ["body", "batch_mode"],
     ),
     ("POST", "/deep-memory/train", {"user_id": NOWHERE}, ["body", "training_run_id"]),
     ("POST", "/deep-memory/proceed", {"training_run_id": NOWHERE}, ["body", "user_id"]),
