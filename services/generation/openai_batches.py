@@ -19,22 +19,14 @@ from openai.types import Batch
 
 from services.config import Settings
 from services.errors import GenerationError
-from services.generation.openai_writer import (
-    problem_of_one_chunk,
-    request_in_batch,
-    written_in_batch,
-)
-from services.generation.written_questions import WrittenQuestions
+from services.generation.batch_answers import BatchAnswer, read_answer, read_lines
+from services.generation.openai_writer import request_in_batch
 from services.models import Chunk, RememberedBatch
 from services.openai_api.client import Headers, RetryingClient, RetryPolicy, make_openai_client
 from services.openai_api.errors import (
     QUOTA_CODES,
     UnusableAnswer,
-    as_object,
-    error_in,
     explain,
-    read_refusal,
-    refusal_of,
     server_name,
 )
 from services.runs.lease import RunLost
@@ -70,16 +62,6 @@ class BatchState:
     @property
     def has_ended(self) -> bool:
         return self.status in ("completed", "failed", "expired", "cancelled")
-
-
-@dataclass(frozen=True, slots=True)
-class BatchAnswer:
-    """What came back for one chunk: questions or a problem, or else a failure and no charge."""
-
-    chunk_id: str
-    written: WrittenQuestions | None
-    failure: str = ""  # its code
-    is_final: bool = False  # asking again would fail again, for this and for every chunk
 
 
 class OpenAIBatches:
@@ -170,14 +152,14 @@ class OpenAIBatches:
 
             def request(client: OpenAI, file_id: str = file_id) -> tuple[list[Any], Headers]:
                 answer = client.files.with_raw_response.content(file_id)
-                return _read_lines(answer.http_response.text), answer.headers
+                return read_lines(answer.http_response.text), answer.headers
 
             try:
                 lines = self._call(request, AnswersGone)
             except AnswersGone as gone:
                 raise AnswersGone(file_id) from gone
             for line in lines:
-                yield _answer(line, count)
+                yield read_answer(line, count)
 
     def cancel(self, batch_id: str) -> None:
         """Once, without repeating it: for a batch that nobody remembers."""
@@ -284,30 +266,3 @@ def _state(batch: Batch) -> BatchState:
         tuple(error.code or "" for error in (batch.errors and batch.errors.data) or ()),
         tuple(file for file in (batch.output_file_id, batch.error_file_id) if file),
     )
-
-
-def _read_lines(text: str) -> list[Any]:
-    try:
-        return [json.loads(line) for line in text.split("\n") if line.strip()]
-    except ValueError as error:
-        raise UnusableAnswer("not JSON lines") from error
-
-
-def _answer(line: dict[str, Any], count: int) -> BatchAnswer:
-    """Read one line of a file: {"custom_id", "response": {"status_code", "body"}, "error"}."""
-    chunk_id, response = line.get("custom_id", ""), as_object(line.get("response"))
-    status, body = response.get("status_code"), response.get("body")
-    try:
-        if status == 200:
-            return BatchAnswer(chunk_id, written_in_batch(body, count))
-        said = error_in(line) or error_in(body)
-        refusal = read_refusal(status if isinstance(status, int) else 500, said)
-    except UnusableAnswer as unusable:
-        named = refusal_of(unusable)
-        if named is None:
-            return BatchAnswer(chunk_id, None, "no completion")
-        refusal = named
-    if problem := problem_of_one_chunk(refusal):
-        return BatchAnswer(chunk_id, WrittenQuestions((), problem=problem))
-    failure = refusal.code or f"status {refusal.status}"
-    return BatchAnswer(chunk_id, None, failure, is_final=not refusal.may_pass)
