@@ -87,7 +87,7 @@ def jobs_since(
     """The jobs of this dataset in one of `statuses` that are not `known`, each with its status.
 
     Raises:
-        CloudFailure: they can not be listed.
+        CloudFailure: they cannot be listed.
     """
     jobs = store.reader.call("jobs", store.path, deadline=Deadline(CALL_S), stop=stop)
     return {
@@ -128,7 +128,7 @@ def _cancel(store: CloudVectorStore, job_id: str, stop: threading.Event | None) 
             return
         if failure.kind is not Failure.REFUSED:
             raise
-        # It has ended, or it can not be cancelled: the refusal is the same.
+        # It has ended, or it cannot be cancelled: the refusal is the same.
         job = store.reader.call("job", job_id, deadline=Deadline(CALL_S), stop=stop)
         if job["status"] in WORKING:
             log.warning("cloud_training_goes_on job=%s", job_id)
@@ -144,7 +144,7 @@ def ended_jobs(store: CloudVectorStore, recorded: Mapping[str, Submission]) -> d
     """Those of the recorded submissions whose jobs work no more, each with whether it completed.
 
     Raises:
-        CloudFailure: they can not be listed.
+        CloudFailure: they cannot be listed.
     """
     listed = store.reader.call("jobs", store.path, deadline=Deadline(CHECK_S))
     ended = {}

@@ -58,7 +58,7 @@ class Submitter:
         Raises:
             TrainingError: one works. Another beside it would take its questions away, and the last
                 to end would replace the model of the other.
-            CloudFailure: they can not be listed.
+            CloudFailure: they cannot be listed.
         """
         jobs = self._store.reader.call(
             "jobs", self._store.path, deadline=Deadline(CALL_S), stop=self._stop

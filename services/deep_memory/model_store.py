@@ -62,7 +62,7 @@ class ModelStore:
     def save_rank_changes(self, run: TrainingRun, changes: list[dict[str, Any]]) -> None:
         """Keep the wins and losses on each set of questions, which are too many for the run's row.
 
-        Where the file can not be written, the row still has the first of them.
+        Where the file cannot be written, the row still has the first of them.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ class ModelStore:
             return []
 
     def problem(self, run: TrainingRun) -> str:
-        """Why the model of a completed run can not be used; empty when it can.
+        """Why the model of a completed run cannot be used; empty when it can.
 
         Its file is read for that, once, and again when it has changed.
         """
@@ -151,7 +151,7 @@ class SearchIndexes:
     that is changed every minute would fill the memory with them.
 
     An index for models takes seconds at 10,000 chunks and minutes at 1,000,000: its words are
-    counted in Python. So it is made in a thread, and who can not wait goes without it.
+    counted in Python. So it is made in a thread, and who cannot wait goes without it.
     """
 
     def __init__(self) -> None:

@@ -68,7 +68,7 @@ def generate_in_batches(
     `usage` is what earlier attempts spent; the sum is returned and stored with each write.
 
     Raises:
-        GenerationError: it can not go on; what came back is stored, and what was submitted is
+        GenerationError: it cannot go on; what came back is stored, and what was submitted is
             collected by the next attempt.
         RunLost: the run was stopped or handed on; nothing more is submitted.
         ConfigurationError: there is a cap on spending, and the model's price is not known.

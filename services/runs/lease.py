@@ -44,8 +44,8 @@ class RunLease:
     """The claim of one worker on one attempt of a run. Thread-safe, as its database is.
 
     `lost` is set as soon as the hold is gone, or the process wants to end: whoever works for the
-    run reads it before every expensive step. What one phase alone writes has an object of its own,
-    which writes through `call`.
+    run reads it before every expensive step. Batches and cloud jobs, which not every run has, are
+    written elsewhere (BatchLedger, record_submission), through `call` and `database`.
     """
 
     def __init__(self, service: Database, run: TrainingRun) -> None:
@@ -107,7 +107,7 @@ class RunLease:
             self._noted = waiting
 
     def heartbeat(self) -> None:
-        """Extend the lease once. The heartbeat's thread repeats it, so this does not retry."""
+        """Extend the lease once. The worker's thread repeats it, so this does not retry."""
         self._require(self._asked(lambda: self.database.rpc("heartbeat_run", **self._key)))
 
     def poll(self) -> None:
@@ -134,7 +134,7 @@ class RunLease:
     def was_stopped(self) -> bool:
         """Whether a person ended the run, and nobody proceeded with it since.
 
-        Not so after a shutdown or a rescue: there, what was begun outside is taken up again.
+        False after a shutdown or a rescue: the next attempt takes up what was begun outside.
         """
         last = self.database.execute(
             lambda c: (
