@@ -46,7 +46,7 @@ OPENAI_FAULTS: dict[str, tuple[Fault, float]] = {
     "half an answer": (wire.answer_by_half, ALWAYS),
     "a sign-in page": (wire.web_page, ALWAYS),
     "slow answers (2 s)": (wire.slow(2.0), 5),
-    "error_responses": (openai_server.refuse, 3),
+    "refusals": (openai_server.refuse, 3),
     "cut answers": (openai_server.cut_off, 3),
     "empty answers": (openai_server.saying('{"questions": []}'), 3),
     "wrong JSON": (openai_server.saying('{"questions": "none"}'), 3),

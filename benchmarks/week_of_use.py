@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 from benchmarks.cloud_faults import timed
 from benchmarks.faults import document
 from services.config import Settings
-from services.deep_memory.cloud_jobs import job_id_in
 from services.errors import AppError
 from services.generation.batch_mode import BatchMode
 from services.models import TrainingRun
@@ -83,9 +82,9 @@ class Week:
             self.broken.append(f"a run is {run.status}, not {status}: {run.error_message}")
         return run
 
-    def begin(self, *, in_batches: bool = False) -> TrainingRun:
+    def begin(self, *, batch_mode: bool = False) -> TrainingRun:
         self._run_began = len(self.openai.log)
-        return self.space.runs.generate(2, in_batches=in_batches)
+        return self.space.runs.generate(2, batch_mode=batch_mode)
 
     def generate(self) -> TrainingRun:
         run, _ = timed(self.space, self.begin)
@@ -146,7 +145,7 @@ def tuesday(week: Week) -> str:
     run, _ = timed(week.space, lambda: week.space.runs.retry_problems(run.id))
     week.cloud.outcome = "stuck"
     week.space.runs.train(run.id)
-    week.until(lambda run: job_id_in(run.deeplake_job_id) in week.cloud.jobs)
+    week.until(lambda run: run.deeplake_job_id in week.cloud.jobs)
     week.space.runs.stop(run.id)
     week.cloud.outcome = "completed"
     week.expect(week.proceed(week.until(lambda run: True)), RunStatus.COMPLETED)
@@ -184,7 +183,7 @@ def thursday(week: Week) -> str:
     run = week.expect(week.proceed(left), RunStatus.GENERATED)
     week.cloud.outcome = "stuck"
     week.space.runs.train(run.id)
-    week.until(lambda run: job_id_in(run.deeplake_job_id) in week.cloud.jobs)
+    week.until(lambda run: run.deeplake_job_id in week.cloud.jobs)
     week.restart()
     week.cloud.outcome = "completed"
     again = week.proceed(week.until(lambda run: not run.status.is_active))
@@ -198,7 +197,7 @@ def friday(week: Week) -> str:
     queue = week.openai.queue
     assert queue is not None
     queue.answers_a_look = 1
-    week.begin(in_batches=True)
+    week.begin(batch_mode=True)
     week.until(lambda _: any(batch.answered for batch in queue.batches.values()))
     week.restart()
     queue.answers_a_look = None
@@ -288,7 +287,7 @@ def read_logs(week: Week, runs: list[TrainingRun]) -> dict[str, object]:
     ]
     trainings = sum(call.status == 200 for call in week.cloud.calls(TRAIN))
     cancelled = sum(call.status == 200 for call in week.cloud.calls("/cancel"))
-    completed = {job_id_in(run.deeplake_job_id) for run in runs if run.deeplake_job_id}
+    completed = {run.deeplake_job_id for run in runs if run.deeplake_job_id}
     return {
         "calls": routes(of_openai, "OpenAI") | routes(of_cloud, "DeepLake Cloud"),
         "calls_without_a_time_limit": len(unbounded),

@@ -90,6 +90,7 @@ class TrainingRun:
     created_at: datetime
     completed_at: datetime | None = None
     deeplake_job_id: str | None = None
+    cloud_submission: dict[str, Any] | None = None  # read by cloud_jobs.Submission
     error_message: str | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     attempt: int = 0
@@ -117,7 +118,7 @@ class RunEvent:
 
 @dataclass(frozen=True, slots=True)
 class RememberedBatch:
-    """A part of a run that waits at OpenAI. Without `openai_id` it was perhaps submitted."""
+    """A batch of a run, waiting at OpenAI. Without `openai_id` it was perhaps submitted."""
 
     batch_id: str
     openai_id: str | None

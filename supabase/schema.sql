@@ -29,6 +29,36 @@ ALTER TABLE public.app_sessions ENABLE ROW LEVEL SECURITY;
 GRANT ALL ON TABLE public.app_sessions TO service_role;
 
 
+-- deep_memory_cloud_jobs
+
+CREATE TABLE public.deep_memory_cloud_jobs (
+    user_id uuid NOT NULL,
+    job text NOT NULL,
+    training_run_id uuid NOT NULL,
+    completed boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    job_id text,
+    submission jsonb NOT NULL
+);
+
+ALTER TABLE ONLY public.deep_memory_cloud_jobs
+    ADD CONSTRAINT deep_memory_cloud_jobs_pkey PRIMARY KEY (id);
+
+CREATE UNIQUE INDEX each_submission_once ON public.deep_memory_cloud_jobs USING btree (user_id, COALESCE(job_id, ''::text), submission);
+
+ALTER TABLE ONLY public.deep_memory_cloud_jobs
+    ADD CONSTRAINT deep_memory_cloud_jobs_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can see their own jobs" ON public.deep_memory_cloud_jobs FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
+
+ALTER TABLE public.deep_memory_cloud_jobs ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_cloud_jobs TO anon;
+GRANT ALL ON TABLE public.deep_memory_cloud_jobs TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_cloud_jobs TO service_role;
+
+
 -- deep_memory_generation_batches
 
 CREATE TABLE public.deep_memory_generation_batches (
@@ -157,7 +187,7 @@ ALTER TABLE ONLY public.deep_memory_settings
     ADD CONSTRAINT deep_memory_settings_active_run_id_fkey FOREIGN KEY (active_run_id) REFERENCES public.deep_memory_training_runs(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.deep_memory_settings
-    ADD CONSTRAINT deep_memory_settings_last_training_run_id_fkey FOREIGN KEY (last_training_run_id) REFERENCES public.deep_memory_training_runs(id);
+    ADD CONSTRAINT deep_memory_settings_last_training_run_id_fkey FOREIGN KEY (last_training_run_id) REFERENCES public.deep_memory_training_runs(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.deep_memory_settings
     ADD CONSTRAINT deep_memory_settings_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
@@ -281,6 +311,8 @@ CREATE TABLE public.deep_memory_training_runs (
     settings jsonb DEFAULT '{}'::jsonb NOT NULL,
     usage jsonb DEFAULT '{}'::jsonb NOT NULL,
     set_aside boolean DEFAULT false NOT NULL,
+    waiting jsonb,
+    cloud_submission jsonb,
     CONSTRAINT deep_memory_training_runs_status_check CHECK ((status = ANY (ARRAY['generating'::text, 'generated'::text, 'training'::text, 'completed'::text, 'generating_failed'::text, 'training_failed'::text])))
 );
 
@@ -295,9 +327,13 @@ CREATE INDEX idx_training_runs_user_status ON public.deep_memory_training_runs U
 
 CREATE UNIQUE INDEX one_unfinished_run_per_user ON public.deep_memory_training_runs USING btree (user_id) WHERE ((status <> 'completed'::text) AND (NOT set_aside));
 
+CREATE TRIGGER account_for_cloud_jobs AFTER UPDATE OF status ON public.deep_memory_training_runs FOR EACH ROW WHEN (((new.status = 'completed'::text) AND (old.status <> new.status) AND ((new.metrics ->> 'trainer'::text) = 'cloud'::text))) EXECUTE FUNCTION public.account_for_cloud_jobs();
+
 CREATE TRIGGER check_run_move BEFORE INSERT OR UPDATE ON public.deep_memory_training_runs FOR EACH ROW EXECUTE FUNCTION public.check_run_move();
 
 CREATE TRIGGER check_run_removal BEFORE DELETE ON public.deep_memory_training_runs FOR EACH ROW EXECUTE FUNCTION public.check_run_removal();
+
+CREATE TRIGGER check_waiting BEFORE INSERT OR UPDATE ON public.deep_memory_training_runs FOR EACH ROW EXECUTE FUNCTION public.check_waiting();
 
 CREATE TRIGGER check_worker_columns BEFORE INSERT OR UPDATE ON public.deep_memory_training_runs FOR EACH ROW EXECUTE FUNCTION public.check_worker_columns();
 
@@ -347,8 +383,8 @@ GRANT ALL ON TABLE public.deep_memory_waiting_chunks TO service_role;
 
 CREATE TABLE public.deep_memory_watch (
     is_the_row boolean DEFAULT true NOT NULL,
-    looked_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    patient_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    swept_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone CONSTRAINT deep_memory_watch_looked_at_not_null NOT NULL,
+    grace_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone CONSTRAINT deep_memory_watch_patient_until_not_null NOT NULL,
     CONSTRAINT deep_memory_watch_is_the_row_check CHECK (is_the_row)
 );
 
@@ -361,6 +397,21 @@ GRANT ALL ON TABLE public.deep_memory_watch TO service_role;
 
 
 -- Functions ---------------------------------------------------------------------------------------
+
+
+-- account_for_cloud_jobs: 022_jobs_that_outlive_their_run.sql
+
+CREATE FUNCTION public.account_for_cloud_jobs() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from public.deep_memory_cloud_jobs where user_id = new.user_id;
+  return null;
+end $$;
+
+REVOKE ALL ON FUNCTION public.account_for_cloud_jobs() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.account_for_cloud_jobs() TO service_role;
 
 
 -- add_pairs: 011_add_pairs.sql
@@ -387,18 +438,29 @@ GRANT ALL ON FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) TO authenticat
 GRANT ALL ON FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) TO service_role;
 
 
--- beat_run: 009_run_recovery.sql
+-- applied_migrations: 025_applied_migrations.sql
+
+CREATE FUNCTION public.applied_migrations() RETURNS SETOF text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if to_regclass('supabase_migrations.schema_migrations') is not null then
+    return query select version from supabase_migrations.schema_migrations;
+  end if;
+end $$;
+
+REVOKE ALL ON FUNCTION public.applied_migrations() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.applied_migrations() TO service_role;
+
+
+-- beat_run: 026_heartbeat.sql
 
 CREATE FUNCTION public.beat_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS boolean
     LANGUAGE sql
     SET search_path TO ''
     AS $$
-  with beaten as (
-    update public.deep_memory_training_runs set lease_expires_at = public.lease_end()
-     where id = p_run and user_id = p_user and worker_id = p_worker and attempt = p_attempt
-       and status in ('generating', 'training')
-    returning 1)
-  select exists (select 1 from beaten)
+  select public.heartbeat_run(p_run, p_user, p_worker, p_attempt)
 $$;
 
 REVOKE ALL ON FUNCTION public.beat_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
@@ -480,7 +542,7 @@ GRANT ALL ON FUNCTION public.check_run_move() TO authenticated;
 GRANT ALL ON FUNCTION public.check_run_move() TO service_role;
 
 
--- check_run_removal: 009_run_recovery.sql
+-- check_run_removal: 021_remove_completed_run.sql
 
 CREATE FUNCTION public.check_run_removal() RETURNS trigger
     LANGUAGE plpgsql
@@ -488,9 +550,8 @@ CREATE FUNCTION public.check_run_removal() RETURNS trigger
     AS $$
 begin
   -- Depth 1 is a direct delete; deeper is the cascade of a deleted account.
-  if pg_catalog.pg_trigger_depth() = 1
-     and old.status not in ('generating_failed', 'training_failed') then
-    raise exception 'Only a failed run can be removed, not one that is %', old.status
+  if pg_catalog.pg_trigger_depth() = 1 and not public.may_remove_run(old) then
+    raise exception 'This run can not be removed: it is % or in use', old.status
       using errcode = 'check_violation';
   end if;
   return old;
@@ -501,7 +562,28 @@ GRANT ALL ON FUNCTION public.check_run_removal() TO authenticated;
 GRANT ALL ON FUNCTION public.check_run_removal() TO service_role;
 
 
--- check_worker_columns: 020_what_workers_write.sql
+-- check_waiting: 024_what_runs_wait_for.sql
+
+CREATE FUNCTION public.check_waiting() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if (new.status, new.attempt) is distinct from (old.status, old.attempt) then
+    new.waiting := null;
+  elsif new.waiting is distinct from old.waiting
+        and current_user in ('authenticated', 'anon') then
+    raise exception 'Only a worker says what its run waits for'
+      using errcode = 'insufficient_privilege';
+  end if;
+  return new;
+end $$;
+
+REVOKE ALL ON FUNCTION public.check_waiting() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_waiting() TO service_role;
+
+
+-- check_worker_columns: 027_cloud_submission.sql
 
 CREATE FUNCTION public.check_worker_columns() RETURNS trigger
     LANGUAGE plpgsql
@@ -511,6 +593,8 @@ begin
   if current_user in ('authenticated', 'anon') and (
        new.deeplake_job_id is not null
          and (tg_op = 'INSERT' or new.deeplake_job_id is distinct from old.deeplake_job_id)
+       or new.cloud_submission is not null
+         and (tg_op = 'INSERT' or new.cloud_submission is distinct from old.cloud_submission)
        or tg_op = 'UPDATE' and new.settings is distinct from old.settings) then
     raise exception 'Only a worker writes the job and the settings of a run'
       using errcode = 'insufficient_privilege';
@@ -612,7 +696,7 @@ REVOKE ALL ON FUNCTION public.fail_run(p_run uuid, p_user uuid, p_worker uuid, p
 GRANT ALL ON FUNCTION public.fail_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_message text) TO service_role;
 
 
--- finish_generation: 009_run_recovery.sql
+-- finish_generation: 023_fail_without_questions.sql
 
 CREATE FUNCTION public.finish_generation(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS boolean
     LANGUAGE plpgsql
@@ -622,14 +706,19 @@ declare
   finished public.deep_memory_training_runs;
 begin
   update public.deep_memory_training_runs
-     set status = 'generated', worker_id = null, lease_expires_at = null
+     set status = case when pair_count > 0 then 'generated' else 'generating_failed' end,
+         error_message = case when pair_count = 0
+                              then public.why_no_questions(id, total_chunks) end,
+         worker_id = null, lease_expires_at = null
    where id = p_run and user_id = p_user and worker_id = p_worker and attempt = p_attempt
      and status = 'generating'
   returning * into finished;
   if finished.id is null then
     return false;
   end if;
-  perform public.log_run_event(p_run, 'generation', 'finished', 'Generation finished',
+  perform public.log_run_event(p_run, 'generation',
+    case when finished.pair_count > 0 then 'finished' else 'failed' end,
+    coalesce(finished.error_message, 'Generation finished'),
     jsonb_build_object('processed_chunks', finished.processed_chunks, 'pairs', finished.pair_count));
   return true;
 end $$;
@@ -697,6 +786,24 @@ REVOKE ALL ON FUNCTION public.forget_batch(p_run uuid, p_user uuid, p_worker uui
 GRANT ALL ON FUNCTION public.forget_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_how text) TO service_role;
 
 
+-- heartbeat_run: 026_heartbeat.sql
+
+CREATE FUNCTION public.heartbeat_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with extended as (
+    update public.deep_memory_training_runs set lease_expires_at = public.lease_end()
+     where id = p_run and user_id = p_user and worker_id = p_worker and attempt = p_attempt
+       and status in ('generating', 'training')
+    returning 1)
+  select exists (select 1 from extended)
+$$;
+
+REVOKE ALL ON FUNCTION public.heartbeat_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.heartbeat_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
+
+
 -- hold_run: 009_run_recovery.sql
 
 CREATE FUNCTION public.hold_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_status text) RETURNS boolean
@@ -736,6 +843,19 @@ end $$;
 
 REVOKE ALL ON FUNCTION public.intend_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_chunk_ids text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.intend_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_chunk_ids text[]) TO service_role;
+
+
+-- job_of_text: 027_cloud_submission.sql
+
+CREATE FUNCTION public.job_of_text(p_text text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+  select case when p_text not like 'submitting:%' then split_part(p_text, ' for questions ', 1) end
+$$;
+
+REVOKE ALL ON FUNCTION public.job_of_text(p_text text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.job_of_text(p_text text) TO service_role;
 
 
 -- lease_end: 009_run_recovery.sql
@@ -782,7 +902,37 @@ GRANT ALL ON FUNCTION public.log_run_event(p_run uuid, p_phase text, p_kind text
 GRANT ALL ON FUNCTION public.log_run_event(p_run uuid, p_phase text, p_kind text, p_message text, p_counts jsonb) TO service_role;
 
 
--- model_in_cloud: 017_use_model.sql
+-- may_remove_run: 021_remove_completed_run.sql
+
+CREATE FUNCTION public.may_remove_run(p_run public.deep_memory_training_runs) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select p_run.status in ('generating_failed', 'training_failed')
+      or p_run.status = 'completed'
+         and not exists (
+           select 1 from public.deep_memory_settings
+            where user_id = p_run.user_id and enabled and active_run_id = p_run.id)
+         and not (
+           p_run.metrics ->> 'trainer' is not distinct from 'cloud'
+           and exists (
+             select 1 from public.deep_memory_training_runs older
+              where older.user_id = p_run.user_id and older.id <> p_run.id
+                and older.status = 'completed' and older.metrics ->> 'trainer' = 'cloud'
+                and older.completed_at <= p_run.completed_at)
+           and not exists (
+             select 1 from public.deep_memory_training_runs newer
+              where newer.user_id = p_run.user_id
+                and newer.status = 'completed' and newer.metrics ->> 'trainer' = 'cloud'
+                and newer.completed_at > p_run.completed_at))
+$$;
+
+REVOKE ALL ON FUNCTION public.may_remove_run(p_run public.deep_memory_training_runs) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.may_remove_run(p_run public.deep_memory_training_runs) TO authenticated;
+GRANT ALL ON FUNCTION public.may_remove_run(p_run public.deep_memory_training_runs) TO service_role;
+
+
+-- model_in_cloud: 022_jobs_that_outlive_their_run.sql
 
 CREATE FUNCTION public.model_in_cloud() RETURNS uuid
     LANGUAGE sql STABLE
@@ -791,6 +941,8 @@ CREATE FUNCTION public.model_in_cloud() RETURNS uuid
   select id from public.deep_memory_training_runs
    where user_id = (select auth.uid())
      and status = 'completed' and metrics ->> 'trainer' = 'cloud'
+     and not exists (select from public.deep_memory_cloud_jobs
+                      where user_id = (select auth.uid()) and completed)
    order by completed_at desc limit 1
 $$;
 
@@ -837,6 +989,24 @@ end $$;
 
 REVOKE ALL ON FUNCTION public.note_training(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_progress jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_training(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_progress jsonb) TO service_role;
+
+
+-- note_waiting: 024_what_runs_wait_for.sql
+
+CREATE FUNCTION public.note_waiting(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_waiting jsonb) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with noted as (
+    update public.deep_memory_training_runs set waiting = p_waiting
+     where id = p_run and user_id = p_user and worker_id = p_worker and attempt = p_attempt
+       and status in ('generating', 'training')
+    returning 1)
+  select exists (select 1 from noted)
+$$;
+
+REVOKE ALL ON FUNCTION public.note_waiting(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_waiting jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_waiting(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_waiting jsonb) TO service_role;
 
 
 -- proceed_run: 009_run_recovery.sql
@@ -921,26 +1091,88 @@ REVOKE ALL ON FUNCTION public.record_batch(p_run uuid, p_user uuid, p_worker uui
 GRANT ALL ON FUNCTION public.record_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_openai_id text) TO service_role;
 
 
--- record_training_job: 014_tell_submitting_from_submitted.sql
+-- record_cloud_submission: 027_cloud_submission.sql
+
+CREATE FUNCTION public.record_cloud_submission(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_submission jsonb, p_job_id text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  held boolean := public.hold_run(p_run, p_user, p_worker, p_attempt, 'training');
+begin
+  if not held and p_job_id is null then
+    return false;
+  end if;
+  if p_job_id is not null then
+    delete from public.deep_memory_cloud_jobs
+     where user_id = p_user and training_run_id = p_run and job_id is null;
+  end if;
+  insert into public.deep_memory_cloud_jobs (user_id, training_run_id, job_id, submission, job)
+  values (p_user, p_run, p_job_id, p_submission,
+          coalesce(p_job_id, 'submitting:' || coalesce((select string_agg(known, ',')
+            from jsonb_array_elements_text(p_submission -> 'known') as known), ''))
+          || ' for questions ' || (p_submission ->> 'questions'))
+  on conflict do nothing;
+  if held or public.hold_run(p_run, p_user, p_worker, p_attempt, 'training_failed') then
+    update public.deep_memory_training_runs
+       set deeplake_job_id = p_job_id, cloud_submission = p_submission
+     where id = p_run;
+  end if;
+  if held and p_job_id is not null then
+    perform public.log_run_event(p_run, 'training', 'submitted',
+      'Submitted to DeepLake Cloud as job ' || p_job_id);
+  end if;
+  return held;
+end $$;
+
+REVOKE ALL ON FUNCTION public.record_cloud_submission(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_submission jsonb, p_job_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_cloud_submission(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_submission jsonb, p_job_id text) TO service_role;
+
+
+-- record_training_job: 027_cloud_submission.sql
 
 CREATE FUNCTION public.record_training_job(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_job text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
-  if not public.hold_run(p_run, p_user, p_worker, p_attempt, 'training') then
-    return false;
-  end if;
-  update public.deep_memory_training_runs set deeplake_job_id = p_job where id = p_run;
-  if p_job not like 'submitting:%' then
-    perform public.log_run_event(p_run, 'training', 'submitted',
-      'Submitted to DeepLake Cloud as job ' || p_job);
-  end if;
-  return true;
+  return public.record_cloud_submission(p_run, p_user, p_worker, p_attempt,
+    public.submission_of_text(p_job), public.job_of_text(p_job));
 end $$;
 
 REVOKE ALL ON FUNCTION public.record_training_job(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_job text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.record_training_job(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_job text) TO service_role;
+
+
+-- remove_completed_run: 021_remove_completed_run.sql
+
+CREATE FUNCTION public.remove_completed_run(p_run uuid) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  me uuid := (select auth.uid());
+  pairs int;
+begin
+  -- Whoever chooses a model, or switches it on, waits here or is waited for.
+  perform 1 from public.deep_memory_settings where user_id = me for update;
+  delete from public.deep_memory_training_runs r
+   where r.id = p_run and r.user_id = me and r.status = 'completed' and public.may_remove_run(r)
+  returning r.pair_count into pairs;
+  if pairs is not null then
+    update public.deep_memory_settings s
+       set (last_training_run_id, last_trained_at) = (
+             select r.id, r.completed_at from public.deep_memory_training_runs r
+              where r.user_id = me and r.status = 'completed'
+              order by r.completed_at desc, r.id limit 1)
+     where s.user_id = me and s.last_training_run_id is null;
+  end if;
+  return pairs;
+end $$;
+
+REVOKE ALL ON FUNCTION public.remove_completed_run(p_run uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.remove_completed_run(p_run uuid) TO authenticated;
+GRANT ALL ON FUNCTION public.remove_completed_run(p_run uuid) TO service_role;
 
 
 -- remove_run: 009_run_recovery.sql
@@ -963,23 +1195,23 @@ GRANT ALL ON FUNCTION public.remove_run(p_run uuid) TO authenticated;
 GRANT ALL ON FUNCTION public.remove_run(p_run uuid) TO service_role;
 
 
--- rescue_runs: 009_run_recovery.sql
+-- rescue_runs: 026_heartbeat.sql
 
 CREATE FUNCTION public.rescue_runs() RETURNS SETOF public.deep_memory_training_runs
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-  patience timestamptz;
+  grace_ends timestamptz;
   rescued public.deep_memory_training_runs;
 begin
   update public.deep_memory_watch
-     set patient_until = case when looked_at < now() - interval '15 seconds'
-                              then now() + interval '20 seconds' else patient_until end,
-         looked_at = now()
+     set grace_until = case when swept_at < now() - interval '15 seconds'
+                            then now() + interval '20 seconds' else grace_until end,
+         swept_at = now()
    where is_the_row -- some hosts refuse an update without a condition
-  returning patient_until into patience;
-  if now() < patience then
+  returning grace_until into grace_ends;
+  if now() < grace_ends then
     return;
   end if;
   for rescued in
@@ -1170,13 +1402,79 @@ REVOKE ALL ON FUNCTION public.save_waited_pairs(p_run uuid, p_user uuid, p_worke
 GRANT ALL ON FUNCTION public.save_waited_pairs(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_answered text[], p_chunks jsonb, p_pairs jsonb, p_usage jsonb) TO service_role;
 
 
--- start_run: 009_run_recovery.sql
+-- say_job_goes_on: 022_jobs_that_outlive_their_run.sql
+
+CREATE FUNCTION public.say_job_goes_on(p_run uuid, p_message text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  update public.deep_memory_training_runs
+     set error_message = concat_ws('. ', rtrim(error_message, '.'), p_message)
+   where id = p_run and status = 'training_failed'
+     and position(p_message in coalesce(error_message, '')) = 0;
+  if found then
+    perform public.log_run_event(p_run, 'training', 'goes_on', p_message);
+  end if;
+end $$;
+
+REVOKE ALL ON FUNCTION public.say_job_goes_on(p_run uuid, p_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.say_job_goes_on(p_run uuid, p_message text) TO service_role;
+GRANT ALL ON FUNCTION public.say_job_goes_on(p_run uuid, p_message text) TO authenticated;
+
+
+-- settle_cloud_job: 022_jobs_that_outlive_their_run.sql
+
+CREATE FUNCTION public.settle_cloud_job(p_job text, p_completed boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if p_completed then
+    update public.deep_memory_cloud_jobs set completed = true
+     where user_id = (select auth.uid()) and job = p_job;
+  else
+    delete from public.deep_memory_cloud_jobs
+     where user_id = (select auth.uid()) and job = p_job and not completed
+       and created_at < now() - interval '1 minute';
+  end if;
+end $$;
+
+REVOKE ALL ON FUNCTION public.settle_cloud_job(p_job text, p_completed boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settle_cloud_job(p_job text, p_completed boolean) TO service_role;
+GRANT ALL ON FUNCTION public.settle_cloud_job(p_job text, p_completed boolean) TO authenticated;
+
+
+-- settle_cloud_submission: 027_cloud_submission.sql
+
+CREATE FUNCTION public.settle_cloud_submission(p_id uuid, p_completed boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if p_completed then
+    update public.deep_memory_cloud_jobs set completed = true
+     where user_id = (select auth.uid()) and id = p_id;
+  else
+    delete from public.deep_memory_cloud_jobs
+     where user_id = (select auth.uid()) and id = p_id and not completed
+       and created_at < now() - interval '1 minute';
+  end if;
+end $$;
+
+REVOKE ALL ON FUNCTION public.settle_cloud_submission(p_id uuid, p_completed boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settle_cloud_submission(p_id uuid, p_completed boolean) TO service_role;
+GRANT ALL ON FUNCTION public.settle_cloud_submission(p_id uuid, p_completed boolean) TO authenticated;
+
+
+-- start_run: 028_batch_mode.sql
 
 CREATE FUNCTION public.start_run(p_total_chunks integer, p_settings jsonb) RETURNS SETOF public.deep_memory_training_runs
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
+  batch_mode jsonb := coalesce(p_settings -> 'batch_mode', p_settings -> 'patient');
   started public.deep_memory_training_runs;
 begin
   if exists (select 1 from public.deep_memory_training_runs
@@ -1185,7 +1483,10 @@ begin
   end if;
   insert into public.deep_memory_training_runs
     (user_id, status, total_chunks, settings, lease_expires_at)
-  values (auth.uid(), 'generating', p_total_chunks, p_settings, public.lease_end())
+  values (auth.uid(), 'generating', p_total_chunks,
+          p_settings || jsonb_strip_nulls(
+            jsonb_build_object('batch_mode', batch_mode, 'patient', batch_mode)),
+          public.lease_end())
   on conflict (user_id) where status <> 'completed' and not set_aside do nothing
   returning * into started;
   if started.id is not null then
@@ -1200,7 +1501,7 @@ GRANT ALL ON FUNCTION public.start_run(p_total_chunks integer, p_settings jsonb)
 GRANT ALL ON FUNCTION public.start_run(p_total_chunks integer, p_settings jsonb) TO service_role;
 
 
--- start_training: 009_run_recovery.sql
+-- start_training: 027_cloud_submission.sql
 
 CREATE FUNCTION public.start_training(p_run uuid) RETURNS SETOF public.deep_memory_training_runs
     LANGUAGE plpgsql
@@ -1212,7 +1513,7 @@ begin
   update public.deep_memory_training_runs
      set status = 'training', attempt = attempt + 1, worker_id = null,
          lease_expires_at = public.lease_end(), error_message = null, deeplake_job_id = null,
-         set_aside = false
+         cloud_submission = null, set_aside = false
    where id = p_run and user_id = auth.uid() and status = 'generated'
   returning * into moved;
   if moved.id is not null then
@@ -1254,6 +1555,23 @@ end $$;
 REVOKE ALL ON FUNCTION public.stop_run(p_run uuid, p_by text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.stop_run(p_run uuid, p_by text) TO authenticated;
 GRANT ALL ON FUNCTION public.stop_run(p_run uuid, p_by text) TO service_role;
+
+
+-- submission_of_text: 027_cloud_submission.sql
+
+CREATE FUNCTION public.submission_of_text(p_text text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+  select jsonb_build_object(
+    'questions', split_part(p_text, ' for questions ', 2),
+    'known', case when p_text like 'submitting:%' then to_jsonb(string_to_array(
+      substr(split_part(p_text, ' for questions ', 1), length('submitting:') + 1), ','))
+      else '[]' end)
+$$;
+
+REVOKE ALL ON FUNCTION public.submission_of_text(p_text text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.submission_of_text(p_text text) TO service_role;
 
 
 -- use_model: 017_use_model.sql
@@ -1316,3 +1634,24 @@ $$;
 REVOKE ALL ON FUNCTION public.waiting_progress(p_run uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.waiting_progress(p_run uuid) TO authenticated;
 GRANT ALL ON FUNCTION public.waiting_progress(p_run uuid) TO service_role;
+
+
+-- why_no_questions: 023_fail_without_questions.sql
+
+CREATE FUNCTION public.why_no_questions(p_run uuid, p_total_chunks integer) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select case when p_total_chunks = 0
+    then 'The knowledge base is empty, so nothing was asked. Add documents, then proceed.'
+    else 'No chunk gave a question'
+      || coalesce(' (' || (select string_agg(chunks || ' ' || problem, ', ' order by place)
+                             from public.run_problems(p_run)
+                                  with ordinality as named (problem, chunks, place)
+                            where place <= 3) || ')', '')
+      || '. Check the question model and the documents. Proceed asks about all chunks again.'
+  end
+$$;
+
+REVOKE ALL ON FUNCTION public.why_no_questions(p_run uuid, p_total_chunks integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.why_no_questions(p_run uuid, p_total_chunks integer) TO service_role;

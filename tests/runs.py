@@ -93,7 +93,7 @@ def finished(
 
 
 def let_lease_run_out(owner: psycopg.Connection, run_id: str) -> None:
-    """As if the worker had been silent for half a minute while the sweep went on looking."""
+    """As if the worker had been silent for half a minute while the sweeps went on."""
     owner.execute(
         "update deep_memory_training_runs set lease_expires_at = now() - interval '1 second'"
         " where id = %s",
@@ -103,7 +103,7 @@ def let_lease_run_out(owner: psycopg.Connection, run_id: str) -> None:
 
 
 def keep_watch(owner: psycopg.Connection) -> None:
-    """As if the sweep had looked a moment ago, and every ten seconds before."""
+    """As if the last sweep was a moment ago, and every ten seconds before."""
     owner.execute(
-        "update deep_memory_watch set looked_at = now(), patient_until = now() - interval '1 hour'"
+        "update deep_memory_watch set swept_at = now(), grace_until = now() - interval '1 hour'"
     )

@@ -28,7 +28,7 @@ OLD_RUNS = {  # status, DeepLake job -> status after the migrations
 PEOPLE_CALL = {"start_run", "start_training", "proceed_run", "stop_run", "remove_run"}
 PEOPLE_CALL |= {"retry_problem_chunks", "waiting_batches", "waiting_progress"}
 PEOPLE_CALL |= {"use_model", "model_in_cloud", "may_remove_run", "remove_completed_run"}
-PEOPLE_CALL |= {"settle_cloud_job", "say_job_goes_on"}
+PEOPLE_CALL |= {"settle_cloud_job", "settle_cloud_submission", "say_job_goes_on"}
 PEOPLE_CALL |= {"deep_memory_state", "run_problems", "log_run_event", "add_pairs"}
 ANYONE_MAY_CALL = {"run_moves", "run_phase", "lease_end", "question_key"}  # touch no row
 
@@ -119,8 +119,73 @@ def test_jobs_in_the_cloud_of_unfinished_runs_are_accounted_for_from_023_on(at_0
     for key in OLD_RUNS:
         add_run(at_007, ANN, *key)
     apply_migrations(at_007)
-    jobs = at_007.execute("select job, completed from deep_memory_cloud_jobs order by job")
+    jobs = at_007.execute("select job_id, completed from deep_memory_cloud_jobs order by job_id")
     assert jobs.fetchall() == [("job-1", False), ("job-3", False)]
+
+
+SUBMISSIONS = {  # what stood in `deeplake_job_id` -> the job's id, what was submitted
+    "job-1": ("job-1", {"questions": "", "known": []}),
+    "job-2 for questions abc": ("job-2", {"questions": "abc", "known": []}),
+    "submitting: for questions abc": (None, {"questions": "abc", "known": []}),
+    "submitting:job-1,job-2 for questions abc": (
+        None,
+        {"questions": "abc", "known": ["job-1", "job-2"]},
+    ),
+    None: (None, None),
+}
+
+
+def test_job_of_an_old_run_is_its_id_alone_from_027_on_and_the_rest_stands_apart(database):
+    apply_migrations(database, upto="026")
+    runs = {}
+    for text in SUBMISSIONS:
+        user = uuid.uuid4()
+        database.execute("insert into auth.users (id) values (%s)", (user,))
+        runs[text] = add_run(database, user, "training_failed", text)
+        if text:
+            database.execute(
+                "insert into deep_memory_cloud_jobs (user_id, job, training_run_id)"
+                " values (%s, %s, %s)",
+                (user, text, runs[text]),
+            )
+    apply_migrations(database)
+    for text, expected in SUBMISSIONS.items():
+        row = database.execute(
+            "select deeplake_job_id, cloud_submission from deep_memory_training_runs where id = %s",
+            (runs[text],),
+        )
+        assert row.fetchone() == expected
+        jobs = database.execute(
+            "select job_id, submission from deep_memory_cloud_jobs where training_run_id = %s",
+            (runs[text],),
+        )
+        assert jobs.fetchall() == ([expected] if text else [])
+
+
+def test_old_run_in_batches_stays_one_and_a_replica_of_the_day_before_can_tell(database):
+    apply_migrations(database, upto="027")
+    database.execute("insert into auth.users (id) values (%s), (%s)", (ANN, BEN))
+    old = add_run(database, ANN, "generating_failed")
+    database.execute(
+        """update deep_memory_training_runs set settings = '{"patient": true, "model": "m"}'"""
+    )
+    apply_migrations(database)
+    as_person(database, BEN)
+
+    def started(settings: str) -> dict:
+        row = database.execute("select id, settings from start_run(1, %s)", (settings,)).fetchone()
+        database.execute("select stop_run(%s, 'ben')", (row[0],))
+        database.execute("select remove_run(%s)", (row[0],))
+        return row[1]
+
+    both = {"patient": True, "batch_mode": True}
+    assert started('{"patient": true}') == started('{"batch_mode": true}') == both
+    assert started('{"model": "m"}') == {"model": "m"}
+    database.execute("reset role")
+    settings = database.execute(
+        "select settings from deep_memory_training_runs where id = %s", (old,)
+    )
+    assert settings.fetchone() == ({**both, "model": "m"},)
 
 
 def test_several_unfinished_runs_of_one_user_are_all_kept_and_block_a_new_one(at_007):

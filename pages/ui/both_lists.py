@@ -18,15 +18,15 @@ _DEPTH = 10  # as the measures look
 
 
 @st.dialog("Both lists of one question", width="large")
-def both_lists(space: Workspace, run: TrainingRun, move: dict[str, Any]) -> None:
-    """Search a won or lost question again with the model of `run`; `move` is from `compared`."""
-    st.markdown(f"**{plain(move['question'])}**")
+def both_lists(space: Workspace, run: TrainingRun, change: dict[str, Any]) -> None:
+    """Search a question of a rank `change` of `compared` again, with the model of `run`."""
+    st.markdown(f"**{plain(change['question'])}**")
     st.caption(
-        f"Measured: {rank_text(move['before'])} without, {rank_text(move['after'])} with this "
+        f"Measured: {rank_text(change['before'])} without, {rank_text(change['after'])} with this "
         "model. Below it is searched again, in the knowledge base as it is now."
     )
     try:
-        comparison = space.search.compare(move["question"], _DEPTH, run)
+        comparison = space.search.compare(change["question"], _DEPTH, run)
     except AppError as error:
         show_error(error)
         return
@@ -36,7 +36,7 @@ def both_lists(space: Workspace, run: TrainingRun, move: dict[str, Any]) -> None
     if comparison.is_indexing:
         st.info(INDEXING, icon=":material/hourglass_top:")
         return
-    relevant = move.get("relevant", ())
+    relevant = change.get("relevant", ())
     if not relevant:
         st.caption(":material/info: This older measurement did not keep which chunk answers.")
     else:

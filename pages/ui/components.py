@@ -168,8 +168,8 @@ def small_screens() -> None:
           [class*="st-key-model_row"] [data-testid="stColumn"]:nth-child(3)::before
             { content: "MRR@10"; }
         }
-        [class*="st-key-move"] button { text-align: left; }
-        [class*="st-key-move"] button > div { justify-content: flex-start; }
+        [class*="st-key-rank_change"] button { text-align: left; }
+        [class*="st-key-rank_change"] button > div { justify-content: flex-start; }
         [class*="st-key-run_row"] { position: relative; }
         [class*="st-key-run_row"] [class*="st-key-remove"] { position: relative; z-index: 1; }
         [class*="st-key-run_row"] [class*="st-key-toggle"],

@@ -28,7 +28,7 @@ _CAME, _UP_FAR, _UP = "Into the first 10", "Up 4 or more", "Up 1 to 3"
 _NEVER = "Beyond 10, both times"
 _DOWN, _DOWN_FAR, _WENT = "Down 1 to 3", "Down 4 or more", "Out of the first 10"
 _NEAR = 3  # ranks
-_MOVES_A_PAGE = 20
+_QUESTIONS_A_PAGE = 20
 _GREEN, _GRAY, _ORANGE = "#2e9e5b", "#9aa5b1", "#e07b39"
 _CHANGES = {  # from best to worst, with colors
     **dict.fromkeys((_CAME, _UP_FAR, _UP), _GREEN),
@@ -100,13 +100,13 @@ def figures_of(figures: dict[str, Any]) -> None:
 def rank_changes_of(
     figures: dict[str, Any], key: str, show: Callable[[dict[str, Any]], None]
 ) -> None:
-    """How questions moved, as a chart, then wins and losses one by one, the largest first.
+    """How ranks changed, as a chart, then wins and losses one by one, the largest first.
 
     `show` opens one of them; `key` tells several of these on a page apart.
     """
     st.markdown("**Wins and losses**")
     _changes(figures)
-    for title, moves, count in (
+    for title, changes, count in (
         ("Lost", figures["losses"], figures["loss_count"]),
         ("Won", figures["wins"], figures["win_count"]),
     ):
@@ -117,29 +117,29 @@ def rank_changes_of(
         )
         if folded.open:
             with folded:
-                _questions(moves, count, f"{title}_{key}".lower(), show)
+                _questions(changes, count, f"{title}_{key}".lower(), show)
 
 
 def _questions(
-    moves: Sequence[dict[str, Any]],
+    changes: Sequence[dict[str, Any]],
     count: int,
     key: str,
     show: Callable[[dict[str, Any]], None],
 ) -> None:
-    if moves:
+    if changes:
         st.caption("A click on a question shows both lists.")
-    first = _MOVES_A_PAGE * page_of(len(moves), _MOVES_A_PAGE, key=f"page_{key}")
-    for number, move in enumerate(moves[first : first + _MOVES_A_PAGE], start=first):
-        ranks = f"{rank_text(move['before'])} → {rank_text(move['after'])}"
+    first = _QUESTIONS_A_PAGE * page_of(len(changes), _QUESTIONS_A_PAGE, key=f"page_{key}")
+    for number, change in enumerate(changes[first : first + _QUESTIONS_A_PAGE], start=first):
+        ranks = f"{rank_text(change['before'])} → {rank_text(change['after'])}"
         if st.button(
-            f"{plain(move['question'])} :gray[{ranks}]",
-            key=f"move_{key}_{number}",
+            f"{plain(change['question'])} :gray[{ranks}]",
+            key=f"rank_change_{key}_{number}",
             type="tertiary",
             icon=":material/compare_arrows:",
         ):
-            show(move)
-    if count > len(moves):
-        st.caption(f"and {count - len(moves):,} more")
+            show(change)
+    if count > len(changes):
+        st.caption(f"and {count - len(changes):,} more")
 
 
 def _changes(figures: dict[str, Any]) -> None:

@@ -49,5 +49,5 @@ def usage_text(run: TrainingRun) -> str:
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
     prices = context.studio().settings.model_prices
     model = run.settings.get("question_model", "")
-    cost = cost_usd(usage, model, prices, in_batches=is_batch_mode(run))
+    cost = cost_usd(usage, model, prices, batch_mode=is_batch_mode(run))
     return tokens if cost is None else f"{tokens}, {money(cost)}"

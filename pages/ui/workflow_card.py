@@ -134,8 +134,8 @@ def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun
 
     def start() -> None:
         count = st.session_state["questions_per_chunk"]
-        in_batches = st.session_state.get("batch_mode", False)
-        run = attempt(lambda: space.runs.generate(count, in_batches=in_batches))
+        batch_mode = st.session_state.get("batch_mode", False)
+        run = attempt(lambda: space.runs.generate(count, batch_mode=batch_mode))
         if run is not None:
             follow_work()
             flash(f"Generation started for {run.total_chunks:,} chunks.")

@@ -61,7 +61,7 @@ class SignedInUser:
     def __init__(self, accounts: Accounts, cookie: str, identity: Identity, tokens: Tokens) -> None:
         self._accounts = accounts
         self._tokens = tokens
-        self._looked_at = time.monotonic()
+        self._checked_at = time.monotonic()
         self._lock = threading.Lock()
         self.cookie = cookie
         self.identity = identity
@@ -75,10 +75,10 @@ class SignedInUser:
             NotSignedIn: the session was signed out, here or elsewhere, or can not be refreshed.
         """
         with self._lock:
-            is_trusted = time.monotonic() - self._looked_at < _TRUSTED_S
+            is_trusted = time.monotonic() - self._checked_at < _TRUSTED_S
             if not is_trusted or self._tokens.expires_at - time.time() < _REFRESH_BEFORE_END_S:
                 self._tokens = self._accounts.fresh_tokens(self.cookie)
-                self._looked_at = time.monotonic()
+                self._checked_at = time.monotonic()
             return self._tokens.access_token
 
 
@@ -198,7 +198,7 @@ class Accounts:
         except (AuthRetryableError, httpx.HTTPError) as error:
             raise DatabaseUnavailable("The sign-in service does not answer just now.") from error
         except AuthError as error:
-            raise _refusal(error) from error
+            raise _app_error(error) from error
         if answer.session is None:
             raise SignInRefused(
                 "The account is made, but its e-mail address has to be confirmed first.",
@@ -247,7 +247,7 @@ def _identity_in(access_token: str) -> Identity:
     return Identity(claims["sub"], claims.get("email") or "")
 
 
-def _refusal(error: AuthError) -> AppError:
+def _app_error(error: AuthError) -> AppError:
     if isinstance(error, AuthWeakPasswordError) or error.code == "weak_password":
         return SignInRefused("The password is too weak: use at least 8 characters.")
     if error.code in ("user_already_exists", "email_exists"):

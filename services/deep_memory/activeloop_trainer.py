@@ -93,15 +93,15 @@ class ActiveloopTrainer:
         self,
         pairs: CloudPairs,
         *,
-        record: Callable[[str], None],
-        recorded: str | None = None,
+        record: Callable[[Submission], None],
+        recorded: Submission | None = None,
         on_progress: Callable[[str, float], None],
         stop: threading.Event,
     ) -> ServiceFigures:
         """Train on `pairs`, and return when the job has completed.
 
-        `record` stores a text with the run at once; `recorded` is what an earlier attempt stored
-        last. `on_progress` gets words and a share from 0 to 1.
+        `record` stores a submission with the run at once; `recorded` is what an earlier attempt
+        stored last. `on_progress` gets words and a share from 0 to 1.
 
         Raises:
             TrainingError: the pairs do not fit (nothing was changed), or the training failed.
@@ -109,22 +109,21 @@ class ActiveloopTrainer:
         """
         checked = self._checked(pairs)
         questions = checked.fingerprint
-        before = None if recorded is None else Submission.read(recorded)
         submitter = Submitter(
             self._store, self._watching, lambda words: on_progress(words, 0.0), stop
         )
         job_id, step = None, "Sending the questions to DeepLake Cloud"
-        if before and before.questions != questions:
-            cancel_job(self._store, str(before))
+        if recorded and recorded.questions != questions:
+            cancel_job(self._store, recorded)
             step = "The documents have changed: sending the questions to DeepLake Cloud again"
-        elif before:
-            job_id = self._job_to_resume(before, submitter, stop)
+        elif recorded:
+            job_id = self._job_to_resume(recorded, submitter, stop)
             step = "No training is under way: sending the questions to DeepLake Cloud again"
         if job_id is None:
             on_progress(step, 0.0)
             job_id = self._submit(checked, submitter, record, stop)
-        if before != (submission := Submission(questions, job_id)):
-            record(str(submission))
+        if recorded != (submission := Submission(questions, job_id)):
+            record(submission)
         log.info("cloud_training_watched job=%s", job_id)
         return self._watch(job_id, on_progress, stop)
 
@@ -176,7 +175,7 @@ class ActiveloopTrainer:
         self,
         pairs: CloudPairs,
         submitter: Submitter,
-        record: Callable[[str], None],
+        record: Callable[[Submission], None],
         stop: threading.Event,
     ) -> str:
         try:
@@ -192,7 +191,7 @@ class ActiveloopTrainer:
             )
         except CloudFailure as failure:
             raise cloud_error(failure, "No training was started.") from failure
-        record(str(Submission(pairs.fingerprint, known=known)))
+        record(Submission(pairs.fingerprint, known=known))
         return submitter.submit(known)
 
     def _watch(
@@ -201,7 +200,7 @@ class ActiveloopTrainer:
         pause_s, last_seen = self._watching.first_s, None
         began = moved_at = time.monotonic()
         while True:
-            job = self._look(job_id, stop)
+            job = self._poll(job_id, stop)
             status, progress = job.get("status"), job.get("progress") or {}
             if status == ENDED_WELL:
                 return _figures(job_id, progress)
@@ -222,7 +221,7 @@ class ActiveloopTrainer:
                 raise WatchingStopped
             pause_s = min(pause_s * 1.5, self._watching.longest_s)
 
-    def _look(self, job_id: str, stop: threading.Event) -> dict[str, Any]:
+    def _poll(self, job_id: str, stop: threading.Event) -> dict[str, Any]:
         try:
             return self._call("job", job_id, stop=stop)
         except CloudFailure as failure:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.accounts.database import Database
-from services.deep_memory.cloud_jobs import Watching, cancel_job
+from services.deep_memory.cloud_jobs import Submission, Watching, cancel_job
 from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
 from services.deep_memory.model_store import ModelStore
@@ -78,5 +78,5 @@ class CloudBackend:
         }
 
     def cancel(self, run: TrainingRun) -> None:
-        if run.deeplake_job_id:
-            cancel_job(self._store, run.deeplake_job_id)
+        if submission := Submission.of(run):
+            cancel_job(self._store, submission)

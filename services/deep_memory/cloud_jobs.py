@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from services.errors import TrainingError
+from services.models import TrainingRun
 from services.retrieval.cloud_failures import WORDS, CloudFailure, Failure
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.deadline import Deadline
+from services.runs.lease import RunLease
 
 log = logging.getLogger(__name__)
 
 CALL_S = 30.0  # in all, with its tries
-LOOK_S = 5.0  # before a search, which waits for it
+CHECK_S = 5.0  # before a search, which waits for it
 WORKING = frozenset({"pending", "training"})
 ENDED_WELL, ENDED_BADLY = "completed", "failed"
-_SUBMITTING = "submitting:"  # and the jobs that were there before
-_FOR = " for questions "
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Which questions were sent, and as which job. As text, it is stored with the run.
+    """Which questions were sent, and as which job: what the database keeps of it.
 
     `questions` is their fingerprint. Before the service has told the job's id, that is None, and
     `known` has the jobs that were there already.
@@ -34,15 +35,17 @@ class Submission:
     job_id: str | None = None
     known: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        return (self.job_id or _SUBMITTING + ",".join(self.known)) + _FOR + self.questions
+    @classmethod
+    def of(cls, run: TrainingRun) -> Submission | None:
+        """The last submission of a run; None when there was none."""
+        if run.cloud_submission is None:
+            return None
+        return cls.read(run.cloud_submission, run.deeplake_job_id)
 
     @classmethod
-    def read(cls, recorded: str) -> Submission:
-        job, _, questions = recorded.partition(_FOR)
-        if not job.startswith(_SUBMITTING):
-            return cls(questions, job_id=job)
-        return cls(questions, known=tuple(job.removeprefix(_SUBMITTING).split(",")))
+    def read(cls, stored: dict[str, Any], job_id: str | None) -> Submission:
+        """A submission as the database keeps it."""
+        return cls(stored["questions"], job_id, tuple(stored["known"]))
 
     def may_be(self, job_id: str) -> bool:
         """Whether the job came of this submission, as far as is known."""
@@ -51,7 +54,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """The pauses between two looks at a job, in seconds; they grow by half each time."""
+    """The pauses between two polls of a job, in seconds; they grow by half each time."""
 
     first_s: float = 1.0
     longest_s: float = 20.0
@@ -62,9 +65,17 @@ class WatchingStopped(Exception):
     """`stop` was set. The job goes on in the cloud, unless somebody cancels it."""
 
 
-def job_id_in(recorded: str | None) -> str | None:
-    """The job's id in what was recorded of it; None as long as the service has not told one."""
-    return None if recorded is None else Submission.read(recorded).job_id
+def record_submission(lease: RunLease, submission: Submission) -> None:
+    """Store with the run what was submitted, or is about to be.
+
+    Raises:
+        RunLost: the run was stopped or handed on. A job with an id is written down all the same.
+    """
+    lease.call(
+        "record_cloud_submission",
+        p_submission={"questions": submission.questions, "known": submission.known},
+        p_job_id=submission.job_id,
+    )
 
 
 def jobs_since(
@@ -76,7 +87,7 @@ def jobs_since(
     """The jobs of this dataset in one of `statuses` that are not `known`, each with its status.
 
     Raises:
-        CloudFailure: they can not be listed.
+        CloudFailure: they cannot be listed.
     """
     jobs = store.reader.call("jobs", store.path, deadline=Deadline(CALL_S), stop=stop)
     return {
@@ -87,16 +98,15 @@ def jobs_since(
 
 
 def cancel_job(
-    store: CloudVectorStore, recorded: str, *, stop: threading.Event | None = None
+    store: CloudVectorStore, submission: Submission, *, stop: threading.Event | None = None
 ) -> None:
-    """Cancel the job that was recorded, or what has begun since its submission was.
+    """Cancel the job that was submitted, or what has begun since, when its id is not known.
 
     Safe when it has ended or is gone. `stop` ends the tries.
 
     Raises:
         TrainingError: it goes on there, or may do so.
     """
-    submission = Submission.read(recorded)
     try:
         if submission.job_id:
             job_ids = [submission.job_id]
@@ -118,7 +128,7 @@ def _cancel(store: CloudVectorStore, job_id: str, stop: threading.Event | None) 
             return
         if failure.kind is not Failure.REFUSED:
             raise
-        # It has ended, or it can not be cancelled: the refusal is the same.
+        # It has ended, or it cannot be cancelled: the refusal is the same.
         job = store.reader.call("job", job_id, deadline=Deadline(CALL_S), stop=stop)
         if job["status"] in WORKING:
             log.warning("cloud_training_goes_on job=%s", job_id)
@@ -130,19 +140,18 @@ def _cancel(store: CloudVectorStore, job_id: str, stop: threading.Event | None) 
             ) from failure
 
 
-def ended_jobs(store: CloudVectorStore, recorded: Sequence[str]) -> dict[str, bool]:
-    """Those of the recorded jobs that work no more, each with whether it has completed.
+def ended_jobs(store: CloudVectorStore, recorded: Mapping[str, Submission]) -> dict[str, bool]:
+    """Those of the recorded submissions whose jobs work no more, each with whether it completed.
 
     Raises:
-        CloudFailure: they can not be listed.
+        CloudFailure: they cannot be listed.
     """
-    listed = store.reader.call("jobs", store.path, deadline=Deadline(LOOK_S))
+    listed = store.reader.call("jobs", store.path, deadline=Deadline(CHECK_S))
     ended = {}
-    for text in recorded:
-        submission = Submission.read(text)
+    for name, submission in recorded.items():
         statuses = {job["status"] for job in listed if submission.may_be(job["id"])}
         if ENDED_WELL in statuses or not statuses & WORKING:
-            ended[text] = ENDED_WELL in statuses
+            ended[name] = ENDED_WELL in statuses
     return ended
 
 

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 SUBMIT_S = 120.0
 _SUBMISSIONS = 3
-_LOOKS = 5  # with the pauses of `Watching`, doubled each time: 15 s in all
+_SEARCHES = 5  # with the pauses of `Watching`, doubled each time: 15 s in all
 # After these the work may have been done all the same.
 _UNCERTAIN = {Failure.SERVER, Failure.NETWORK, Failure.LATE, Failure.GARBLED}
 _FURTHEST = ("pending", "training", ENDED_WELL)
@@ -58,7 +58,7 @@ class Submitter:
         Raises:
             TrainingError: one works. Another beside it would take its questions away, and the last
                 to end would replace the model of the other.
-            CloudFailure: they can not be listed.
+            CloudFailure: they cannot be listed.
         """
         jobs = self._store.reader.call(
             "jobs", self._store.path, deadline=Deadline(CALL_S), stop=self._stop
@@ -114,7 +114,7 @@ class Submitter:
         Of several the furthest is kept and the others are cancelled. It is looked for once even
         when the stop is set, so that it can be recorded, or cancelled.
         """
-        for look in range(_LOOKS):
+        for search in range(_SEARCHES):
             try:
                 new = jobs_since(self._store, known, WORKING | {ENDED_WELL}, self._stop)
             except CloudFailure as failure:
@@ -126,7 +126,7 @@ class Submitter:
                 self._cancel([job_id for _, job_id in others])
                 return found
             self._on_words("Looking for it in DeepLake Cloud before it is submitted again")
-            if look < _LOOKS - 1 and self._stop.wait(self._watching.first_s * 2**look):
+            if search < _SEARCHES - 1 and self._stop.wait(self._watching.first_s * 2**search):
                 break
         return None
 
@@ -144,6 +144,6 @@ class Submitter:
         for job_id in others:
             self._on_words("More than one training had begun: cancelling all but one")
             try:
-                cancel_job(self._store, str(Submission("", job_id)), stop=self._stop)
+                cancel_job(self._store, Submission("", job_id), stop=self._stop)
             except TrainingError as error:
                 log.warning("cloud_training_doubled job=%s: %s", job_id, error)

@@ -14,7 +14,13 @@ from services.deep_memory.activeloop_trainer import (
     CloudPairs,
     ServiceFigures,
 )
-from services.deep_memory.cloud_jobs import Watching, WatchingStopped, cancel_job, job_id_in
+from services.deep_memory.cloud_jobs import (
+    Submission,
+    Watching,
+    WatchingStopped,
+    cancel_job,
+    record_submission,
+)
 from services.deep_memory.evaluation import (
     RANKING_DEPTH,
     Evaluation,
@@ -37,6 +43,7 @@ from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import Embedder
 from services.runs.lease import RunLease, RunLost
+from services.runs.store import RunStore
 
 # Each measured question is a search over the network.
 MOST_MEASURED = 300
@@ -101,17 +108,20 @@ def _train(
             noted_at = time.monotonic()
             lease.note_training(words, 0.2 + 0.75 * share)
 
-    def record(submission: str) -> None:
+    def record(submission: Submission) -> None:
         try:
-            lease.record_training_job(submission)
+            record_submission(lease, submission)
         except RunLost:
             # Whoever stopped the run could not cancel a job that was still being submitted. One
             # try: whoever proceeds in the meantime takes the job up.
-            if job_id_in(submission) and lease.was_stopped():
+            if submission.job_id and lease.was_stopped():
                 try:
                     cancel_job(store, submission, stop=lease.lost)
                 except TrainingError as error:
-                    lease.say_job_goes_on(str(error))
+                    goes_on = str(error)
+                    lease.retrying(
+                        lambda: RunStore(lease.database).say_job_goes_on(run.id, goes_on)
+                    )
             raise
 
     trainer = ActiveloopTrainer(store, watching)
@@ -120,7 +130,7 @@ def _train(
             return trainer.train(
                 CloudPairs(train.texts, relevant, train.vectors),
                 record=record,
-                recorded=run.deeplake_job_id,
+                recorded=Submission.of(run),
                 on_progress=on_progress,
                 stop=lease.lost,
             )

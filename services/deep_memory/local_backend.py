@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from services.accounts.database import Database
-from services.deep_memory.cloud_jobs import cancel_job
+from services.deep_memory.cloud_jobs import Submission, cancel_job
 from services.deep_memory.kept_models import tidy_models
 from services.deep_memory.local_training import measure_test_set, train_locally
 from services.deep_memory.model_store import ModelStore, SearchIndexes
@@ -107,5 +107,6 @@ class LocalBackend:
         return self._models.problem(run)
 
     def cancel(self, run: TrainingRun) -> None:
-        if run.deeplake_job_id and self._trained_before_in is not None:
-            cancel_job(self._trained_before_in, run.deeplake_job_id)
+        submission = Submission.of(run)
+        if submission is not None and self._trained_before_in is not None:
+            cancel_job(self._trained_before_in, submission)

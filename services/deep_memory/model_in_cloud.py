@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.accounts.database import Database
-from services.deep_memory.cloud_jobs import ended_jobs
+from services.deep_memory.cloud_jobs import Submission, ended_jobs
 from services.retrieval.cloud_failures import CloudFailure
 from services.retrieval.cloud_store import CloudVectorStore, store_error
 
@@ -28,13 +28,18 @@ def model_in_cloud(database: Database, store: CloudVectorStore) -> str | None:
 
 def _settle_jobs(database: Database, store: CloudVectorStore) -> None:
     rows = database.execute(
-        lambda c: c.table("deep_memory_cloud_jobs").select("job").eq("completed", False)
+        lambda c: (
+            c.table("deep_memory_cloud_jobs")
+            .select("id, job_id, submission")
+            .eq("completed", False)
+        )
     ).data
     if not rows:
         return
+    recorded = {row["id"]: Submission.read(row["submission"], row["job_id"]) for row in rows}
     try:
-        ended = ended_jobs(store, [row["job"] for row in rows])
+        ended = ended_jobs(store, recorded)
     except CloudFailure as failure:
         raise store_error(failure, _MAY_BE_REPLACED) from failure
-    for job, completed in ended.items():
-        database.rpc("settle_cloud_job", p_job=job, p_completed=completed)
+    for id_, completed in ended.items():
+        database.rpc("settle_cloud_submission", p_id=id_, p_completed=completed)

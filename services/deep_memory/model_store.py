@@ -1,4 +1,4 @@
-"""Trained models and what each moved, as files beside the store, named by run and attempt.
+"""Trained models and the rank changes by each: files beside the store, named by run and attempt.
 
 By the attempt too: a worker that was stopped in its sleep and wakes up late must not replace the
 model of the attempt that completed the run. Beside a model that is no longer kept lies an empty
@@ -59,18 +59,18 @@ class ModelStore:
                 self._loaded = (seen, DeepMemoryModel.load(path))
             return self._loaded[1]
 
-    def save_rank_changes(self, run: TrainingRun, moves: list[dict[str, Any]]) -> None:
+    def save_rank_changes(self, run: TrainingRun, changes: list[dict[str, Any]]) -> None:
         """Keep the wins and losses on each set of questions, which are too many for the run's row.
 
-        Where the file can not be written, the row still has the first of them.
+        Where the file cannot be written, the row still has the first of them.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._rank_changes_path(run).write_text(json.dumps(moves), encoding="utf-8")
+            self._rank_changes_path(run).write_text(json.dumps(changes), encoding="utf-8")
         except OSError:
             log.warning("rank_changes_not_kept run=%s", run.id, exc_info=True)
 
-    def moves(self, run: TrainingRun) -> list[dict[str, Any]]:
+    def rank_changes(self, run: TrainingRun) -> list[dict[str, Any]]:
         """What `save_rank_changes` kept; empty for runs before it, and when the file is gone."""
         try:
             return json.loads(self._rank_changes_path(run).read_text(encoding="utf-8"))
@@ -78,7 +78,7 @@ class ModelStore:
             return []
 
     def problem(self, run: TrainingRun) -> str:
-        """Why the model of a completed run can not be used; empty when it can.
+        """Why the model of a completed run cannot be used; empty when it can.
 
         Its file is read for that, once, and again when it has changed.
         """
@@ -103,13 +103,13 @@ class ModelStore:
         return {name for name in names if _is_id(name)}
 
     def give_up(self, run_id: str) -> None:
-        """Delete the models of a run and remember that; its moves stay. Safe to repeat."""
+        """Delete the models of a run and remember that; its rank changes stay. Safe to repeat."""
         for path in self._folder.glob(f"{_checked(run_id)}.*.npz"):
             _given_up(path).touch()
             path.unlink(missing_ok=True)
 
     def remove(self, run_id: str) -> None:
-        """Forget the models and moves of a removed run; safe when there is none."""
+        """Forget the models and rank changes of a removed run; safe when there is none."""
         for path in self._folder.glob(f"{_checked(run_id)}.*"):
             path.unlink(missing_ok=True)
 
@@ -117,7 +117,7 @@ class ModelStore:
         return self._folder / f"{_checked(run.id)}.{run.attempt}.npz"
 
     def _rank_changes_path(self, run: TrainingRun) -> Path:
-        return self._path(run).with_suffix(".moves.json")
+        return self._path(run).with_suffix(".moves.json")  # on disks under this name already
 
 
 _Seen = tuple[Path, int, int]  # a file with its time of change in ns and its size in bytes
@@ -151,7 +151,7 @@ class SearchIndexes:
     that is changed every minute would fill the memory with them.
 
     An index for models takes seconds at 10,000 chunks and minutes at 1,000,000: its words are
-    counted in Python. So it is made in a thread, and who can not wait goes without it.
+    counted in Python. So it is made in a thread, and who cannot wait goes without it.
     """
 
     def __init__(self) -> None:

@@ -125,7 +125,7 @@ class Models:
 
     def rank_changes(self, run: TrainingRun) -> list[dict[str, Any]]:
         """All wins and losses on each set of questions; empty where only the row has some."""
-        return self._models.moves(run)
+        return self._models.rank_changes(run)
 
     @property
     def rank_words(self) -> bool:

@@ -109,7 +109,7 @@ def questions_in(completion: Completion, form: AnswerForm) -> list[str]:
     """The questions as they were written; blank ones and repetitions among them.
 
     Raises:
-        WrongForm: they can not be read.
+        WrongForm: they cannot be read.
         NoQuestions: the model refused, was cut off, or said nothing.
     """
     if completion.problem:

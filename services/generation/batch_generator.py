@@ -1,6 +1,6 @@
-"""Chunks -> question-chunk pairs over the Batch API: submitted in parts, remembered, collected.
+"""Chunks -> question-chunk pairs over the Batch API: submitted, remembered, collected.
 
-A part is written down before it is submitted, and a chunk waits in one part at most. So whatever
+A batch is written down before it is submitted, and a chunk waits in one batch at most. So whatever
 happens in between, the next attempt finds each chunk stored, waiting, or free to be asked.
 """
 
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from services.config import Settings
 from services.errors import GenerationError
+from services.generation.batch_ledger import BatchLedger
 from services.generation.batch_mode import BatchMode
 from services.generation.openai_batches import (
     QUEUE_IS_FULL,
@@ -33,8 +34,8 @@ from services.runs.lease import RunLease, RunLost
 log = logging.getLogger(__name__)
 
 # What the lowest tier lets wait for the small models is 2,000,000 tokens of input. As each request
-# carries the instructions, a part has fewer than 5,000 of them, and stays far below 200 MB.
-PART_TOKENS = 1_800_000
+# carries the instructions, a batch has fewer than 5,000 of them, and stays far below 200 MB.
+BATCH_TOKENS = 1_800_000
 _SAVED_AT_ONCE = 200
 
 
@@ -60,14 +61,14 @@ def generate_in_batches(
     questions_per_chunk: int,
     mode: BatchMode,
     usage: TokenUsage = NO_TOKENS,
-    part_tokens: int = PART_TOKENS,
+    batch_tokens: int = BATCH_TOKENS,
 ) -> TokenUsage:
     """Ask about every chunk that was not asked yet, wait, and finish the run's generation.
 
     `usage` is what earlier attempts spent; the sum is returned and stored with each write.
 
     Raises:
-        GenerationError: it can not go on; what came back is stored, and what was submitted is
+        GenerationError: it cannot go on; what came back is stored, and what was submitted is
             collected by the next attempt.
         RunLost: the run was stopped or handed on; nothing more is submitted.
         ConfigurationError: there is a cap on spending, and the model's price is not known.
@@ -78,13 +79,13 @@ def generate_in_batches(
         model=settings.question_model,
         own_prices=settings.model_prices,
     )
-    work = _Attempt(lease, chunks, batches, questions_per_chunk, budget, usage, part_tokens)
+    work = _Attempt(lease, chunks, batches, questions_per_chunk, budget, usage, batch_tokens)
     with lease.watching(work.waiting):
         work.recall()
         pause_s = mode.first_pause_s
-        while work.submit_next() or work.parts:
-            pause_s = mode.first_pause_s if work.look() else min(2 * pause_s, mode.longest_pause_s)
-            if work.parts and lease.lost.wait(pause_s):
+        while work.submit_next() or work.under_way:
+            pause_s = mode.first_pause_s if work.poll() else min(2 * pause_s, mode.longest_pause_s)
+            if work.under_way and lease.lost.wait(pause_s):
                 raise RunLost
     lease.finish_generation()
     return work.usage
@@ -97,43 +98,44 @@ class _Attempt:
         self,
         lease: RunLease,
         chunks: Sequence[Chunk],
-        batches: OpenAIBatches,
+        api: OpenAIBatches,
         count: int,
         budget: BatchBudget,
         usage: TokenUsage,
-        part_tokens: int,
+        batch_tokens: int,
     ) -> None:
-        self.parts: dict[str, _Batch] = {}
+        self.under_way: dict[str, _Batch] = {}
         self.usage = usage
         self._lease = lease
+        self._ledger = BatchLedger(lease)
         self._chunks = {chunk.id: chunk for chunk in chunks}
         self._to_ask: deque[Chunk] = deque()
-        self._batches = batches
+        self._api = api
         self._count = count
         self._budget = budget
-        self._part_tokens = part_tokens
+        self._batch_tokens = batch_tokens
         self._queue_is_full = False
         self._is_at_cap = False
 
     def waiting(self) -> Waiting | None:
-        at_openai = Waiting(f"{self._batches.server}'s batches") if self.parts else None
-        return self._batches.waits.now or at_openai
+        at_openai = Waiting(f"{self._api.server}'s batches") if self.under_way else None
+        return self._api.waits.now or at_openai
 
     def recall(self) -> None:
         """Take up what earlier attempts submitted, and see what is left to ask."""
         done = self._lease.begin_generation(list(self._chunks))
-        for row in self._lease.waiting_batches():
+        for row in self._ledger.waiting():
             batch_id, intended_at = row["id"], datetime.fromisoformat(row["created_at"])
-            openai_id = row["openai_id"] or self._batches.find(batch_id, intended_at)
+            openai_id = row["openai_id"] or self._api.find(batch_id, intended_at)
             if openai_id is None:
-                self._lease.forget_batch(batch_id, "never submitted")
+                self._ledger.forget(batch_id, "never submitted")
                 continue
             if not row["openai_id"]:
-                self._lease.record_batch(batch_id, openai_id)
-            part = _Batch(batch_id, set(row["chunk_ids"]), openai_id, "adopted", row["answered"])
-            part.was_stopped = "cancel" in self._batches.state(openai_id).status
-            self.parts[batch_id] = part
-        waiting = set().union(*(part.waiting for part in self.parts.values()))
+                self._ledger.record(batch_id, openai_id)
+            batch = _Batch(batch_id, set(row["chunk_ids"]), openai_id, "adopted", row["answered"])
+            batch.was_stopped = "cancel" in self._api.state(openai_id).status
+            self.under_way[batch_id] = batch
+        waiting = set().union(*(batch.waiting for batch in self.under_way.values()))
         self._to_ask.extend(
             chunk for id_, chunk in self._chunks.items() if id_ not in done and id_ not in waiting
         )
@@ -145,98 +147,98 @@ class _Attempt:
         )
 
     def submit_next(self) -> bool:
-        """Submit one part, if there is one to submit now; True when it did."""
+        """Submit one batch, if there is one to submit now; True when it did."""
         # One at a time: whether the account's queue took it shows when it is validated.
-        validating = any(part.status == "validating" for part in self.parts.values())
+        validating = any(batch.status == "validating" for batch in self.under_way.values())
         must_wait = validating or self._is_at_cap or self._queue_is_full
-        if not self._to_ask or (self.parts and must_wait):
+        if not self._to_ask or (self.under_way and must_wait):
             return False
         wanted = self._next_batch()
-        part = [] if self._is_at_cap else self._budget.fitting(wanted, self._count)
-        # What the cap cuts is the last part: a little more of it might fit when the others turn out
-        # cheaper than estimated, but not be worth another day.
-        self._is_at_cap |= len(part) < len(wanted)
-        if not part:
-            if self.parts:
+        chunks = [] if self._is_at_cap else self._budget.fitting(wanted, self._count)
+        # What the cap cuts is the last batch: a little more of it might fit when the others turn
+        # out cheaper than estimated, but not be worth another day.
+        self._is_at_cap |= len(chunks) < len(wanted)
+        if not chunks:
+            if self.under_way:
                 return False
             raise self._budget.exhausted()
         self._lease.check()
-        self._submit(part)
-        for _ in part:
+        self._submit(chunks)
+        for _ in chunks:
             self._to_ask.popleft()
         return True
 
-    def look(self) -> bool:
-        """Ask how each part is doing, and collect those that ended; True when one moved on."""
+    def poll(self) -> bool:
+        """Ask how each batch is doing, and collect those that ended; True when one moved on."""
         moved = False
-        for part in list(self.parts.values()):
+        for batch in list(self.under_way.values()):
             self._lease.check()
-            state = self._batches.state(part.openai_id)
+            state = self._api.state(batch.openai_id)
             if state.has_ended:
-                self._end(part, state)
+                self._end(batch, state)
                 moved = True
                 continue
-            if state.answered != part.answered:
-                self._lease.note_batch(part.id, state.answered)
-            moved |= (state.status, state.answered) != (part.status, part.answered)
-            part.status, part.answered = state.status, state.answered
+            if state.answered != batch.answered:
+                self._ledger.note(batch.id, state.answered)
+            moved |= (state.status, state.answered) != (batch.status, batch.answered)
+            batch.status, batch.answered = state.status, state.answered
         return moved
 
     def _next_batch(self) -> list[Chunk]:
-        part: list[Chunk] = []
+        chunks: list[Chunk] = []
         tokens = 0
         for chunk in self._to_ask:
             tokens += len(chunk.text) // CHARACTERS_PER_TOKEN + INSTRUCTION_TOKENS
-            if part and tokens > self._part_tokens:
+            if chunks and tokens > self._batch_tokens:
                 break
-            part.append(chunk)
-        return part
+            chunks.append(chunk)
+        return chunks
 
     def _submit(self, chunks: Sequence[Chunk]) -> None:
         batch_id = str(uuid.uuid4())
-        file_id = self._batches.upload(chunks, self._count)
+        file_id = self._api.upload(chunks, self._count)
         # After the upload, which may take long: so it says at the last moment that the run is held.
-        self._lease.intend_batch(batch_id, [chunk.id for chunk in chunks])
-        openai_id = self._batches.create(
+        self._ledger.intend(batch_id, [chunk.id for chunk in chunks])
+        openai_id = self._api.create(
             file_id,
             self._lease.run_id,
             batch_id,
             datetime.now(UTC),
-            confirm=lambda: self._lease.retrying(self._lease.look),
+            confirm=lambda: self._lease.retrying(self._lease.poll),
         )
         self._budget.commit(batch_id, chunks, self._count)
         try:
-            self._lease.record_batch(batch_id, openai_id)
+            self._ledger.record(batch_id, openai_id)
         except RunLost:
-            self._batches.cancel(openai_id)  # who stopped the run could not know of it
+            self._api.cancel(openai_id)  # who stopped the run could not know of it
             raise
-        self.parts[batch_id] = _Batch(batch_id, {chunk.id for chunk in chunks}, openai_id)
+        self.under_way[batch_id] = _Batch(batch_id, {chunk.id for chunk in chunks}, openai_id)
         log.info("batch_submitted run=%s batch=%s", self._lease.run_id, openai_id)
 
-    def _end(self, part: _Batch, state: BatchState) -> None:
+    def _end(self, batch: _Batch, state: BatchState) -> None:
         """Store what came back, free what did not, and stop where going on makes no sense."""
         try:
-            failures = self._collect(part, state)
+            failures = self._collect(batch, state)
         except AnswersGone:
-            self._forget(part, "its answers are gone")
+            self._forget(batch, "its answers are gone")
             raise GenerationError(
-                f"The answers of {state.id} are no longer at {self._batches.server}, "
+                f"The answers of {state.id} are no longer at {self._api.server}, "
                 "which keeps them for 30 days.",
                 next_step="Proceed asks about their chunks again.",
             ) from None
-        self._forget(part, state.status)
+        self._forget(batch, state.status)
         if state.status == "failed":
-            self._refused(state, len(part.waiting))
+            self._refused(state, len(batch.waiting))
         elif final := [code for (code, is_final) in failures if is_final]:
-            raise self._batches.refusal(sorted(set(final)))
-        elif part.was_stopped or not part.waiting:
+            raise self._api.refusal(sorted(set(final)))
+        elif batch.was_stopped or not batch.waiting:
             return
         elif state.status == "cancelled":
             raise GenerationError(
-                f"{state.id} was cancelled at {self._batches.server}. What it answered is kept.",
+                f"{state.id} was cancelled at {self._api.server}. What it answered is kept.",
                 next_step="Proceed submits the rest again.",
             )
-        elif not part.has_answers:
+        elif not batch.has_answers:
             reasons = ", ".join(sorted({code for code, _ in failures})) or "no reason given"
             raise GenerationError(
                 f"{state.id} came back without a single answer ({reasons}).",
@@ -246,51 +248,49 @@ class _Attempt:
     def _refused(self, state: BatchState, chunk_count: int) -> None:
         """Make way for a queue that is full; anything else ends the attempt."""
         if QUEUE_IS_FULL not in state.errors:
-            raise self._batches.refusal(state.errors)
+            raise self._api.refusal(state.errors)
         self._queue_is_full = True
-        if not self.parts:
+        if not self.under_way:
             if chunk_count == 1:
-                raise self._batches.refusal(state.errors)
-            self._part_tokens = max(1, self._part_tokens // 2)
+                raise self._api.refusal(state.errors)
+            self._batch_tokens = max(1, self._batch_tokens // 2)
 
-    def _collect(self, part: _Batch, state: BatchState) -> Counter[tuple[str, bool]]:
-        """Store the answers of a part; returns how many chunks failed, by code and finality."""
+    def _collect(self, batch: _Batch, state: BatchState) -> Counter[tuple[str, bool]]:
+        """Store the answers of a batch; returns how many chunks failed, by code and finality."""
         failures: Counter[tuple[str, bool]] = Counter()
         finished, ids = Finished(), list[str]()
 
         def save() -> None:
             nonlocal finished, ids
-            self._lease.save_waited_pairs(
-                ids, finished.chunks, finished.pairs, usage_row(self.usage)
-            )
+            self._ledger.save_pairs(ids, finished.chunks, finished.pairs, usage_row(self.usage))
             finished, ids = Finished(), []
 
-        for answer in self._batches.answers(state, self._count):
-            part.has_answers |= answer.written is not None
-            if answer.chunk_id not in part.waiting:
+        for answer in self._api.answers(state, self._count):
+            batch.has_answers |= answer.written is not None
+            if answer.chunk_id not in batch.waiting:
                 continue  # stored before a restart
             if answer.written is None:
                 failures[answer.failure, answer.is_final] += 1
                 continue
             ids.append(answer.chunk_id)
-            part.waiting.discard(answer.chunk_id)
+            batch.waiting.discard(answer.chunk_id)
             self.usage += answer.written.usage
-            part.usage += answer.written.usage
+            batch.usage += answer.written.usage
             if chunk := self._chunks.get(answer.chunk_id):  # else its document is gone
                 finished.add(chunk, answer.written)
-                part.unmetered.extend([chunk] * answer.written.unmetered)
+                batch.unmetered.extend([chunk] * answer.written.unmetered)
             if len(ids) == _SAVED_AT_ONCE:
                 save()
         if ids:
             save()
-        self._budget.settle(part.id, part.usage, part.unmetered, self._count)
+        self._budget.settle(batch.id, batch.usage, batch.unmetered, self._count)
         return failures
 
-    def _forget(self, part: _Batch, how: str) -> None:
-        self._lease.forget_batch(part.id, how)
-        del self.parts[part.id]
+    def _forget(self, batch: _Batch, how: str) -> None:
+        self._ledger.forget(batch.id, how)
+        del self.under_way[batch.id]
         self._queue_is_full = False
-        self._to_ask.extendleft(self._known(part.waiting))
+        self._to_ask.extendleft(self._known(batch.waiting))
 
     def _known(self, chunk_ids: Iterable[str]) -> list[Chunk]:
         return [self._chunks[id_] for id_ in sorted(chunk_ids) if id_ in self._chunks]

@@ -15,11 +15,11 @@ from services.models import RememberedBatch, TrainingRun
 
 @dataclass(frozen=True, slots=True)
 class BatchMode:
-    """When the mode is offered, and how often a batch is looked at."""
+    """When the mode is offered, and how often a batch is polled."""
 
     more_chunks_than: int = 10_000
     host: str = "api.openai.com"  # servers that merely speak like OpenAI have no such price
-    first_pause_s: float = 5.0  # between two looks; it doubles while nothing changes
+    first_pause_s: float = 5.0  # between two polls; it doubles while nothing changes
     longest_pause_s: float = 60.0
 
     def is_offered(self, settings: Settings, chunk_count: int) -> bool:
@@ -31,7 +31,7 @@ class BatchMode:
         )
 
 
-class Waiting(NamedTuple):
+class WaitingChunks(NamedTuple):
     """How many chunks wait for an answer, and how many answers OpenAI has ready."""
 
     chunks: int
@@ -60,9 +60,9 @@ def batches_of(run: TrainingRun, database: Database) -> list[RememberedBatch]:
     ]
 
 
-def waiting(run: TrainingRun, database: Database) -> Waiting:
+def waiting(run: TrainingRun, database: Database) -> WaitingChunks:
     [row] = database.rpc("waiting_progress", p_run=run.id)
-    return Waiting(row["chunks"], row["answered"])
+    return WaitingChunks(row["chunks"], row["answered"])
 
 
 def cancel_batches(settings: Settings, batches: Sequence[RememberedBatch]) -> None:

@@ -40,6 +40,8 @@ _UPLOAD_TIMEOUT_S = 300.0
 _CLOCKS_DIFFER_BY = timedelta(hours=1)
 _KEPT = "The questions that came back so far are kept."
 QUEUE_IS_FULL = "token_limit_exceeded"
+# In the metadata of a batch at OpenAI. Not to be renamed: batches that wait are found by it.
+_NAMED = "part"
 _Answer = TypeVar("_Answer")
 
 
@@ -114,14 +116,14 @@ class OpenAIBatches:
                 input_file_id=file_id,
                 endpoint=ENDPOINT,
                 completion_window="24h",
-                metadata={"run_id": run_id, "part": batch_id},
+                metadata={"run_id": run_id, _NAMED: batch_id},
             )
             return _id_of(answer.parse()), answer.headers
 
         return self._call(request, self._no_batch_api)
 
     def find(self, batch_id: str, intended_at: datetime) -> str | None:
-        """The id of the batch that was submitted for a part, if it was."""
+        """The id of the batch that was submitted as `batch_id`, if it was."""
         return self._call(
             lambda client: (_find(client, batch_id, intended_at), {}), self._no_batch_api
         )
@@ -160,7 +162,7 @@ class OpenAIBatches:
                 yield read_answer(line, count)
 
     def cancel(self, batch_id: str) -> None:
-        """Once and without retry_policy: for a batch that nobody remembers."""
+        """Once, without repeating it: for a batch that nobody remembers."""
         _cancel(self._calls.client, batch_id)
 
     def refusal(self, codes: Sequence[str]) -> GenerationError:
@@ -230,7 +232,7 @@ def _line(chunk: Chunk, count: int, model: str) -> dict[str, Any]:
 def _find(client: OpenAI, batch_id: str, intended_at: datetime) -> str | None:
     earliest = (intended_at - _CLOCKS_DIFFER_BY).timestamp()
     for batch in client.batches.list(limit=100):  # newest first, and the library turns the pages
-        if (batch.metadata or {}).get("part") == batch_id:
+        if (batch.metadata or {}).get(_NAMED) == batch_id:
             return batch.id
         if batch.created_at < earliest:
             break

@@ -63,7 +63,7 @@ def generate_pairs(
     `usage` is what earlier attempts spent; the sum is returned and stored with each batch.
 
     Raises:
-        GenerationError: the writer can not go on; what was finished is stored.
+        GenerationError: the writer cannot go on; what was finished is stored.
         RunLost: the run was stopped or handed on. Nothing more is asked; the answers that were
             under way are waited for, and stored unless the run was handed on.
     """

@@ -60,11 +60,11 @@ def estimate_generation(
     model: str,
     own_prices: Mapping[str, tuple[float, float]] | None = None,
     *,
-    in_batches: bool = False,
+    batch_mode: bool = False,
 ) -> Estimate:
     """Estimate a run over `chunks`; the offline writer takes no tokens and no money.
 
-    `in_batches`: over the Batch API.
+    `batch_mode`: over the Batch API.
     """
     questions = len(chunks) * questions_per_chunk
     if model == OFFLINE_WRITER:
@@ -74,7 +74,7 @@ def estimate_generation(
         characters // CHARACTERS_PER_TOKEN + len(chunks) * INSTRUCTION_TOKENS,
         questions * TOKENS_PER_QUESTION + (len(chunks) * THINKING_TOKENS if thinks(model) else 0),
     )
-    cost = cost_usd(usage, model, own_prices, in_batches=in_batches)
+    cost = cost_usd(usage, model, own_prices, batch_mode=batch_mode)
     return Estimate(questions, usage.input_tokens, usage.output_tokens, cost)
 
 
@@ -88,13 +88,13 @@ def cost_usd(
     model: str,
     own_prices: Mapping[str, tuple[float, float]] | None = None,
     *,
-    in_batches: bool = False,
+    batch_mode: bool = False,
 ) -> float | None:
     """The price of `usage`, or None when the model's price is not known.
 
     `own_prices` (the setting MODEL_PRICES) maps a model to its prices per million input and output
     tokens, and wins over the table. A dated model ("gpt-4o-mini-2024-07-18") has the price of the
-    name that it begins with. `in_batches`: answered by the Batch API, also for `own_prices`.
+    name that it begins with. `batch_mode`: answered by the Batch API, also for `own_prices`.
     """
     if model == OFFLINE_WRITER:
         return 0.0
@@ -102,7 +102,7 @@ def cost_usd(
     if price is None:
         return None
     dollars = (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1_000_000
-    return dollars * BATCH_PRICE_SHARE if in_batches else dollars
+    return dollars * BATCH_PRICE_SHARE if batch_mode else dollars
 
 
 def _price_of(model: str, prices: Mapping[str, tuple[float, float]]) -> Price | None:

@@ -101,7 +101,7 @@ class BatchBudget:
         `unmetered`: the chunks whose answers do not say what they cost, which count as estimated.
         """
         if batch_id in self._committed:
-            cost = cost_usd(usage, self._model, self._own_prices, in_batches=True) or 0.0
+            cost = cost_usd(usage, self._model, self._own_prices, batch_mode=True) or 0.0
             self._committed[batch_id] = cost + self._estimate(unmetered, count)
 
     def exhausted(self) -> GenerationError:
@@ -110,7 +110,7 @@ class BatchBudget:
 
     def _estimate(self, chunks: Sequence[Chunk], count: int) -> float:
         estimate = estimate_generation(
-            chunks, count, self._model, self._own_prices, in_batches=True
+            chunks, count, self._model, self._own_prices, batch_mode=True
         )
         return estimate.cost_usd or 0.0
 

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from services.config import MOST_QUESTIONS_PER_CHUNK
-from services.deep_memory.cloud_jobs import job_id_in
 from services.errors import NotFound, RunBlocked
 from services.http.bearer import Space, UserSpace, require_own
 from services.http.error_responses import error_responses
@@ -32,7 +31,7 @@ class GenerateRequest(_Body):
         None
     )
     # Half the price, within 24 hours; for OpenAI's own models and more than 10,000 chunks.
-    in_batches: StrictBool = False
+    batch_mode: StrictBool = False
 
 
 class RunRequest(_Body):
@@ -80,7 +79,7 @@ class Run(BaseModel):
     pair_count: int
     metrics: dict[str, Any]
     error_message: str | None
-    deeplake_job_id: Annotated[str | None, BeforeValidator(job_id_in)]
+    deeplake_job_id: str | None
     attempt: int
     settings: dict[str, Any]
     usage: dict[str, Any]
@@ -136,7 +135,7 @@ def generate(body: GenerateRequest, space: Space) -> Accepted:
     """Start a run: questions for every chunk of the knowledge base."""
     require_own(space, body.user_id)
     try:
-        run = space.runs.generate(body.questions_per_chunk, in_batches=body.in_batches)
+        run = space.runs.generate(body.questions_per_chunk, batch_mode=body.batch_mode)
     except RunBlocked as error:
         raise RunBlocked(
             "Cannot start new generation: an unfinished training run exists",

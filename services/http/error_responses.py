@@ -32,13 +32,13 @@ _STATUS: dict[type[AppError], int] = {
 }
 
 
-class Refusal(BaseModel):
+class ErrorResponse(BaseModel):
     """Why it was not done, in words."""
 
     detail: str
 
 
-class BlockedRefusal(Refusal):
+class BlockedErrorResponse(ErrorResponse):
     blocking_run_id: UUID
     blocking_run_status: RunStatus
 
@@ -56,18 +56,27 @@ class InvalidRequest(BaseModel):
 
 
 _DECLARED: dict[int, dict[str, Any]] = {
-    400: {"model": Refusal, "description": "A rule forbids it, or the run is in another status."},
-    401: {"model": Refusal, "description": "No access token, or it is forged, expired or ended."},
-    404: {"model": Refusal, "description": "It does not exist, or belongs to someone else."},
-    409: {"model": BlockedRefusal, "description": "An unfinished run blocks it."},
-    413: {"model": Refusal, "description": "The body is too large."},
+    400: {
+        "model": ErrorResponse,
+        "description": "A rule forbids it, or the run is in another status.",
+    },
+    401: {
+        "model": ErrorResponse,
+        "description": "No access token, or it is forged, expired or ended.",
+    },
+    404: {"model": ErrorResponse, "description": "It does not exist, or belongs to someone else."},
+    409: {"model": BlockedErrorResponse, "description": "An unfinished run blocks it."},
+    413: {"model": ErrorResponse, "description": "The body is too large."},
     422: {"model": InvalidRequest, "description": "The request is malformed: what, and where."},
-    503: {"model": Refusal, "description": "A part does not answer just now. Try again later."},
+    503: {
+        "model": ErrorResponse,
+        "description": "A part does not answer just now. Try again later.",
+    },
 }
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The declaration of these error_responses for a route's `responses`."""
+    """The declaration of these responses for a route's `responses`."""
     return {status: _DECLARED[status] for status in statuses}
 
 

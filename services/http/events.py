@@ -27,7 +27,7 @@ from services.runs.states import RunStatus
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 1.0
+_POLL_S = 1.0
 _HEARTBEAT_S = 15
 
 router = APIRouter(prefix="/events", tags=["Events"])
@@ -74,18 +74,18 @@ async def stream(
 ) -> Response:
     """Follow the job of a run."""
 
-    def look() -> TrainingRun:
+    def poll() -> TrainingRun:
         # Through the token each time, so that the stream ends soon after a sign-out.
         return workspace_of(token).runs.get(str(job_id))
 
-    run = await run_in_threadpool(look)
+    run = await run_in_threadpool(poll)
     if not run.status.is_active and last_event_id == _event(run).id:
         return Response(status_code=204)
-    return EventSourceResponse(_follow(look, run, last_event_id), ping=_HEARTBEAT_S)
+    return EventSourceResponse(_follow(poll, run, last_event_id), ping=_HEARTBEAT_S)
 
 
 async def _follow(
-    look: Callable[[], TrainingRun], run: TrainingRun, seen: str | None
+    poll: Callable[[], TrainingRun], run: TrainingRun, seen: str | None
 ) -> AsyncIterator[ServerSentEvent]:
     while True:
         event = _event(run)
@@ -94,9 +94,9 @@ async def _follow(
             seen = event.id
         if not run.status.is_active:
             return
-        await anyio.sleep(_LOOK_S)
+        await anyio.sleep(_POLL_S)
         try:
-            run = await run_in_threadpool(look)
+            run = await run_in_threadpool(poll)
         except DatabaseUnavailable:
             log.warning("stream_waits_for_database run=%s", run.id)
         except AppError as error:

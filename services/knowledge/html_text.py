@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
-from bs4.builder import LXMLTreeBuilder
+from bs4.builder._lxml import LXMLTreeBuilder
 from bs4.exceptions import ParserRejectedMarkup
 from markdownify import MarkdownConverter
 
@@ -56,7 +56,7 @@ class _Builder(LXMLTreeBuilder):
         if self._hidden or tag in _NOT_SHOWN:
             self._hidden += 1
             return
-        kept = {
+        kept: Any = {
             key: attrs[key] for key in _NUMBERS if re.fullmatch("[0-9]{1,4}", attrs.get(key, ""))
         }
         super().start(tag, kept, nsmap)
@@ -86,7 +86,8 @@ class _Converter(MarkdownConverter):
 
     def process_tag(self, node: Tag, parent_tags: set[str] | None = None) -> str:
         before = self._made
-        text = super().process_tag(node, parent_tags)
+        # The library's own type file lacks this method.
+        text = str(super().process_tag(node, parent_tags))  # type: ignore[misc]
         self._made = before + len(text)
         if self._made > MAX_CHARACTERS:
             raise too_long(self._name)

@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
-from services.local_supabase.error_responses import AuthRefused, Caller, ErrorResponses
+from services.local_supabase.refused_attempts import AuthRefused, Caller, RefusedAttempts
 
 ACCESS_TOKEN_LIFETIME_S = 3600
 SHORTEST_PASSWORD = 8
@@ -58,7 +58,7 @@ class Accounts:
         self._hasher = PasswordHasher()
         # Compared with when there is no such account, so that the answer takes as long.
         self._nobodys_hash = self._hasher.hash(secrets.token_urlsafe())
-        self._refusals = ErrorResponses()
+        self._attempts = RefusedAttempts()
 
     def sign_up(self, body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """Make an account and sign in. E-mails are not confirmed."""
@@ -74,7 +74,7 @@ class Accounts:
                 weak_password={"reasons": ["length"]},
             )
         metadata = body.get("data")
-        with self._refusals.watching(caller, email):
+        with self._attempts.watching(caller, email):
             hashed = self._hasher.hash(password)
             return self._make_account(email, hashed, metadata)
 
@@ -98,7 +98,7 @@ class Accounts:
         """Exchange e-mail and password for a new session."""
         email, password = _credentials(body)
         email = email.strip().lower()
-        with self._refusals.watching(caller, email):
+        with self._attempts.watching(caller, email):
             user_id, stored = self._stored_password(email)
             matches = password_matches(self._hasher, stored or self._nobodys_hash, password)
             if not matches or stored is None or user_id is None:

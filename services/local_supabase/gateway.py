@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.local_supabase.auth import Accounts
-from services.local_supabase.error_responses import AuthRefused, Caller
+from services.local_supabase.refused_attempts import AuthRefused, Caller
 
 log = logging.getLogger(__name__)
 
@@ -82,13 +82,13 @@ def create_gateway(accounts: Accounts, keys: Keys, rest_url: Callable[[], str]) 
                     handle, accounts, request, body, limiter=limiter
                 )
             except AuthRefused as refused:
-                return _refusal(request, refused)
+                return _error_response(request, refused)
             except _BodyTooLarge:
-                return _refusal(request, _refused_body(413, "Request body is too large"))
+                return _error_response(request, _refused_body(413, "Request body is too large"))
             except (psycopg.OperationalError, PoolTimeout):
                 log.warning("auth_database_unavailable")
                 message = "Database is not available just now"
-                return _refusal(request, AuthRefused(503, "request_timeout", message))
+                return _error_response(request, AuthRefused(503, "request_timeout", message))
             return JSONResponse(answer, status) if status != 204 else Response(status_code=204)
 
         return endpoint
@@ -236,7 +236,7 @@ def _caller(request: Request) -> Caller:
     return Caller(said.get(FORWARDED_FOR, address), said.get(KNOWN_DEVICE))
 
 
-def _refusal(request: Request, refused: AuthRefused) -> JSONResponse:
+def _error_response(request: Request, refused: AuthRefused) -> JSONResponse:
     """GoTrue's two shapes: clients that name the API version get the code as `code`."""
     if request.headers.get("x-supabase-api-version", "") >= _API_VERSION:
         body = {"code": refused.code, "message": str(refused), **refused.extra}

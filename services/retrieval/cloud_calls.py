@@ -50,7 +50,7 @@ class CloudRetryPolicy:
 class CloudProcesses:
     """Processes that speak to DeepLake Cloud, at most `size` of them, for all threads.
 
-    Each is started at the latest when a call finds the others busy, and again after a kill. Nothing
+    Each is started when a call finds the others busy, and again after a kill. Nothing
     that the library does can hold a caller longer than its deadline, or write to the app's output.
     """
 
@@ -69,12 +69,6 @@ class CloudProcesses:
         self._free: queue.LifoQueue[_Process] = queue.LifoQueue()
         for _ in range(size):
             self._free.put(_Process(token, endpoint))
-
-    def start(self) -> None:
-        """Start them all, and wait for none. It takes seconds, and searches may come together."""
-        for process in [self._free.get() for _ in range(self._size)]:
-            process.start()
-            self._free.put(process)
 
     def call(
         self,
@@ -155,7 +149,7 @@ class _Process:
         """
         ends_at = time.monotonic() + seconds
         process = self.start()
-        if not self._is_ready and not wait([cast(IO[bytes], process.stdout)], seconds):
+        if not self._is_ready and not wait([cast(IO[bytes], process.stdout).fileno()], seconds):
             raise CloudFailure(Failure.LATE, "the process is starting")
         killed = threading.Event()
 

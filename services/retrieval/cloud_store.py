@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 # What each may take in all, with its tries and its waits for others.
 SEARCH_S = 20.0
-LOOK_S = 20.0
+CHECK_S = 20.0
 READ_S = 120.0
 CHANGE_S = 600.0  # uploads of a large knowledge base; a kill leaves the lock for five minutes
 # Screens ask for counts with each rerun. Changes by this app are known at once all the same.
@@ -61,10 +61,10 @@ class CloudVectorStore(VectorStore):
         self.path = path
         self.reader = reader
         self.writer = writer
-        self._seen: str | None = None  # the version at the last look
-        self._looked_at = 0.0
+        self._seen: str | None = None  # the version at the last check
+        self._checked_at = 0.0
         # A thread that has one of them may wait for those that follow.
-        self._changes, self._reading, self._looking = (threading.Lock() for _ in range(3))
+        self._changes, self._reading, self._checking = (threading.Lock() for _ in range(3))
 
     def search(
         self,
@@ -101,7 +101,7 @@ class CloudVectorStore(VectorStore):
     @contextmanager
     def _changing(self) -> Iterator[None]:
         with self._changes:
-            with self._looking:
+            with self._checking:
                 self._seen = None
             yield
 
@@ -112,20 +112,20 @@ class CloudVectorStore(VectorStore):
         self._change("replace", after)
 
     def _content(self) -> Content:
-        """The content, looked for again when the last look is old; read only when it changed."""
+        """The content, checked again when the last check is old; read only when it changed."""
         deadline = Deadline(READ_S)
         with _explained("The knowledge base could not be read."), deadline.turn(self._reading):
-            version = self._version(Deadline(LOOK_S))
+            version = self._version(Deadline(CHECK_S))
             if self._cached is None or self._cached.version != version:
                 self._cached = self._read(deadline)
             return self._cached
 
     def _version(self, deadline: Deadline) -> str:
-        """The last commit, looked for again when the last look is old; one look for all threads."""
-        with deadline.turn(self._looking):
-            if self._seen is None or time.monotonic() - self._looked_at >= FRESH_S:
+        """The last commit, asked for again when the last check is old; once for all threads."""
+        with deadline.turn(self._checking):
+            if self._seen is None or time.monotonic() - self._checked_at >= FRESH_S:
                 self._seen = str(self.reader.call("version", self.path, deadline=deadline))
-                self._looked_at = time.monotonic()
+                self._checked_at = time.monotonic()
             return self._seen
 
     def _read(self, deadline: Deadline) -> Content:
@@ -159,7 +159,7 @@ class CloudVectorStore(VectorStore):
                     how, self.path, rows, content.embedder, deadline=Deadline(CHANGE_S)
                 )
         finally:
-            with self._looking:  # after a look that is under way, and may not see the change
+            with self._checking:  # after a check that is under way, and may not see the change
                 self._seen = None
         log.info("cloud_store_changed how=%s chunks=%d", how, len(content.chunks))
 
@@ -195,9 +195,7 @@ def store_error(failure: CloudFailure, consequence: str) -> StoreUnavailable | C
 @cached(LRUCache(2), condition=threading.Condition())
 def _shared_processes(token: str, endpoint: str | None, role: str) -> CloudProcesses:
     """Those of each role ("read", "write"), shared by all users' stores."""
-    processes = CloudProcesses(token, endpoint, size=READERS if role == "read" else 1)
-    processes.start()
-    return processes
+    return CloudProcesses(token, endpoint, size=READERS if role == "read" else 1)
 
 
 @cached(LRUCache(64), condition=threading.Condition())

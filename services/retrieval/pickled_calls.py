@@ -19,7 +19,8 @@ def answer_calls(
 ) -> None:
     """Call methods of what `make` makes of the first thing sent, for as long as the parent lives.
 
-    The first answer, True, says that it is ready. `answer` calls a method with its arguments, and says what is to be sent back.
+    The first answer, True, says that it is ready. `answer` calls a method with its arguments, and
+    says what is to be sent back.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # libraries print

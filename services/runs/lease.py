@@ -44,11 +44,12 @@ class RunLease:
     """The claim of one worker on one attempt of a run. Thread-safe, as its database is.
 
     `lost` is set as soon as the hold is gone, or the process wants to end: whoever works for the
-    run looks at it before every expensive step.
+    run reads it before every expensive step. Batches and cloud jobs, which not every run has, are
+    written elsewhere (BatchLedger, record_submission), through `call` and `database`.
     """
 
     def __init__(self, service: Database, run: TrainingRun) -> None:
-        self._service = service
+        self.database = service
         self._key = {
             "p_run": run.id,
             "p_user": run.user_id,
@@ -65,8 +66,7 @@ class RunLease:
         self._noted: Waiting | None = None  # what the row says of `waiting`
 
     def claim(self) -> TrainingRun:
-        rows = self._call("claim_run")
-        self._require(bool(rows))
+        rows = self.call("claim_run")
         return run_from_row(rows[0])
 
     def check(self) -> None:
@@ -76,7 +76,7 @@ class RunLease:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the hold was there a moment ago: look at it before what costs money."""
+        """Whether the hold was there a moment ago: to be read before what costs money."""
         return time.monotonic() - self._held_at < _GOOD_NEWS_LASTS_S
 
     @property
@@ -101,19 +101,19 @@ class RunLease:
         if waiting != self._noted:
             row = row_of_waiting(waiting)
             answer = self._asked(
-                lambda: self._service.rpc("note_waiting", **self._key, p_waiting=row)
+                lambda: self.database.rpc("note_waiting", **self._key, p_waiting=row)
             )
             self._require(answer)
             self._noted = waiting
 
-    def beat(self) -> None:
-        """Extend the lease once. The beating thread repeats it, so this does not retry."""
-        self._require(self._asked(lambda: self._service.rpc("beat_run", **self._key)))
+    def heartbeat(self) -> None:
+        """Extend the lease once. The worker's thread repeats it, so this does not retry."""
+        self._require(self._asked(lambda: self.database.rpc("heartbeat_run", **self._key)))
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Learn whether the hold is still there, without writing. Does not retry either."""
         answer = self._asked(
-            lambda: self._service.execute(
+            lambda: self.database.execute(
                 lambda c: (
                     c.table("deep_memory_training_runs")
                     .select("id")
@@ -129,14 +129,14 @@ class RunLease:
 
     def leave(self) -> None:
         """Say that nothing more comes for a run that was stopped. Does not retry."""
-        self._service.rpc("leave_run", **self._key)
+        self.database.rpc("leave_run", **self._key)
 
     def was_stopped(self) -> bool:
         """Whether a person ended the run, and nobody proceeded with it since.
 
-        Not so after a shutdown or a rescue: there, what was begun outside is taken up again.
+        False after a shutdown or a rescue: the next attempt takes up what was begun outside.
         """
-        last = self._service.execute(
+        last = self.database.execute(
             lambda c: (
                 c.table("deep_memory_run_events")
                 .select("kind")
@@ -150,7 +150,7 @@ class RunLease:
 
     def begin_generation(self, chunk_ids: list[str]) -> set[str]:
         """Fit the run to these chunks, and return the ids of those that were asked already."""
-        self._require(self._call("begin_generation", p_chunk_ids=chunk_ids))
+        self.call("begin_generation", p_chunk_ids=chunk_ids)
         done: list[str] = []
         while rows := self.retrying(lambda: self._chunks_after(done[-1] if done else "")):
             done.extend(row["chunk_id"] for row in rows)
@@ -167,84 +167,44 @@ class RunLease:
         Of a run that a person stopped too, until it is proceeded with: these answers are paid for.
         `lost` is set then.
         """
-        return self._saved(self._call("save_pairs", p_chunks=chunks, p_pairs=pairs, p_usage=usage))
-
-    def waiting_batches(self) -> list[dict[str, Any]]:
-        """The batches whose answers are still to come, oldest first, with their chunks' ids."""
-        return self.retrying(
-            lambda: self._service.rpc("waiting_batches", p_run=self.run_id),
-        )
-
-    def intend_batch(self, batch_id: str, chunk_ids: list[str]) -> None:
-        """Say that these chunks are about to be submitted together."""
-        self._require(self._call("intend_batch", p_batch=batch_id, p_chunk_ids=chunk_ids))
-
-    def record_batch(self, batch_id: str, openai_id: str) -> None:
-        self._require(self._call("record_batch", p_batch=batch_id, p_openai_id=openai_id))
-
-    def note_batch(self, batch_id: str, answered: int) -> None:
-        self._require(self._call("note_batch", p_batch=batch_id, p_answered=answered))
-
-    def save_waited_pairs(
-        self,
-        answered: list[str],
-        chunks: list[dict[str, Any]],
-        pairs: list[dict[str, Any]],
-        usage: dict[str, Any],
-    ) -> TrainingRun:
-        """As `save_pairs`, and the `answered` chunks wait no longer: one write."""
-        rows = self._call(
-            "save_waited_pairs", p_answered=answered, p_chunks=chunks, p_pairs=pairs, p_usage=usage
-        )
-        return self._saved(rows)
-
-    def forget_batch(self, batch_id: str, how: str) -> None:
-        """What came back is stored; chunks that still wait in it are free to be asked again."""
-        self._require(self._call("forget_batch", p_batch=batch_id, p_how=how))
+        return self.call_to_save("save_pairs", p_chunks=chunks, p_pairs=pairs, p_usage=usage)
 
     def finish_generation(self) -> None:
-        self._require(self._call("finish_generation"))
-
-    def record_training_job(self, job_id: str) -> None:
-        self._require(self._call("record_training_job", p_job=job_id))
-
-    def say_job_goes_on(self, message: str) -> None:
-        """Say in the row of a stopped run that its job outside could not be cancelled."""
-        self.retrying(
-            lambda: self._service.rpc("say_job_goes_on", p_run=self.run_id, p_message=message)
-        )
+        self.call("finish_generation")
 
     def note_training(self, step: str, share: float) -> None:
         """Say where training stands: `step` in words, `share` from 0 to 1."""
         progress = {"step": step, "share": round(share, 3)}
-        self._require(self._call("note_training", p_progress=progress))
+        self.call("note_training", p_progress=progress)
 
     def finish_training(self, metrics: dict[str, Any], *, activate: bool) -> None:
-        self._require(self._call("finish_training", p_metrics=metrics, p_activate=activate))
+        self.call("finish_training", p_metrics=metrics, p_activate=activate)
 
     def fail(self, message: str) -> None:
-        self._require(self._call("fail_run", p_message=message))
+        self.call("fail_run", p_message=message)
 
     def fail_once(self, message: str) -> None:
         """As `fail`, without repeating it: for a process that is about to end."""
-        self._service.rpc("fail_run", **self._key, p_message=message)
+        self.database.rpc("fail_run", **self._key, p_message=message)
 
-    def _chunks_after(self, chunk_id: str) -> list[dict[str, Any]]:
-        return self._service.execute(
-            lambda c: (
-                c.table("deep_memory_run_chunks")
-                .select("chunk_id")
-                .eq("training_run_id", self.run_id)
-                .gt("chunk_id", chunk_id)
-                .order("chunk_id")
-                .limit(PAGE_ROWS)
-            )
-        ).data
+    def call(self, function: str, **parameters: Any) -> Any:
+        """Call a database function that asks for the hold, and return its answer.
 
-    def _call(self, function: str, **parameters: Any) -> Any:
-        return self.retrying(
-            lambda: self._asked(lambda: self._service.rpc(function, **self._key, **parameters))
+        Raises:
+            RunLost: the hold is gone, and nothing was written.
+        """
+        answer = self.retrying(
+            lambda: self._asked(lambda: self.database.rpc(function, **self._key, **parameters))
         )
+        self._require(bool(answer))
+        return answer
+
+    def call_to_save(self, function: str, **parameters: Any) -> TrainingRun:
+        """As `call`, for answers that are paid for: a stopped run keeps them, and is lost then."""
+        run = run_from_row(self.call(function, **parameters)[0])
+        if run.status is not RunStatus.GENERATING:
+            self.lost.set()
+        return run
 
     def retrying(self, statement: Callable[[], Answer]) -> Answer:
         """Repeat `statement`, with growing pauses, for as long as the database is away.
@@ -267,19 +227,24 @@ class RunLease:
         finally:
             self._kept_from_writing = None
 
+    def _chunks_after(self, chunk_id: str) -> list[dict[str, Any]]:
+        return self.database.execute(
+            lambda c: (
+                c.table("deep_memory_run_chunks")
+                .select("chunk_id")
+                .eq("training_run_id", self.run_id)
+                .gt("chunk_id", chunk_id)
+                .order("chunk_id")
+                .limit(PAGE_ROWS)
+            )
+        ).data
+
     def _asked(self, statement: Callable[[], Answer]) -> Answer:
         # By the time of the question: this process may sleep between an answer and its reading.
         asked_at = time.monotonic()
         answer = statement()
         self._held_at = asked_at
         return answer
-
-    def _saved(self, rows: list[dict[str, Any]]) -> TrainingRun:
-        self._require(bool(rows))
-        run = run_from_row(rows[0])
-        if run.status is not RunStatus.GENERATING:
-            self.lost.set()
-        return run
 
     def _require(self, held: bool) -> None:
         if not held:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from services.config import MOST_QUESTIONS_PER_CHUNK
 from services.errors import GenerationError, NotAllowed, TrainingError
-from services.generation.batch_mode import Waiting, batches_of, cancel_batches, waiting
+from services.generation.batch_mode import WaitingChunks, batches_of, cancel_batches, waiting
 from services.generation.pricing import Estimate, estimate_generation
 from services.models import RememberedBatch, RunEvent, TrainingRun
 from services.person import Person
@@ -59,7 +59,7 @@ class Runs:
         """(chunk id, problem) of chunks that yielded nothing or less, at most `limit`."""
         return self._runs.chunks_with_problem(run_id, limit=limit)
 
-    def waiting_at_openai(self, run: TrainingRun) -> Waiting:
+    def waiting_at_openai(self, run: TrainingRun) -> WaitingChunks:
         """How many chunks of a run in the batch mode wait for an answer, and have one ready."""
         return waiting(run, self._database)
 
@@ -80,7 +80,7 @@ class Runs:
         return self._batch_mode.is_offered(self._settings, self._store.count())
 
     def generate(
-        self, questions_per_chunk: int | None = None, *, in_batches: bool = False
+        self, questions_per_chunk: int | None = None, *, batch_mode: bool = False
     ) -> TrainingRun:
         """Start a run: questions for every chunk of the knowledge base.
 
@@ -96,7 +96,7 @@ class Runs:
         chunks = self._store.count()
         if not chunks:
             raise NotAllowed("The knowledge base is empty.", next_step="Add documents to it first.")
-        if in_batches and not self.offer_batch_mode:
+        if batch_mode and not self.offer_batch_mode:
             raise NotAllowed(
                 "The batch mode is for OpenAI's own models, and for knowledge bases of more than "
                 f"{self._batch_mode.more_chunks_than:,} chunks."
@@ -108,7 +108,7 @@ class Runs:
                 "embedding_model": self._settings.embedding_model,
                 "trainer": self._settings.deep_memory_trainer,
                 "questions_per_chunk": count,
-                **({"batch_mode": True} if in_batches else {}),
+                **({"batch_mode": True} if batch_mode else {}),
             },
         )
         self._jobs.launch(run)

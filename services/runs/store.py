@@ -242,6 +242,7 @@ def run_from_row(row: dict[str, Any]) -> TrainingRun:
         created_at=_time(row["created_at"]),
         completed_at=_time(row["completed_at"]) if row["completed_at"] else None,
         deeplake_job_id=row["deeplake_job_id"],
+        cloud_submission=row["cloud_submission"],
         error_message=row["error_message"],
         metrics=row["metrics"] or {},
         attempt=row["attempt"],

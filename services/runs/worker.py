@@ -1,4 +1,4 @@
-"""Worker threads: claim a run, beat, do its job, and end it in words whatever happens."""
+"""Worker threads: claim a run, keep its lease, do its job, and end it in words whatever happens."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from services.runs.states import RunStatus
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 10.0  # the lease lasts 28 seconds, by the database's clock
+HEARTBEAT_S = 10.0  # the lease lasts 28 seconds, by the database's clock
 SWEEP_S = 10.0  # rescue_runs() takes a gap of 15 seconds for an outage
-LOOK_S = 2.0  # how soon a stop that was asked for elsewhere is noticed
+POLL_S = 2.0  # how soon a stop that was asked for elsewhere is noticed
 
 Job = Callable[[RunLease, TrainingRun], None]
 
@@ -30,7 +30,7 @@ _PHASE = {
 class JobRunner:
     """Runs jobs in threads of this process, and rescues runs whose process is gone.
 
-    `jobs` names the job of each active status. A job gets the lease and the run, looks at
+    `jobs` names the job of each active status. A job gets the lease and the run, reads
     `lease.lost` before each expensive step, and raises RunLost when it is set.
     """
 
@@ -114,7 +114,7 @@ class JobRunner:
             run = lease.claim()
             log.info("run_claimed run=%s status=%s attempt=%d", run.id, run.status, run.attempt)
             threading.Thread(
-                target=self._beat, args=(lease, done), name=f"beat-{run.id}", daemon=True
+                target=self._keep, args=(lease, done), name=f"heartbeat-{run.id}", daemon=True
             ).start()
             self._jobs[run.status](lease, run)
             log.info("run_left run=%s status=%s", run.id, run.status)
@@ -149,23 +149,23 @@ class JobRunner:
         except AppError:  # whoever proceeds waits for it a few seconds, and then goes on
             log.warning("leaving_could_not_be_said run=%s", lease.run_id)
 
-    def _beat(self, lease: RunLease, done: threading.Event) -> None:
-        """Beat from a thread of its own: one call to a model can outlast the lease."""
-        beaten_at = time.monotonic()
-        while not done.wait(LOOK_S) and not lease.lost.is_set():
+    def _keep(self, lease: RunLease, done: threading.Event) -> None:
+        """Heartbeats and polls, in a thread of their own: a call to a model can outlast a lease."""
+        extended_at = time.monotonic()
+        while not done.wait(POLL_S) and not lease.lost.is_set():
             try:
-                if time.monotonic() - beaten_at >= BEAT_S:
-                    lease.beat()
-                    beaten_at = time.monotonic()
+                if time.monotonic() - extended_at >= HEARTBEAT_S:
+                    lease.heartbeat()
+                    extended_at = time.monotonic()
                 else:
-                    lease.look()
+                    lease.poll()
                 lease.note_waiting()
             except RunLost:
                 return
             except DatabaseUnavailable:
-                log.warning("beat_failed run=%s", lease.run_id)
+                log.warning("heartbeat_failed run=%s", lease.run_id)
             except Exception:
-                log.exception("beat_failed run=%s", lease.run_id)
+                log.exception("heartbeat_failed run=%s", lease.run_id)
 
     def _sweep(self) -> None:
         while not self._ending.is_set():

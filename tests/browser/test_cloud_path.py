@@ -115,8 +115,8 @@ def _train(scene: Scene, page: Page) -> None:
     expect(of_the_service).to_contain_text(job_id)
     assert "85.5%" not in measured.inner_text()
     page.get_by_text("Timeline, settings and cost").click()
-    expect(page.get_by_text(f"Submitted to DeepLake Cloud as job {job_id}")).to_have_count(1)
-    assert "submitting:" not in page.content()
+    submitted = page.get_by_text(f"Submitted to DeepLake Cloud as job {job_id}", exact=True)
+    expect(submitted).to_have_count(1)
 
 
 def _switch_on_and_search(scene: Scene, page: Page) -> None:

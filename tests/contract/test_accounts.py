@@ -17,7 +17,7 @@ from services.accounts.auth import Accounts, SignedInUser
 from services.accounts.database import Database, SupabaseEndpoint
 from services.accounts.visitors import Visitor
 from services.errors import DatabaseUnavailable, NotSignedIn, SignInRefused
-from services.local_supabase.error_responses import REFUSALS_ALLOWED
+from services.local_supabase.refused_attempts import REFUSALS_ALLOWED
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)

@@ -145,7 +145,7 @@ def test_waiting_for_a_turn_counts(store, fake):
     one.close()
 
 
-@pytest.mark.parametrize("budget", ["LOOK_S", "READ_S"])
+@pytest.mark.parametrize("budget", ["CHECK_S", "READ_S"])
 def test_a_read_has_one_budget_for_all_its_tries(store, fake, monkeypatch, budget):
     again = CloudVectorStore(PATH, "words", WIDTH, reader=store.reader, writer=store.writer)
     monkeypatch.setattr(cloud_store, budget, 1.0)

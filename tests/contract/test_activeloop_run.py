@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.deep_memory.cloud_jobs import WORKING, job_id_in
+from services.deep_memory.cloud_jobs import WORKING
 from services.deep_memory.measurement import SAMPLE_TEST_SET
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
 from services.errors import NotAllowed, TrainingError
@@ -91,7 +91,7 @@ def unfinished(cloud: FakeActiveloop) -> list[str]:
 
 
 def is_in_the_cloud(cloud: FakeActiveloop) -> Callable[[TrainingRun], bool]:
-    return lambda run: job_id_in(run.deeplake_job_id) in cloud.jobs
+    return lambda run: run.deeplake_job_id in cloud.jobs
 
 
 def test_a_run_is_trained_in_the_cloud_stopped_proceeded_and_found_better(
@@ -146,7 +146,7 @@ def test_a_stop_while_the_training_is_submitted_cancels_the_job_that_comes_of_it
     workspace.runs.train(run.id)
     assert arrived.wait(30)
     run = workspace.runs.stop(run.id)
-    assert job_id_in(run.deeplake_job_id) is None
+    assert run.deeplake_job_id is None
     stopped.set()
     wait_for(workspace, lambda run: run.worker_id is None)
     assert len(cloud.calls("/cancel")) == 1
@@ -172,7 +172,7 @@ def test_a_job_that_comes_of_a_stopped_submit_and_can_not_be_cancelled_is_said_i
     run = wait_for(workspace, lambda run: run.worker_id is None)
     (job_id,) = unfinished(cloud)
     assert f"refused to cancel the training (job {job_id})" in run.error_message
-    assert job_id_in(run.deeplake_job_id) == job_id
+    assert run.deeplake_job_id == job_id
     del cloud.jobs[job_id]
 
 

@@ -83,7 +83,7 @@ class Run:
     """What a run's row and its screen would have seen."""
 
     store: CloudVectorStore
-    recorded: list[str] = field(default_factory=list)
+    recorded: list[Submission] = field(default_factory=list)
     progress: list[tuple[str, float]] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -112,7 +112,7 @@ def test_a_training_is_recorded_before_and_after_it_is_submitted_and_its_figures
     figures = run.train(pairs)
     (job_id,) = fake.jobs
     sent = pairs.fingerprint
-    assert run.recorded == [f"submitting: for questions {sent}", f"{job_id} for questions {sent}"]
+    assert run.recorded == [Submission(sent), Submission(sent, job_id)]
     assert figures == ServiceFigures(job_id, 0.855, 0.026)
     shares = [share for _, share in run.progress]
     assert shares == sorted(shares)
@@ -169,14 +169,14 @@ def test_a_job_of_an_attempt_that_died_is_found_again_and_not_submitted_twice(
         fake.jobs[job_id]["status"] = "training"
     figures = run.train(pairs)
     assert figures.job_id == job_id
-    assert Submission.read(run.recorded[-1]).job_id == job_id
+    assert run.recorded[-1].job_id == job_id
     assert submissions(fake) == 1
 
 
 def test_a_death_before_the_submission_submits_once_and_takes_no_older_job(fake, run, pairs):
     run.train(pairs)
     (older,) = fake.jobs
-    run.recorded[:] = [str(Submission(pairs.fingerprint, known=(older,)))]
+    run.recorded[:] = [Submission(pairs.fingerprint, known=(older,))]
     run.progress.clear()
     assert run.train(pairs).job_id != older
     assert submissions(fake) == 2
@@ -211,7 +211,7 @@ def test_a_job_that_failed_or_is_gone_is_submitted_anew_by_the_next_attempt(
     fake, run, pairs, status
 ):
     job_id = "0123456789abcdef01234567"
-    run.recorded[:] = [str(Submission(pairs.fingerprint, job_id))]
+    run.recorded[:] = [Submission(pairs.fingerprint, job_id)]
     if status:
         fake.jobs[job_id] = {"id": job_id, "dataset_id": "acme/kb", "status": status}
     run.train(pairs)
@@ -440,4 +440,4 @@ def test_a_job_whose_answer_is_lost_while_it_is_stopped_is_recorded_all_the_same
     with pytest.raises(WatchingStopped):
         run.train(pairs)
     (job_id,) = fake.jobs
-    assert Submission.read(run.recorded[-1]).job_id == job_id
+    assert run.recorded[-1].job_id == job_id

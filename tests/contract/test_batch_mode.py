@@ -15,6 +15,7 @@ import pytest
 from services.config import Settings
 from services.errors import ConfigurationError, GenerationError, NotAllowed
 from services.generation.batch_generator import generate_in_batches
+from services.generation.batch_ledger import BatchLedger
 from services.generation.batch_mode import BatchMode, batches_of, waiting
 from services.generation.pair_generator import usage_so_far
 from services.generation.pricing import INSTRUCTION_TOKENS, estimate_generation
@@ -37,7 +38,7 @@ from tests.runs import Script
 
 LONG_S = 20  # a bound for what happens at once; never waited for when all is well
 CHUNKS = [Chunk(f"c{n:02}", "d", "a.txt", n, f"Quay{n:02} has mooring{n:02}.") for n in range(12)]
-PART_OF_FIVE = 5 * (INSTRUCTION_TOKENS + 6)
+TOKENS_OF_FIVE = 5 * (INSTRUCTION_TOKENS + 6)
 MODE = BatchMode(first_pause_s=0.01, longest_pause_s=0.02)
 # A request in a batch is logged and matched as a path with its body; files only quote the path.
 CHAT, CREATE, CONTENT = "/chat/completions{", "input_file_id", "/content"
@@ -52,10 +53,10 @@ class DyingLease(RunLease):
 
     before = after = ""
 
-    def _call(self, function: str, **parameters: Any) -> Any:
+    def call(self, function: str, **parameters: Any) -> Any:
         if function == self.before:
             raise Died
-        answer = super()._call(function, **parameters)
+        answer = super().call(function, **parameters)
         if function == self.after:
             raise Died
         return answer
@@ -69,7 +70,7 @@ def fake() -> Iterator[FakeOpenAI]:
 
 @pytest.fixture
 def script(user, service) -> Script:
-    return Script(user, service).start(in_batches=True)
+    return Script(user, service).start(batch_mode=True)
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def generate(fake, script) -> Callable[..., TokenUsage]:
             questions_per_chunk=2,
             mode=MODE,
             usage=usage_so_far(script.now.usage),
-            part_tokens=PART_OF_FIVE,
+            batch_tokens=TOKENS_OF_FIVE,
         )
 
     return run
@@ -119,7 +120,7 @@ def die(script: Script, generate, **when: str) -> None:
     script.proceed()
 
 
-def test_every_chunk_is_asked_once_in_parts_at_half_the_price_and_the_run_awaits_review(
+def test_every_chunk_is_asked_once_in_batches_at_half_the_price_and_the_run_awaits_review(
     generate, script, fake
 ):
     usage = generate()
@@ -142,8 +143,8 @@ def test_a_request_in_a_batch_is_the_one_that_the_writer_sends_alone(generate, f
     generate()
     settings = Settings(_env_file=None, openai_api_key=fake.key, openai_base_url=fake.base_url)
     OpenAIQuestionWriter(make_openai_client(settings), "gpt-4o-mini").write(CHUNKS[0], 2)
-    *in_batches, alone = [json.loads(call.request.text) for call in fake.calls("/chat/completions")]
-    assert {**in_batches[0], "stream": False} == alone
+    *batch_mode, alone = [json.loads(call.request.text) for call in fake.calls("/chat/completions")]
+    assert {**batch_mode[0], "stream": False} == alone
 
 
 @pytest.mark.parametrize(
@@ -294,9 +295,10 @@ def test_an_error_in_a_200_is_no_answer_of_a_batch_either(generate, script, fake
 
 def test_a_stop_that_comes_while_a_batch_is_submitted_cancels_it(generate, script, fake):
     class StoppedLease(RunLease):
-        def record_batch(self, batch_id: str, openai_id: str) -> None:
-            script.store.stop(self.run_id, by="ann")
-            super().record_batch(batch_id, openai_id)
+        def call(self, function: str, **parameters: Any) -> Any:
+            if function == "record_batch":
+                script.store.stop(self.run_id, by="ann")
+            return super().call(function, **parameters)
 
     lease = StoppedLease(script.service, script.run)
     lease._key = script.lease._key
@@ -322,7 +324,7 @@ def test_nothing_is_submitted_once_the_run_is_lost_while_the_server_fails(genera
 
 def test_a_cap_is_not_submitted_past_and_proceeding_may_spend_as_much_again(generate, script, fake):
     prices = {"gpt-4o-mini": (1_000.0, 1_000.0)}
-    one = estimate_generation(CHUNKS[:1], 2, "gpt-4o-mini", prices, in_batches=True).cost_usd
+    one = estimate_generation(CHUNKS[:1], 2, "gpt-4o-mini", prices, batch_mode=True).cost_usd
     options = {"model_prices": prices, "run_cost_cap_usd": 7.5 * one}
     with pytest.raises(GenerationError, match="Stopped at the cap of"):
         generate(**options)
@@ -336,8 +338,8 @@ def test_a_cap_is_not_submitted_past_and_proceeding_may_spend_as_much_again(gene
 
 def test_answers_that_do_not_say_their_cost_count_for_the_cap_as_estimated(generate, script, fake):
     prices = {"gpt-4o-mini": (1_000.0, 1_000.0)}
-    one = estimate_generation(CHUNKS[:1], 2, "gpt-4o-mini", prices, in_batches=True).cost_usd
-    fake.queue.token_limit = 2_500  # one part at a time: the last follows the bill of the first
+    one = estimate_generation(CHUNKS[:1], 2, "gpt-4o-mini", prices, batch_mode=True).cost_usd
+    fake.queue.token_limit = 2_500  # one batch at a time: the last follows the bill of the first
     fake.fail(answering(usage=None), times=99, matching=CHAT)
     with pytest.raises(GenerationError, match="Stopped at the cap of"):
         generate(model_prices=prices, run_cost_cap_usd=10.5 * one)
@@ -351,10 +353,10 @@ def test_a_cap_without_a_price_is_refused_before_anything_is_submitted(generate,
     assert fake.calls() == []
 
 
-@pytest.mark.parametrize("parts", [2.5, 0.5], ids=["of-two-parts", "of-half-a-part"])
-def test_a_queue_that_is_full_is_waited_for_and_smaller_parts_are_made(generate, fake, parts):
-    in_one_part = 5 * 300  # what the stand-in counts
-    fake.queue.token_limit = int(parts * in_one_part)
+@pytest.mark.parametrize("batches", [2.5, 0.5], ids=["of-two-batches", "of-half-a-batch"])
+def test_a_queue_that_is_full_is_waited_for_and_smaller_batches_are_made(generate, fake, batches):
+    in_one_batch = 5 * 300  # what the stand-in counts
+    fake.queue.token_limit = int(batches * in_one_batch)
     generate()
     assert asked(fake) == ONCE
 
@@ -397,7 +399,7 @@ def test_what_waiting_does_not_mend_ends_the_attempt_in_words_and_proceed_comple
 
 
 def test_a_server_without_a_batch_api_is_named(user, service):
-    script = Script(user, service).start(in_batches=True)
+    script = Script(user, service).start(batch_mode=True)
     with FakeOpenAI(has_batches=False) as fake:
         settings = Settings(_env_file=None, openai_api_key=fake.key, openai_base_url=fake.base_url)
         with pytest.raises(GenerationError, match="has no Batch API"):
@@ -436,9 +438,11 @@ def test_how_far_openai_is_can_be_seen(generate, script, fake):
     seen = []
 
     class WatchedLease(RunLease):
-        def note_batch(self, batch_id: str, answered: int) -> None:
-            super().note_batch(batch_id, answered)
-            seen.append(waiting(script.run, script.user.database))
+        def call(self, function: str, **parameters: Any) -> Any:
+            answer = super().call(function, **parameters)
+            if function == "note_batch":
+                seen.append(waiting(script.run, script.user.database))
+            return answer
 
     lease = WatchedLease(script.service, script.run)
     lease._key = script.lease._key
@@ -448,15 +452,15 @@ def test_how_far_openai_is_can_be_seen(generate, script, fake):
 
 def test_a_chunk_can_not_wait_in_two_batches(script):
     script.lease.begin_generation(["c1", "c2"])
-    script.lease.intend_batch(str(uuid4()), ["c1"])
+    BatchLedger(script.lease).intend(str(uuid4()), ["c1"])
     with pytest.raises(NotAllowed):
-        script.lease.intend_batch(str(uuid4()), ["c2", "c1"])
-    [row] = script.lease.waiting_batches()
+        BatchLedger(script.lease).intend(str(uuid4()), ["c2", "c1"])
+    [row] = BatchLedger(script.lease).waiting()
     assert row["chunk_ids"] == ["c1"]
 
 
 def test_a_person_sees_own_batches_and_changes_none(script, new_user):
-    script.lease.intend_batch(str(uuid4()), ["c1"])
+    BatchLedger(script.lease).intend(str(uuid4()), ["c1"])
     stranger = new_user()
     for table in ("deep_memory_generation_batches", "deep_memory_waiting_chunks"):
 

@@ -83,7 +83,7 @@ def asked(openai: FakeOpenAI) -> Counter[int]:
 
 def test_a_stop_cancels_at_openai_and_proceed_goes_on_in_the_same_mode(workspace, openai):
     openai.queue.answers_a_look = 0
-    run = workspace.runs.generate(2, in_batches=True)
+    run = workspace.runs.generate(2, batch_mode=True)
     wait_for(workspace, lambda _: "in_progress" in statuses(openai))
     openai.queue.answers_a_look = 2
     wait_for(workspace, lambda _: any(b.answered for b in openai.queue.batches.values()))
@@ -108,7 +108,7 @@ def statuses(openai: FakeOpenAI) -> list[str]:
 
 def test_a_stop_that_does_not_reach_openai_says_so(workspace, openai):
     openai.queue.answers_a_look = 0
-    run = workspace.runs.generate(2, in_batches=True)
+    run = workspace.runs.generate(2, batch_mode=True)
     wait_for(workspace, lambda _: "in_progress" in statuses(openai))
     openai.fail(failing(500), times=99, matching="/cancel")
     with pytest.raises(GenerationError, match="may go on"):
@@ -123,7 +123,7 @@ def test_the_mode_is_for_large_knowledge_bases_and_openais_own_models(workspace)
     workspace.documents.remove(workspace.documents.all()[0].id)
     assert not workspace.runs.offer_batch_mode
     with pytest.raises(NotAllowed, match="batch mode is for"):
-        workspace.runs.generate(2, in_batches=True)
+        workspace.runs.generate(2, batch_mode=True)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every route's good answer and each of its error_responses, over HTTP against the running app."""
+"""Every route's good answer and each of its error responses, over HTTP against the running app."""
 
 from __future__ import annotations
 
@@ -392,6 +392,12 @@ MALFORMED = [
         {"user_id": NOWHERE, "questions_per_chunk": MOST_QUESTIONS_PER_CHUNK + 1},
         ["body", "questions_per_chunk"],
     ),
+    (
+        "POST",
+        "/deep-memory/generate",
+        {"user_id": NOWHERE, "batch_mode": "yes"},
+        ["body", "batch_mode"],
+    ),
     ("POST", "/deep-memory/train", {"user_id": NOWHERE}, ["body", "training_run_id"]),
     ("POST", "/deep-memory/proceed", {"training_run_id": NOWHERE}, ["body", "user_id"]),
     ("POST", "/deep-memory/runs/1/stop", None, ["path", "run_id"]),
@@ -447,7 +453,7 @@ def test_a_body_that_is_too_large_is_refused(
     assert "too large" in refused.json()["detail"]
 
 
-def test_what_is_not_there_has_the_shape_of_every_refusal(caller: Caller) -> None:
+def test_what_is_not_there_has_the_shape_of_every_error_response(caller: Caller) -> None:
     assert caller.api.get("/nothing").json() == {"detail": "Not Found"}
     assert caller.api.post("/healthz").json() == {"detail": "Method Not Allowed"}
 

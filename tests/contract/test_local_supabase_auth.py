@@ -13,15 +13,15 @@ from supabase import Client, create_client
 from supabase_auth.errors import AuthApiError, AuthWeakPasswordError
 
 from services.local_supabase.data_folder import load_or_create_secrets
-from services.local_supabase.error_responses import (
+from services.local_supabase.gateway import FORWARDED_FOR, KNOWN_DEVICE
+from services.local_supabase.migrations import connect
+from services.local_supabase.refused_attempts import (
     REFUSALS_ALLOWED,
     REFUSALS_OF_ALL,
     AuthRefused,
     Caller,
-    ErrorResponses,
+    RefusedAttempts,
 )
-from services.local_supabase.gateway import FORWARDED_FOR, KNOWN_DEVICE
-from services.local_supabase.migrations import connect
 from services.local_supabase.stack import LocalSupabase
 
 PASSWORD = "correct horse battery"
@@ -209,52 +209,52 @@ def test_guessing_is_stopped_even_with_the_right_password_in_the_end(client, ema
 ANN, HERE = "ann@example.com", Caller("127.0.0.1")
 
 
-def guess(error_responses: ErrorResponses, caller: Caller, times: int) -> None:
+def guess(attempts: RefusedAttempts, caller: Caller, times: int) -> None:
     for _ in range(times):
-        with pytest.raises(AuthRefused, match="wrong"), error_responses.watching(caller, ANN):
+        with pytest.raises(AuthRefused, match="wrong"), attempts.watching(caller, ANN):
             raise AuthRefused(400, "invalid_credentials", "wrong")
 
 
-def is_listened_to(error_responses: ErrorResponses, caller: Caller) -> bool:
+def is_listened_to(attempts: RefusedAttempts, caller: Caller) -> bool:
     try:
-        with error_responses.watching(caller, ANN):
+        with attempts.watching(caller, ANN):
             return True
     except AuthRefused:
         return False
 
 
 def test_signing_in_often_is_no_guessing():
-    error_responses = ErrorResponses()
-    assert all(is_listened_to(error_responses, HERE) for _ in range(REFUSALS_ALLOWED + 1))
-    guess(error_responses, HERE, REFUSALS_ALLOWED)
-    assert not is_listened_to(error_responses, HERE)
+    attempts = RefusedAttempts()
+    assert all(is_listened_to(attempts, HERE) for _ in range(REFUSALS_ALLOWED + 1))
+    guess(attempts, HERE, REFUSALS_ALLOWED)
+    assert not is_listened_to(attempts, HERE)
 
 
 def test_database_that_is_away_is_no_guess():
-    error_responses = ErrorResponses()
+    attempts = RefusedAttempts()
     for _ in range(REFUSALS_ALLOWED):
-        with pytest.raises(OSError, match="away"), error_responses.watching(HERE, ANN):
+        with pytest.raises(OSError, match="away"), attempts.watching(HERE, ANN):
             raise OSError("away")
-    assert is_listened_to(error_responses, HERE)
+    assert is_listened_to(attempts, HERE)
 
 
 def test_guesses_from_one_address_lock_nobody_out_elsewhere():
-    error_responses = ErrorResponses()
-    guess(error_responses, Caller("203.0.113.9"), REFUSALS_ALLOWED)
-    assert not is_listened_to(error_responses, Caller("203.0.113.9"))
-    assert is_listened_to(error_responses, HERE)
+    attempts = RefusedAttempts()
+    guess(attempts, Caller("203.0.113.9"), REFUSALS_ALLOWED)
+    assert not is_listened_to(attempts, Caller("203.0.113.9"))
+    assert is_listened_to(attempts, HERE)
 
 
 def test_guesses_from_many_addresses_are_stopped_and_a_known_device_gets_in():
-    error_responses = ErrorResponses()
+    attempts = RefusedAttempts()
     for number in range(REFUSALS_OF_ALL // REFUSALS_ALLOWED):
-        guess(error_responses, Caller(f"203.0.113.{number}"), REFUSALS_ALLOWED)
-    assert not is_listened_to(error_responses, Caller("203.0.113.99"))
+        guess(attempts, Caller(f"203.0.113.{number}"), REFUSALS_ALLOWED)
+    assert not is_listened_to(attempts, Caller("203.0.113.99"))
     known = Caller("203.0.113.99", device="d1")
-    assert is_listened_to(error_responses, known)
-    guess(error_responses, known, REFUSALS_ALLOWED)  # a stolen device may not guess on either
-    assert not is_listened_to(error_responses, known)
-    assert is_listened_to(error_responses, Caller("203.0.113.99", device="d2"))
+    assert is_listened_to(attempts, known)
+    guess(attempts, known, REFUSALS_ALLOWED)  # a stolen device may not guess on either
+    assert not is_listened_to(attempts, known)
+    assert is_listened_to(attempts, Caller("203.0.113.99", device="d2"))
 
 
 def test_token_check_and_refresh_never_queue_behind_passwords(supabase_stack, client, email):

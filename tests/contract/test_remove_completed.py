@@ -183,7 +183,7 @@ def test_the_newest_models_and_the_one_in_use_are_kept_and_the_others_say_so(
     problems = [models_of(workspace).problem(run) for run in runs]
     assert problems == ["", NO_LONGER_KEPT, "", ""]
     assert workspace.models.no_longer_kept(runs) == {runs[1].id}
-    assert models_of(workspace).moves(runs[1])  # its figures stay
+    assert models_of(workspace).rank_changes(runs[1])  # its figures stay
     with pytest.raises(NotAllowed, match="no longer kept"):
         workspace.models.use(runs[1].id)
     tidy_models(service, user_id, models_of(workspace), kept=2)

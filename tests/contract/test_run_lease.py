@@ -8,7 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from services.deep_memory.cloud_jobs import Submission, record_submission
 from services.errors import DatabaseUnavailable
+from services.generation.batch_ledger import BatchLedger
 from services.models import Waiting
 from services.runs.lease import RunLease, RunLost
 from services.runs.states import RunStatus
@@ -18,18 +20,18 @@ from tests.runs import METRICS, Script, finished, keep_watch, let_lease_run_out
 WRITES: dict[str, Callable[[RunLease], object]] = {
     "begin generation": lambda lease: lease.begin_generation(["c1"]),
     "save pairs": lambda lease: lease.save_pairs(*finished(["late"]), {}),
-    "intend batch": lambda lease: lease.intend_batch(str(uuid4()), ["c3"]),
-    "record batch": lambda lease: lease.record_batch(str(uuid4()), "late-batch"),
-    "note batch": lambda lease: lease.note_batch(str(uuid4()), 9),
-    "save waited pairs": lambda lease: lease.save_waited_pairs([], *finished(["late"]), {}),
-    "forget batch": lambda lease: lease.forget_batch(str(uuid4()), "late"),
+    "intend batch": lambda lease: BatchLedger(lease).intend(str(uuid4()), ["c3"]),
+    "record batch": lambda lease: BatchLedger(lease).record(str(uuid4()), "late-batch"),
+    "note batch": lambda lease: BatchLedger(lease).note(str(uuid4()), 9),
+    "save waited pairs": lambda lease: BatchLedger(lease).save_pairs([], *finished(["late"]), {}),
+    "forget batch": lambda lease: BatchLedger(lease).forget(str(uuid4()), "late"),
     "finish generation": lambda lease: lease.finish_generation(),
-    "record training job": lambda lease: lease.record_training_job("late-job"),
+    "record a job": lambda lease: record_submission(lease, Submission("late", "late-job")),
     "note training": lambda lease: lease.note_training("late", 0.9),
     "finish training": lambda lease: lease.finish_training({"late": 1}, activate=True),
     "fail": lambda lease: lease.fail("late"),
     "note waiting": lambda lease: noted_waiting(lease),
-    "beat": lambda lease: lease.beat(),
+    "heartbeat": lambda lease: lease.heartbeat(),
     "claim": lambda lease: lease.claim(),
 }
 
@@ -206,12 +208,12 @@ def test_answers_under_way_of_a_stopped_run_are_stored_and_it_stays_stopped(scri
     assert script.lease.begin_generation(["c1", "late"]) == {"late"}
 
 
-def test_look_learns_of_a_stop_without_writing(script):
+def test_a_poll_learns_of_a_stop_without_writing(script):
     script.start()
-    script.lease.look()
+    script.lease.poll()
     script.store.stop(script.run.id, by="ann")
     with pytest.raises(RunLost):
-        script.lease.look()
+        script.lease.poll()
     with pytest.raises(RunLost):
         script.lease.check()
 
@@ -233,10 +235,10 @@ def test_run_whose_process_died_before_claiming_it_is_rescued_too(user, service,
     assert RunStore(user.database).get(run.id).status is RunStatus.GENERATING_FAILED
 
 
-def test_beating_run_is_not_rescued(script, owner):
+def test_run_with_a_heartbeat_is_not_rescued(script, owner):
     script.start()
     let_lease_run_out(owner, script.run.id)
-    script.lease.beat()
+    script.lease.heartbeat()
     script.service.rpc("rescue_runs")
     assert script.now.status is RunStatus.GENERATING
 
@@ -249,15 +251,15 @@ def test_run_that_nobody_works_on_needs_no_rescue(script, owner, status):
     assert script.now.status is status
 
 
-def test_worker_gets_time_to_beat_after_the_database_was_away(script, owner):
+def test_worker_gets_time_for_a_heartbeat_after_the_database_was_away(script, owner):
     """An outage is a gap between two sweeps: a lease that ran out in it does not count yet."""
     script.start()
     let_lease_run_out(owner, script.run.id)
-    owner.execute("update deep_memory_watch set looked_at = now() - interval '1 minute'")
+    owner.execute("update deep_memory_watch set swept_at = now() - interval '1 minute'")
     assert script.service.rpc("rescue_runs") == []
     assert script.service.rpc("rescue_runs") == []  # the grace does not end with the gap
-    script.lease.beat()
-    owner.execute("update deep_memory_watch set patient_until = now()")
+    script.lease.heartbeat()
+    owner.execute("update deep_memory_watch set grace_until = now()")
     script.service.rpc("rescue_runs")
     assert script.now.status is RunStatus.GENERATING
 
@@ -265,13 +267,13 @@ def test_worker_gets_time_to_beat_after_the_database_was_away(script, owner):
 def test_worker_that_never_comes_back_from_an_outage_is_given_up(script, owner):
     script.start()
     let_lease_run_out(owner, script.run.id)
-    owner.execute("update deep_memory_watch set looked_at = now() - interval '1 minute'")
+    owner.execute("update deep_memory_watch set swept_at = now() - interval '1 minute'")
     script.service.rpc("rescue_runs")
     grace = owner.execute(
-        "select patient_until - now() < interval '20 seconds' from deep_memory_watch"
+        "select grace_until - now() < interval '20 seconds' from deep_memory_watch"
     )
     assert grace.fetchone() == (True,)
-    owner.execute("update deep_memory_watch set patient_until = now()")
+    owner.execute("update deep_memory_watch set grace_until = now()")
     script.service.rpc("rescue_runs")
     assert script.now.status is RunStatus.GENERATING_FAILED
 

@@ -244,6 +244,7 @@ def test_raw_client_of_a_person_moves_a_run_by_a_persons_moves_only(script, stat
         {"status": "generated"},
         {"status": "generating", "set_aside": True},
         {"status": "generating", "deeplake_job_id": "somebody-elses"},
+        {"status": "generating", "cloud_submission": {"questions": "", "known": []}},
     ],
 )
 def test_raw_client_can_not_begin_a_run_in_another_place(script, row):
@@ -257,7 +258,12 @@ def test_raw_client_can_not_begin_a_run_in_another_place(script, row):
 
 
 @pytest.mark.parametrize(
-    "change", [{"deeplake_job_id": "somebody-elses"}, {"settings": {"questions_per_chunk": 999}}]
+    "change",
+    [
+        {"deeplake_job_id": "somebody-elses"},
+        {"cloud_submission": {"questions": "", "known": []}},
+        {"settings": {"questions_per_chunk": 999}},
+    ],
 )
 def test_raw_client_can_not_write_what_workers_write(script, change):
     script.to(S.TRAINING_FAILED)

@@ -172,8 +172,8 @@ class Runs(RuleBasedStateMachine):
         self.worker_moves(worker, targets, lambda lease: lease.fail("It broke."))
 
     @rule(worker=any_worker)
-    def beat(self, worker) -> None:
-        self.worker_writes(worker, {S.GENERATING, S.TRAINING}, RunLease.beat)
+    def heartbeat(self, worker) -> None:
+        self.worker_writes(worker, {S.GENERATING, S.TRAINING}, RunLease.heartbeat)
 
     @precondition(lambda self: self.current in self.status)
     @rule(silent=st.booleans())

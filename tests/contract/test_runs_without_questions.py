@@ -29,6 +29,9 @@ class Silent:
         self.asked.append(chunk.id)
         return WrittenQuestions((), problem=self._problems[chunk.position])
 
+    def waiting(self) -> None:
+        return None
+
     def stop(self) -> None: ...
 
 

@@ -169,7 +169,7 @@ def test_tables_of_the_server_are_closed_to_every_user(ann, table):
         ann.user.database.execute(lambda c: c.table(table).select("*"))
 
 
-@pytest.mark.parametrize("function", ["claim_run", "beat_run", "finish_generation"])
+@pytest.mark.parametrize("function", ["claim_run", "heartbeat_run", "finish_generation"])
 def test_user_can_not_act_as_a_worker_even_on_an_own_run(ann, function):
     key = {"p_run": ann.run.id, "p_user": ann.user.identity.user_id}
     with pytest.raises(NotAllowed):

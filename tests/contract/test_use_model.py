@@ -138,9 +138,9 @@ def test_all_wins_are_kept_beside_the_model_and_the_first_in_the_row(workspace, 
     complete(script.lease, script.run, metrics, models_of(workspace))
 
     assert script.now.metrics["wins"] == wins[:20]
-    assert models_of(workspace).moves(script.now) == [{"wins": wins, "losses": []}]
+    assert models_of(workspace).rank_changes(script.now) == [{"wins": wins, "losses": []}]
     models_of(workspace).remove(script.run.id)
-    assert models_of(workspace).moves(script.now) == []
+    assert models_of(workspace).rank_changes(script.now) == []
 
 
 def test_a_model_for_other_embeddings_or_of_the_cloud_is_not_used(workspace, service):

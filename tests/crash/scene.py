@@ -115,12 +115,12 @@ class Person:
     def run(self) -> TrainingRun:
         """Looked at again while the database is away, as a screen does."""
 
-        def look() -> TrainingRun | None:
+        def poll() -> TrainingRun | None:
             with suppress(DatabaseUnavailable):
                 return RunStore(self.user.database).get(self.run_id)
             return None
 
-        return eventually(look, "the database answers")
+        return eventually(poll, "the database answers")
 
     def processed(self, chunks: int) -> bool:
         return self.run.processed_chunks == chunks

@@ -49,10 +49,10 @@ def test_a_model_that_thinks_first_is_estimated_higher_than_its_questions_alone(
 
 
 def test_the_batch_mode_costs_half_of_the_table_and_of_own_prices():
-    assert cost_usd(MILLION, "gpt-4o-mini", in_batches=True) == pytest.approx(0.375)
-    assert cost_usd(MILLION, "mine", {"mine": (1.0, 2.0)}, in_batches=True) == pytest.approx(1.5)
-    assert cost_usd(MILLION, "llama3.1", in_batches=True) is None
+    assert cost_usd(MILLION, "gpt-4o-mini", batch_mode=True) == pytest.approx(0.375)
+    assert cost_usd(MILLION, "mine", {"mine": (1.0, 2.0)}, batch_mode=True) == pytest.approx(1.5)
+    assert cost_usd(MILLION, "llama3.1", batch_mode=True) is None
     at_once = estimate_generation(CHUNKS, 3, "gpt-4o-mini")
-    in_batches = estimate_generation(CHUNKS, 3, "gpt-4o-mini", in_batches=True)
-    assert in_batches.input_tokens == at_once.input_tokens
-    assert in_batches.cost_usd == pytest.approx(at_once.cost_usd / 2)
+    batch_mode = estimate_generation(CHUNKS, 3, "gpt-4o-mini", batch_mode=True)
+    assert batch_mode.input_tokens == at_once.input_tokens
+    assert batch_mode.cost_usd == pytest.approx(at_once.cost_usd / 2)

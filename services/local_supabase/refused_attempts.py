@@ -33,13 +33,13 @@ class Caller:
     device: str | None = None
 
 
-class ErrorResponses:
+class RefusedAttempts:
     """Counts refused attempts, and stops guessing without locking the owner out.
 
     Each caller has a budget for each e-mail, and callers together one that stops guessing from
     many addresses. A device on which that e-mail signed in before has a budget to itself, so nobody
     else can use it up (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"). Only
-    error_responses count: neither a busy account nor a database that is away locks anybody out.
+    refusals count: neither a busy account nor a database that is away locks anybody out.
     """
 
     def __init__(self) -> None:
