@@ -14,6 +14,7 @@ from pathlib import Path
 
 from services.config import Settings
 from services.errors import StoreDamaged
+from services.knowledge.sample import sample_documents
 from services.models import TrainingRun
 from services.retrieval.local_store import LocalVectorStore
 from services.retrieval.stores import models_folder
@@ -41,7 +42,7 @@ def outcomes() -> list[FileFault]:
         try:
             user = studio.accounts.sign_up("files@example.com", "a long password")
             space = Workspace(studio, user)
-            space.documents.load_sample()
+            space.documents.add(sample_documents())
             run = trained(space)
             models = models_folder(studio.settings, run.user_id)
             [model] = models.glob("*.npz")

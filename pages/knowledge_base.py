@@ -33,7 +33,7 @@ st.markdown("The documents that search looks through. Deep Memory learns from th
 
 def _ingestion() -> None:
     """The import that runs, polled; then what became of each file, until that was read."""
-    ingestion = space.documents.running_import
+    ingestion = space.documents.current_import
     if ingestion is None:
         return
     if not ingestion.is_running:
@@ -197,7 +197,8 @@ except StoreDamaged as damage:
         _confirm_begin_anew()
     st.stop()
 _ingestion()
-is_busy = space.documents.running_import is not None and space.documents.running_import.is_running
+current = space.documents.current_import
+is_busy = current is not None and current.is_running
 documents = space.documents.all()
 if not documents and not is_busy:
     empty_state(

@@ -1,4 +1,4 @@
-"""Single-use stand-ins for a cookie, because page code is shown to the browser's scripts."""
+"""Single-use stand-ins for a cookie: scripts in the browser see the code of a page."""
 
 from __future__ import annotations
 

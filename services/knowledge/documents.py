@@ -56,7 +56,7 @@ class Documents:
         return not self._backend.is_for(chunk_count)
 
     @property
-    def running_import(self) -> Ingestion | None:
+    def current_import(self) -> Ingestion | None:
         """The import that runs, or is done and not acknowledged yet."""
         return self._ingestions.of(self._owner)
 

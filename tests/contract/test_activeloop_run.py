@@ -13,6 +13,7 @@ from services.deep_memory.cloud_jobs import WORKING
 from services.deep_memory.measurement import SAMPLE_TEST_SET
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
 from services.errors import NotAllowed, TrainingError
+from services.knowledge.sample import sample_documents
 from services.models import TrainingRun
 from services.runs.states import RunStatus
 from services.studio import Studio
@@ -51,7 +52,7 @@ def workspace(studio) -> Iterator[Workspace]:
     """A person with the sample in the cloud."""
     user = studio.accounts.sign_up(f"{uuid4()}@example.com", "a long password")
     workspace = Workspace(studio, user)
-    workspace.documents.load_sample()
+    workspace.documents.add(sample_documents())
     yield workspace
     store_of(workspace).reader.close()
     store_of(workspace).writer.close()

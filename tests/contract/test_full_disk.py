@@ -20,6 +20,7 @@ from services.models import Waiting
 from services.retrieval.embeddings import WordLlamaEmbedder
 from services.retrieval.local_store import LocalVectorStore
 from services.runs.lease import RunLease
+from services.runs.store import RunStore
 from services.studio import Studio
 from services.workspace import Workspace
 from tests.embedded import temporary_data_dir
@@ -65,7 +66,7 @@ def test_readiness_says_that_the_disk_is_nearly_full(studio):
 
 def test_worker_waits_for_room_says_so_and_stores_each_pair_once(studio):
     space = Workspace(studio, studio.sign_in_as_demo())
-    run = space.runs.start(total_chunks=3_000, settings={})
+    run = RunStore(space.user.database).start(total_chunks=3_000, settings={})
     lease = RunLease(studio._service, run)
     lease.claim()
     chunks, pairs = finished([f"c{number:04}" for number in range(3_000)])

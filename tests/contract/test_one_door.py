@@ -68,7 +68,7 @@ def test_an_upload_over_http_waits_its_turn_like_one_on_the_screen(studio, space
     go_on.set()
     on_screen.wait()
     assert api.post("/documents", files=files).status_code == 201
-    assert space.documents.running_import is on_screen  # what it reports is still to be read
+    assert space.documents.current_import is on_screen  # what it reports is still to be read
 
 
 def test_a_search_over_http_says_that_its_model_was_replaced_in_the_cloud(
