@@ -11,10 +11,12 @@ readers read the last commit, and the next change discards what a killed one lef
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import sys
 import time
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,9 +31,14 @@ deeplake: Any = import_deeplake()
 
 import deeplake.client.client as rest  # noqa: E402 - after the import without calls home
 from deeplake.constants import DEFAULT_VECTORSTORE_TENSORS  # noqa: E402
+from deeplake.core import lock as deeplake_lock  # noqa: E402
 from deeplake.core.vectorstore.deeplake_vectorstore import VectorStore  # noqa: E402
 from deeplake.core.vectorstore.vector_search.indra.query import parse_query  # noqa: E402
 from deeplake.util import exceptions  # noqa: E402
+
+# Each lock asks to be released at the end of the process, and so keeps the dataset of each change
+# until then. This process is killed, and a lock that it leaves ends by itself.
+deeplake_lock.atexit = types.SimpleNamespace(register=lambda release: release)
 
 _TENSORS = [str(tensor["name"]) for tensor in DEFAULT_VECTORSTORE_TENSORS]
 _MANAGED = {"tensor_db": True}
@@ -256,6 +263,7 @@ def main() -> None:
     sys.stdout = watch = ConnectionWatch()  # type: ignore[assignment]
     questions = sys.stdin.buffer
     cloud = Cloud(*pickle.load(questions))
+    gc.freeze()  # what is there from the start need not be looked through each time
     while True:
         try:
             name, arguments = pickle.load(questions)
@@ -264,6 +272,7 @@ def main() -> None:
         watch.failures = 0
         pickle.dump(_answer(getattr(cloud, name), arguments), answers)
         answers.flush()
+        gc.collect()  # datasets are cycles, few and large: by itself it would come too late
 
 
 def _answer(method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
