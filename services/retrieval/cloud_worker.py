@@ -13,6 +13,7 @@ because a person removed them.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,9 +30,14 @@ deeplake: Any = import_deeplake()
 
 import deeplake.client.client as rest  # noqa: E402 - after the import without calls home
 from deeplake.constants import DEFAULT_VECTORSTORE_TENSORS  # noqa: E402
+from deeplake.core import lock as deeplake_lock  # noqa: E402
 from deeplake.core.vectorstore.deeplake_vectorstore import VectorStore  # noqa: E402
 from deeplake.core.vectorstore.vector_search.indra.query import parse_query  # noqa: E402
 from deeplake.util import exceptions  # noqa: E402
+
+# Each lock asks to be released at the end of the process, and so keeps the dataset of each change
+# until then. This process is killed, and a lock that it leaves ends by itself.
+deeplake_lock.atexit = types.SimpleNamespace(register=lambda release: release)
 
 _TENSORS = [str(tensor["name"]) for tensor in DEFAULT_VECTORSTORE_TENSORS]
 _MANAGED = {"tensor_db": True}

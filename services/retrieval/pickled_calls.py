@@ -5,6 +5,7 @@ Calls come pickled over the standard input, answers go over the standard output.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import queue
@@ -27,10 +28,12 @@ def answer_calls(
     target = make(*pickle.load(sys.stdin.buffer))
     asked: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue()
     threading.Thread(target=_read, args=(asked,), daemon=True).start()
+    gc.freeze()  # what is there from the start need not be looked through each time
     _send(True, answers)  # ready
     while True:
         name, arguments = asked.get()
         _send(answer(getattr(target, name), arguments), answers)
+        gc.collect()  # datasets are cycles, few and large: by itself it would come too late
 
 
 def _send(what: object, answers: IO[bytes]) -> None:

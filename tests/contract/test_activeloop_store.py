@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import time
 from datetime import UTC, datetime
@@ -308,3 +309,20 @@ def test_a_call_that_takes_too_long_is_ended_and_the_next_one_works(shared, fake
     assert failure.value.kind is Failure.LATE
     assert time.monotonic() - began < 30
     assert reader.call("check", "hub://acme/kb", deadline=Deadline(60)) == ["acme", "public"]
+
+
+def test_a_change_leaves_nothing_in_the_process_that_waits_for_its_end(fake):
+    from services.retrieval.cloud_worker import Cloud  # here, because it imports deeplake
+
+    cloud, path = Cloud(fake.token, fake.url), "hub://acme/leaves-nothing"
+    rows = {
+        "id": ["c1"],
+        "text": ["harbour"],
+        "metadata": [{"document": "harbour.txt"}],
+        "embedding": np.ones((1, WIDTH), dtype=np.float32),
+    }
+    cloud.append(path, rows, ("words", WIDTH))  # the first imports what has its own to do then
+    before = atexit._ncallbacks()
+    for _ in range(2):
+        cloud.replace(path, rows, ("words", WIDTH))
+    assert atexit._ncallbacks() == before

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import recall
 from benchmarks.beir import read_beir
+from benchmarks.soak import growth
 from services.deep_memory.evaluation import Verdict
 
 PASSAGES = {
@@ -123,3 +124,11 @@ def test_a_folder_without_its_test_split_is_refused_by_name(folder: Path) -> Non
     (folder / "qrels" / "test.tsv").unlink()
     with pytest.raises(SystemExit, match=r"not a data set in BEIR layout.*test\.tsv"):
         read_beir(folder)
+
+
+def test_a_soak_tells_steady_growth_from_what_goes_up_and_down() -> None:
+    times, warming_up = [2.0 * number for number in range(120)], [50.0] * 30
+    leaking = growth(times, warming_up + [100 + number / 2 for number in range(90)])
+    assert (leaking["first_third"], leaking["last_third"]) == (107.2, 137.2)
+    assert leaking["per_hour"] == 900.0  # half a megabyte in two seconds
+    assert growth(times, warming_up + [100.0, 130.0] * 45)["per_hour"] == 0.0
