@@ -30,6 +30,15 @@ class ConfigurationError(AppError):
     next_step = "Correct the setting, then start the app again."
 
 
+class SchemaTooOld(ConfigurationError):
+    """The database lacks migrations of this app."""
+
+    next_step = "Run `supabase db push` in the app's folder, then start the app again."
+
+    def __init__(self) -> None:
+        super().__init__("The database is older than this app: it lacks migrations.")
+
+
 class NotSignedIn(AppError):
     """No session, or one that ended."""
 

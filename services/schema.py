@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from services.config import PROJECT_ROOT
-from services.errors import ConfigurationError
+from services.errors import ConfigurationError, SchemaTooOld
 
 if TYPE_CHECKING:  # the embedded stack reads migrations and need not wait for Supabase's client
     from services.accounts.database import Database
@@ -15,15 +15,6 @@ if TYPE_CHECKING:  # the embedded stack reads migrations and need not wait for S
 MIGRATIONS = PROJECT_ROOT / "supabase" / "migrations"
 # Ours have three digits. A hosted project may hold other people's, which the CLI names by the time.
 _OURS = re.compile(r"\d{3}")
-
-
-class SchemaTooOld(ConfigurationError):
-    """The database lacks migrations of this app."""
-
-    next_step = "Run `supabase db push` in the app's folder, then start the app again."
-
-    def __init__(self) -> None:
-        super().__init__("The database is older than this app: it lacks migrations.")
 
 
 def require_known_schema(service: Database) -> None:

@@ -22,7 +22,7 @@ from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.places import Places
 from services.runs.worker import JobRunner
 from services.upkeep import refuse_another_schema, require_ready, start_tidying
-from services.work import jobs_of
+from services.jobs import jobs_of
 
 log = logging.getLogger(__name__)
 

@@ -25,8 +25,8 @@ from services.errors import (
     NotAllowed,
     NotFound,
     NotSignedIn,
+    SchemaTooOld,
 )
-from services.schema import SchemaTooOld
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from services.errors import ConfigurationError
+from services.errors import ConfigurationError, SchemaTooOld
 from services.local_supabase.migrations import apply_migrations, bootstrap, connect
 from services.local_supabase.stack import start_local_supabase
-from services.schema import MIGRATIONS, SchemaTooOld, newest_migration
+from services.schema import MIGRATIONS, newest_migration
 from tests.embedded import run_embedded, temporary_data_dir
 
 
