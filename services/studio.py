@@ -17,12 +17,12 @@ from services.errors import ConfigurationError
 from services.generation.batch_mode import BatchMode
 from services.generation.question_writers import make_question_writer
 from services.generation.written_questions import QuestionWriter
+from services.jobs import jobs_of
 from services.knowledge.ingestion import Ingestions
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.places import Places
 from services.runs.worker import JobRunner
 from services.upkeep import refuse_another_schema, require_ready, start_tidying
-from services.jobs import jobs_of
 
 log = logging.getLogger(__name__)
 
