@@ -20,7 +20,8 @@ from services.pairs.quality import Flag
 from services.pairs.store import AddedPairs
 
 # Embedding takes a whole core, and files all of a run's pairs: nothing cheap queues behind them.
-_checks = CapacityLimiter(2)
+CHECKS_AT_ONCE = 2
+_checks = CapacityLimiter(CHECKS_AT_ONCE)
 _files = CapacityLimiter(4)
 
 _MEDIA_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv", "zip": "application/zip"}
