@@ -6,43 +6,42 @@ import streamlit as st
 
 from pages.ui import context
 from pages.ui.components import plain
-from services.config import Settings
-from services.openai_api.connection_check import check_connection
+from services.accounts.account import SetUp
 
 space = context.require_workspace()
-settings = context.studio().settings
+set_up = space.account.set_up()
 
 st.title(":material/person: Account")
 with st.container(border=True, horizontal=True, vertical_alignment="center"):
-    st.markdown(f"Signed in as `{space.user.identity.email}`")
+    st.markdown(f"Signed in as `{space.account.email}`")
     st.button("Sign out", key="sign_out", icon=":material/logout:", on_click=context.sign_out)
 
 
-def _present(settings: Settings) -> list[tuple[str, bool, str]]:
+def _present(set_up: SetUp) -> list[tuple[str, bool, str]]:
     """(what, whether its settings are present, what it means)."""
     return [
         (
             "Supabase",
-            not settings.is_embedded,
+            set_up.supabase_is_set,
             "The embedded one runs on this machine. Set SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY "
             "and SUPABASE_SECRET_KEY for a hosted one.",
         ),
         (
             "DeepLake Cloud",
-            settings.is_cloud,
+            set_up.deeplake_cloud_is_set,
             "The vector store is a folder of this machine. Set DEEPLAKE_PATH=hub://... and "
             "ACTIVELOOP_TOKEN for the cloud.",
         ),
         (
             "OpenAI, or a server that speaks like it",
-            bool(settings.openai_api_key or settings.openai_base_url),
+            set_up.openai_is_set,
             "Questions and embeddings are made offline. Set OPENAI_API_KEY or OPENAI_BASE_URL.",
         ),
     ]
 
 
 st.subheader("Connections")
-for name, present, otherwise in _present(settings):
+for name, present, otherwise in _present(set_up):
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{name}**")
@@ -56,7 +55,7 @@ def _test_connection() -> None:
     if not st.button("Test connection", key="test_connection", icon=":material/network_check:"):
         return
     with st.spinner("Asking for one question and one embedding (a few hundred tokens)"):
-        report = check_connection(settings)
+        report = space.account.check_connection()
     for problem in report.problems:
         st.error(plain(problem), icon=":material/error:")
     if report.answer_form is not None:
@@ -71,17 +70,17 @@ def _test_connection() -> None:
         )
 
 
-if settings.openai_api_key or settings.openai_base_url:
+if set_up.openai_is_set:
     _test_connection()
 
 st.subheader("In use")
 st.table(
     {
-        "Question writer": context.studio().writer.name,
-        "Embedder": context.studio().embedder_name,
-        "Trainer": settings.deep_memory_trainer,
-        "Questions for each chunk": str(settings.questions_per_chunk),
-        "Supabase address (for HTTP callers)": context.studio().endpoint.url,
+        "Question writer": set_up.question_writer,
+        "Embedder": set_up.embedder,
+        "Trainer": set_up.trainer,
+        "Questions for each chunk": str(set_up.questions_per_chunk),
+        "Supabase address (for HTTP callers)": set_up.supabase_url,
     }
 )
 st.caption("Values are set in the environment, in `.env` or in `.streamlit/secrets.toml`.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.accounts.account import Account
 from services.accounts.auth import BearerUser, SignedInUser
 from services.deep_memory.models import Models
 from services.deep_memory.own_test_sets import OwnTestSets
@@ -19,6 +20,7 @@ class Workspace:
     def __init__(self, studio: Studio, user: SignedInUser | BearerUser) -> None:
         person = person_of(studio, user)
         self.user = user
+        self.account = Account(person)
         self.documents = Documents(person)
         self.runs = Runs(person)
         self.pairs = Pairs(person)

@@ -165,7 +165,9 @@ def _make(space: Workspace, run: TrainingRun) -> PairCheck | None:
     bar = st.progress(0.0, text="Checking the pairs")
     try:
         return space.pairs.check(
-            run.id, lambda share: bar.progress(share, text="Checking the pairs")
+            run,
+            lambda share: bar.progress(share, text="Checking the pairs"),
+            cost_agreed=True,  # it costs nothing, or the person pressed the button that names it
         )
     except AppError as error:
         show_error(error)

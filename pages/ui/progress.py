@@ -36,7 +36,7 @@ def generation_progress(space: Workspace, run: TrainingRun) -> None:
         waiting_line(current.waiting)
         if is_batch_mode(current):
             _waiting(space, current)
-        if spent := usage_text(current):
+        if spent := usage_text(space, current):
             st.caption(f"So far {spent}")
 
     panel()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import context
 from pages.ui.components import money, plain, when_text
 from services.generation.batch_mode import is_batch_mode
-from services.generation.pair_generator import usage_so_far
-from services.generation.pricing import cost_usd
 from services.models import TrainingRun
 from services.workspace import Workspace
 
@@ -30,7 +27,7 @@ def run_details(space: Workspace, run: TrainingRun) -> None:
         ]
         if is_batch_mode(run):
             settings.append("**Batch mode**, half the price")
-        st.markdown(" · ".join([*settings, usage_text(run) or "no tokens, no cost"]))
+        st.markdown(" · ".join([*settings, usage_text(space, run) or "no tokens, no cost"]))
         for event in space.runs.events(run.id):
             counts = ", ".join(
                 f"{name.replace('_', ' ')} {n:,}" for name, n in event.counts.items()
@@ -41,13 +38,10 @@ def run_details(space: Workspace, run: TrainingRun) -> None:
             )
 
 
-def usage_text(run: TrainingRun) -> str:
+def usage_text(space: Workspace, run: TrainingRun) -> str:
     """The tokens and the money that the run has taken so far; empty when it took none."""
-    usage = usage_so_far(run.usage)
+    usage, cost = space.runs.spent(run)
     if not usage.input_tokens:
         return ""
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
-    prices = context.studio().settings.model_prices
-    model = run.settings.get("question_model", "")
-    cost = cost_usd(usage, model, prices, batch_mode=is_batch_mode(run))
     return tokens if cost is None else f"{tokens}, {money(cost)}"

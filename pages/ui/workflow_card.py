@@ -6,7 +6,6 @@ import contextlib
 
 import streamlit as st
 
-from pages.ui import context
 from pages.ui.components import attempt, flash, money, when_text
 from pages.ui.pair_review import pair_review
 from pages.ui.progress import generation_progress, training_progress
@@ -22,7 +21,6 @@ from pages.ui.selection import (
 from services.config import MOST_QUESTIONS_PER_CHUNK
 from services.deep_memory.models import ModelState
 from services.errors import NotFound
-from services.generation.pricing import BATCH_PRICE_SHARE
 from services.models import DeepMemorySettings, TrainingRun
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
@@ -163,13 +161,14 @@ def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun
 
 
 def _estimate(space: Workspace) -> None:
+    set_up = space.account.set_up()
     columns = st.columns([1, 3], vertical_alignment="bottom")
     with columns[0]:
         count = st.number_input(
             "Questions for each chunk",
             min_value=1,
             max_value=MOST_QUESTIONS_PER_CHUNK,
-            value=context.studio().settings.questions_per_chunk,
+            value=set_up.questions_per_chunk,
             key="questions_per_chunk",
         )
     estimate = space.runs.estimate(int(count))
@@ -182,10 +181,10 @@ def _estimate(space: Workspace) -> None:
     else:
         parts.append("no tokens, no cost")
     with columns[1]:
-        st.markdown(f"Writes {', '.join(parts)}, with the **{context.studio().writer.name}**.")
+        st.markdown(f"Writes {', '.join(parts)}, with the **{set_up.question_writer}**.")
     if space.runs.offer_batch_mode:
-        cost = estimate.cost_usd
-        price = "" if cost is None else f", about {money(cost * BATCH_PRICE_SHARE)}"
+        cost = space.runs.estimate(int(count), batch_mode=True).cost_usd
+        price = "" if cost is None else f", about {money(cost)}"
         st.checkbox(
             f"Batch mode: half the price{price}, written within 24 hours",
             key="batch_mode",

@@ -46,7 +46,9 @@ class Search:
             problem=problem or comparison.problem,
         )
 
-    def as_chosen(self, query: str, k: int, *, deep_memory: bool | None = None) -> Comparison:
+    def as_chosen(
+        self, query: str, k: int, *, deep_memory: bool | None = None, with_words: bool = True
+    ) -> Comparison:
         """`compare` with the model that search uses; `deep_memory` overrules the settings.
 
         `problem` says so where Deep Memory was to rank and there is no model for it.
@@ -59,7 +61,7 @@ class Search:
         state = self._models.state()
         if not (deep_memory or state.is_wanted):
             return self.compare(query, k, None)
-        found = self.compare(query, k, state.active)
+        found = self.compare(query, k, state.active, with_words=with_words)
         if state.active is not None:
             return found
         return replace(found, problem=self._models.problem(state) or NO_MODEL)

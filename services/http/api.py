@@ -11,9 +11,33 @@ import re
 from fastapi import FastAPI
 from starlette.routing import Mount
 
-from services.http import deep_memory, documents, events, health, search
+from services.http import (
+    account,
+    documents,
+    events,
+    health,
+    knowledge_base,
+    models,
+    pairs,
+    runs,
+    search,
+    test_sets,
+)
 from services.http.error_responses import TooLargeInJson, explain_errors
+from services.http.shapes import LARGEST_UPLOAD
 
+NOUNS = (
+    runs,
+    pairs,
+    models,
+    test_sets,
+    events,
+    documents,
+    knowledge_base,
+    search,
+    account,
+    health,
+)
 PREFIX = "/v1/api"
 LARGEST_BODY = 64 * 1024  # of JSON; uploads have a limit of their own
 
@@ -29,7 +53,7 @@ def create_api() -> FastAPI:
         redirect_slashes=False,
         max_body_size=LARGEST_BODY,
     )
-    for noun in (deep_memory, events, documents, search, health):
+    for noun in NOUNS:
         api.include_router(noun.router)
     explain_errors(api)
     return api
@@ -37,7 +61,7 @@ def create_api() -> FastAPI:
 
 def api_mount() -> Mount:
     """The routes under `/v1/api`, for `st.App`."""
-    upload_mb = documents.LARGEST_UPLOAD // 2**20
+    upload_mb = LARGEST_UPLOAD // 2**20
     too_large = f"The body is too large: 64 kB of JSON or {upload_mb} MB of files at most."
     mount = Mount(PREFIX, app=TooLargeInJson(create_api(), too_large))
     # Starlette's pattern ends at a line break, and Streamlit would answer such a path with a page.

@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from services.accounts.auth import Identity
 from services.errors import NotFound, NotSignedIn
+from services.models import TrainingRun
 from services.studio import Studio, current_studio
 from services.workspace import Workspace
 
@@ -103,6 +104,14 @@ def _workspace_of_user(token: AccessToken, user_id: UUID) -> Workspace:
 # The token's owner; `UserSpace` is for routes that the contract gives a `user_id` in the query.
 Space = Annotated[Workspace, Depends(_workspace)]
 UserSpace = Annotated[Workspace, Depends(_workspace_of_user)]
+
+
+def _own_run(run_id: UUID, space: Space) -> TrainingRun:
+    return space.runs.get(str(run_id))
+
+
+# The run that the path names, where only the token's owner gets at it.
+OwnRun = Annotated[TrainingRun, Depends(_own_run)]
 
 
 def require_own(space: Workspace, user_id: UUID) -> None:

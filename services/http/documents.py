@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import PurePath
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -14,10 +13,10 @@ from pydantic import BaseModel
 from services.errors import NotFound
 from services.http.bearer import Space
 from services.http.error_responses import error_responses
+from services.http.shapes import LARGEST_UPLOAD, Done, Offset, named
 from services.knowledge.knowledge_base import IngestReport
 from services.models import Document
 
-LARGEST_UPLOAD = 100 * 2**20
 MOST_FILES = 100
 # Embedding takes a whole core: more at once would only starve the screens.
 _imports = CapacityLimiter(2)
@@ -56,10 +55,6 @@ class Documents(BaseModel):
     total: int
 
 
-class Removed(BaseModel):
-    message: str
-
-
 @router.post(
     "",
     status_code=201,
@@ -76,31 +71,25 @@ async def add(files: list[UploadFile], space: Space) -> dict[str, Any]:
     """
 
     def work() -> IngestReport:
-        named = [(PurePath(file.filename or "").name, file.file.read()) for file in files]
-        return space.documents.add(named)
+        return space.documents.add([named(file) for file in files])
 
-    report = await anyio.to_thread.run_sync(work, limiter=_imports)
-    errors = [
-        {"name": name, "code": error.code, "detail": str(error), "next_step": error.next_step}
-        for name, error in report.rejected
-    ]
-    return {"documents": report.added, "errors": errors}
+    return told(await anyio.to_thread.run_sync(work, limiter=_imports))
 
 
 @router.post(
-    "/begin-anew", response_model=Removed, responses=error_responses(400, 401, 404, 413, 422, 503)
+    "/begin-anew", response_model=Done, responses=error_responses(400, 401, 404, 413, 422, 503)
 )
-def begin_anew(space: Space) -> Removed:
+def begin_anew(space: Space) -> Done:
     """Make a knowledge base that is damaged or lost an empty one; refused while it can be read."""
     space.documents.begin_anew()
-    return Removed(message="The knowledge base is empty: add its documents again")
+    return Done(message="The knowledge base is empty: add its documents again")
 
 
 @router.get("", response_model=Documents, responses=error_responses(401, 404, 422, 503))
 def documents(
     space: Space,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    offset: Offset = 0,
 ) -> dict[str, Any]:
     """Documents, oldest first."""
     found = space.documents.all()
@@ -119,10 +108,19 @@ def document(document_id: str, space: Space) -> Document:
 
 @router.delete(
     "/{document_id}",
-    response_model=Removed,
+    response_model=Done,
     responses=error_responses(400, 401, 404, 413, 422, 503),
 )
-async def remove(document_id: str, space: Space) -> Removed:
+async def remove(document_id: str, space: Space) -> Done:
     """Remove a document with its chunks."""
     gone = await anyio.to_thread.run_sync(space.documents.remove, document_id, limiter=_removals)
-    return Removed(message=f"{gone.name} and its {gone.chunk_count} chunks removed")
+    return Done(message=f"{gone.name} and its {gone.chunk_count} chunks removed")
+
+
+def told(report: IngestReport) -> dict[str, Any]:
+    """What `Import` is made of."""
+    errors = [
+        {"name": name, "code": error.code, "detail": str(error), "next_step": error.next_step}
+        for name, error in report.rejected
+    ]
+    return {"documents": report.added, "errors": errors}

@@ -8,11 +8,13 @@ from uuid import UUID
 import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, Field, StrictBool, StrictInt
 
 from services.deep_memory.search import NO_MODEL
 from services.http.bearer import Space
 from services.http.error_responses import error_responses
+from services.http.shapes import Body
+from services.models import SearchHit
 from services.retrieval.search import Comparison
 from services.workspace import Workspace
 
@@ -23,14 +25,22 @@ _searches = CapacityLimiter(SEARCHES_AT_ONCE)
 router = APIRouter(prefix="/search", tags=["Search"])
 
 
-class SearchRequest(BaseModel):
+class SearchRequest(Body):
     """`deep_memory` left out: as the settings say."""
-
-    model_config = ConfigDict(extra="forbid")
 
     query: str = Field(min_length=1, max_length=4_000)
     k: Annotated[StrictInt, Field(ge=1, le=100)] = 10
     deep_memory: StrictBool | None = None
+
+
+class CompareRequest(Body):
+    """`training_run_id` left out: with the model that is chosen. Without words the trained map
+    ranks alone, where models rank by words too."""
+
+    query: str = Field(min_length=1, max_length=4_000)
+    k: Annotated[StrictInt, Field(ge=1, le=100)] = 10
+    training_run_id: UUID | None = None
+    with_words: StrictBool = True
 
 
 class Hit(BaseModel):
@@ -50,6 +60,18 @@ class Hits(BaseModel):
 
     hits: list[Hit]
     deep_memory: bool
+    trained_run_id: UUID | None
+    notice: str | None
+
+
+class TwoLists(BaseModel):
+    """One query by plain cosine, and with a model. `moved` has by id how many ranks each hit of the
+    latter went up (negative: down); null when plain cosine does not have it. Where the model did
+    not rank, `trained_run_id` is null, its list may be empty, and `notice` says why."""
+
+    without: list[Hit]
+    with_deep_memory: list[Hit]
+    moved: dict[str, int | None]
     trained_run_id: UUID | None
     notice: str | None
 
@@ -74,17 +96,44 @@ def _search(body: SearchRequest, space: Workspace) -> Hits:
     comparison = space.search.as_chosen(body.query, body.k, deep_memory=body.deep_memory)
     used = comparison.run_id is not None
     return Hits(
-        hits=[
-            Hit(
-                id=hit.chunk_id,
-                text=hit.text,
-                document=hit.document,
-                score=hit.score,
-                rank=hit.rank,
-            )
-            for hit in (comparison.with_ if used else comparison.without)
-        ],
+        hits=_hits(comparison.with_ if used else comparison.without),
         deep_memory=used,
-        trained_run_id=UUID(comparison.run_id) if used and comparison.run_id else None,
+        trained_run_id=_ranked_by(comparison),
         notice=_notice(comparison),
     )
+
+
+@router.post(
+    "/compare", response_model=TwoLists, responses=error_responses(400, 401, 404, 413, 422, 503)
+)
+async def compare(body: CompareRequest, space: Space) -> TwoLists:
+    """Both lists of a query: by plain cosine, and with a model."""
+    return await anyio.to_thread.run_sync(_compare, body, space, limiter=_searches)
+
+
+def _compare(body: CompareRequest, space: Workspace) -> TwoLists:
+    if body.training_run_id is None:
+        found = space.search.as_chosen(
+            body.query, body.k, deep_memory=True, with_words=body.with_words
+        )
+    else:
+        run = space.runs.get(str(body.training_run_id))
+        found = space.search.compare(body.query, body.k, run, with_words=body.with_words)
+    return TwoLists(
+        without=_hits(found.without),
+        with_deep_memory=_hits(found.with_),
+        moved=found.moved,
+        trained_run_id=_ranked_by(found),
+        notice=_notice(found),
+    )
+
+
+def _hits(hits: list[SearchHit]) -> list[Hit]:
+    return [
+        Hit(id=hit.chunk_id, text=hit.text, document=hit.document, score=hit.score, rank=hit.rank)
+        for hit in hits
+    ]
+
+
+def _ranked_by(comparison: Comparison) -> UUID | None:
+    return UUID(comparison.run_id) if comparison.run_id else None

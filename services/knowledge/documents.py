@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.errors import NotFound
 from services.knowledge.ingestion import Ingestion
 from services.knowledge.knowledge_base import File, IngestReport, KnowledgeBase
 from services.models import Chunk, Document
@@ -30,6 +31,13 @@ class Documents:
     def chunks(self) -> dict[str, Chunk]:
         """All chunks by id, in order."""
         return {chunk.id: chunk for chunk in self._store.snapshot().chunks}
+
+    def chunk(self, chunk_id: str) -> Chunk:
+        """Raises NotFound, also for a chunk whose document was removed."""
+        chunk = self.chunks().get(chunk_id)
+        if chunk is None:
+            raise NotFound("This chunk is not in the knowledge base.")
+        return chunk
 
     def version(self) -> str:
         """Another one after each change."""
@@ -73,7 +81,7 @@ class Documents:
         self._ingestions.start(self._owner, self._knowledge.load_sample)
 
     def acknowledge_import(self) -> None:
-        """After its report was read."""
+        """After its report was read. Raises NotAllowed while it runs."""
         self._ingestions.forget(self._owner)
 
     def add(self, files: Sequence[File]) -> IngestReport:

@@ -95,6 +95,13 @@ class Ingestions:
         return self._of_user.get(user_id)
 
     def forget(self, user_id: str) -> None:
-        """After its report was shown."""
+        """After its report was read.
+
+        Raises:
+            NotAllowed: it runs, and another one might begin beside it.
+        """
         with self._lock:
+            current = self._of_user.get(user_id)
+            if current is not None and current.is_running:
+                raise NotAllowed("Documents are being added still, and there is no report yet.")
             self._of_user.pop(user_id, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.errors import NotFound, RunMoved
+from services.errors import NotAllowed, NotFound, RunMoved
 from services.models import TrainingPair, TrainingRun
 from services.pairs.checking import (
     MOST_REMEMBERED,
@@ -85,13 +85,22 @@ class Pairs:
         comparisons = run.pair_count * self._store.count()
         return self.check_cost(run) == 0 and comparisons <= MOST_UNASKED_COMPARISONS
 
-    def check(self, run_id: str, on_progress: Progress | None = None) -> PairCheck:
+    def check(
+        self, run: TrainingRun, on_progress: Progress | None = None, *, cost_agreed: bool = False
+    ) -> PairCheck:
         """Look for doubtful pairs of a run.
 
         Raises:
+            NotAllowed: it costs money, or may do so, and nobody agreed to that.
             AppError: the embedder does not answer.
         """
-        pairs = self._pairs.all(run_id)
+        if not cost_agreed and (cost := self.check_cost(run)) != 0:
+            price = "has no known price" if cost is None else f"costs about ${cost:.4f}"
+            raise NotAllowed(
+                f"Checking {run.pair_count:,} pairs {price}.",
+                next_step="Agree to the cost to have them checked.",
+            )
+        pairs = self._pairs.all(run.id)
         return check_pairs(pairs, self._store.snapshot(), self._embedder, on_progress)
 
     def add_file(self, run_id: str, file_name: str, data: bytes) -> AddedPairs:

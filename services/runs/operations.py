@@ -7,9 +7,16 @@ from collections.abc import Sequence
 
 from services.config import MOST_QUESTIONS_PER_CHUNK
 from services.errors import GenerationError, NotAllowed, TrainingError
-from services.generation.batch_mode import WaitingChunks, batches_of, cancel_batches, waiting
-from services.generation.pricing import Estimate, estimate_generation
-from services.models import RememberedBatch, RunEvent, TrainingRun
+from services.generation.batch_mode import (
+    WaitingChunks,
+    batches_of,
+    cancel_batches,
+    is_batch_mode,
+    waiting,
+)
+from services.generation.pair_generator import usage_so_far
+from services.generation.pricing import Estimate, cost_usd, estimate_generation
+from services.models import RememberedBatch, RunEvent, TokenUsage, TrainingRun
 from services.person import Person
 from services.runs.states import RunStatus
 
@@ -63,15 +70,25 @@ class Runs:
         """How many chunks of a run in the batch mode wait for an answer, and have one ready."""
         return waiting(run, self._database)
 
+    def spent(self, run: TrainingRun) -> tuple[TokenUsage, float | None]:
+        """The tokens that a run has taken so far, and US dollars, None when no price is known."""
+        usage = usage_so_far(run.usage)
+        model = run.settings.get("question_model", "")
+        prices = self._settings.model_prices
+        return usage, cost_usd(usage, model, prices, batch_mode=is_batch_mode(run))
+
     # Generating
 
-    def estimate(self, questions_per_chunk: int) -> Estimate:
+    def estimate(
+        self, questions_per_chunk: int | None = None, *, batch_mode: bool = False
+    ) -> Estimate:
         """What generating for the whole knowledge base would ask and cost."""
         return estimate_generation(
             self._store.snapshot().chunks,
-            questions_per_chunk,
+            questions_per_chunk or self._settings.questions_per_chunk,
             model=self._settings.question_model,
             own_prices=self._settings.model_prices,
+            batch_mode=batch_mode,
         )
 
     @property
@@ -118,11 +135,13 @@ class Runs:
         """Ask again only the chunks that yielded nothing or less; the pairs that are there stay.
 
         Raises:
+            NotFound: there is no such run.
             RunMoved: the run is not in review.
             NotAllowed: no chunk had a problem.
         """
         self._require_available()
         if not self._runs.problems(run_id):
+            self._runs.get(run_id)
             raise NotAllowed("No chunk of this run had a problem.")
         run = self._runs.retry_problems(run_id)
         self._jobs.launch(run)

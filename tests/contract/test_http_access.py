@@ -43,7 +43,8 @@ class Estate:
 
     def seen_by_owner(self) -> list[Any]:
         run = self.values["run_id"]
-        paths = ["settings", "runs", f"runs/{run}", f"runs/{run}/pairs"]
+        paths = ["settings", "runs", f"runs/{run}", f"runs/{run}/pairs", f"runs/{run}/events"]
+        paths += ["models", "test-sets"]
         api, own = self.owner.api, self.owner.own
         answers = [api.get(f"/deep-memory/{path}", params=own) for path in paths]
         answers.append(api.get("/documents"))
@@ -59,6 +60,14 @@ def estate(new_caller: Callable[[], Caller]) -> Estate:
     owner.script().to(RunStatus.COMPLETED)
     run_id = owner.script().to(RunStatus.GENERATED).run.id
     pairs = owner.api.get(f"/deep-memory/runs/{run_id}/pairs", params=owner.own).json()["pairs"]
+    test_set = f"about the {SECRET_WORD}"
+    owner.api.post(
+        "/deep-memory/test-sets",
+        data={"name": test_set},
+        files={"file": ("q.csv", b"question,answer\nWhen does it sleep?,all day\n")},
+    ).raise_for_status()
+    query = f"what does the {SECRET_WORD} eat"
+    [hit] = owner.api.post("/search", json={"query": query}).json()["hits"]
     return Estate(
         owner,
         {
@@ -66,11 +75,16 @@ def estate(new_caller: Callable[[], Caller]) -> Estate:
             "training_run_id": run_id,
             "job_id": run_id,
             "pair_id": pairs[0]["id"],
+            "pair_ids": [pairs[0]["id"]],
             "document_id": document["documents"][0]["id"],
+            "chunk_id": hit["id"],
+            "name": test_set,
+            "test_set": test_set,
+            "form": "jsonl",
             "user_id": owner.id,
             "question_text": "Whose is this?",
             "enabled": True,
-            "query": f"what does the {SECRET_WORD} eat",
+            "query": query,
         },
     )
 
@@ -81,6 +95,7 @@ class Attempt:
     path: str
     params: dict[str, Any]
     json: dict[str, Any] | None
+    data: dict[str, Any] | None
     files: dict[str, Any] | None
 
     def by(self, api: httpx.Client, **headers: str) -> httpx.Response:
@@ -89,6 +104,7 @@ class Attempt:
             self.path,
             params=self.params,
             json=self.json,
+            data=self.data,
             files=self.files,
             headers=headers,
         )
@@ -98,18 +114,25 @@ def attempt(route: tuple[str, str], values: dict[str, Any]) -> Attempt:
     """A well-formed request to the route, on these things."""
     method, path = route
     operation = DESCRIPTION["paths"][path][method.lower()]
-    body = files = None
+    body = data = files = None
     params = {"user_id": values["user_id"]}
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "query" and parameter["required"]:
+            params[parameter["name"]] = values[parameter["name"]]
     content = operation.get("requestBody", {}).get("content", {})
-    if "multipart/form-data" in content:
-        files = {"files": ("mine.txt", b"Something of my own.")}
-    elif content:
-        name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
-        fields = DESCRIPTION["components"]["schemas"][name]["required"]
-        body = {field: values[field] for field in fields}
-        if "user_id" in body:
-            params = {}
-    return Attempt(method, path.format(**values), params, body, files)
+    for kind, described in content.items():
+        name = described["schema"]["$ref"].rpartition("/")[2]
+        schema = DESCRIPTION["components"]["schemas"][name]
+        fields = {*schema.get("required", []), *(schema["properties"].keys() & {"training_run_id"})}
+        if kind == "multipart/form-data":
+            uploads = fields & {"file", "files"}
+            files = dict.fromkeys(uploads, ("mine.txt", b"Something of my own."))
+            data = {field: values[field] for field in fields - uploads}
+        else:
+            body = {field: values[field] for field in fields}
+            if "user_id" in body:
+                del params["user_id"]
+    return Attempt(method, path.format(**values), params, body, data, files)
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=" ".join)
@@ -124,7 +147,7 @@ def test_things_of_another_are_not_there(
     assert (in_their_name.status_code, set(in_their_name.json())) == (404, {"detail"})
     if "{" in route[1] or "training_run_id" in str(attempt(route, estate.values).json):
         assert in_own_name.status_code == 404
-    things = [estate.values[name] for name in ("run_id", "pair_id", "document_id")]
+    things = [estate.values[name] for name in ("run_id", "pair_id", "document_id", "chunk_id")]
     for secret in (*things, estate.owner.id, SECRET_WORD, estate.owner.user.identity.email):
         assert secret not in in_their_name.text + in_own_name.text
     assert estate.seen_by_owner() == before

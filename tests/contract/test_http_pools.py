@@ -8,13 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from services.http.pairs import CHECKS_AT_ONCE
 from services.http.search import SEARCHES_AT_ONCE
 from tests.contract.conftest import Caller
+from tests.contract.test_http_pairs import in_review
 from tests.fakes import wire
 from tests.fakes.openai_server import FakeOpenAI
 from tests.running_app import RunningApp, run_app
 
-SEARCHES = 45  # more than the 40 threads that all routes share
+CALLS = 45  # more than the 40 threads that all routes share
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +36,19 @@ def app(supabase_stack, fake) -> Iterator[RunningApp]:
         yield running
 
 
-def test_runs_settings_and_token_checks_answer_while_searches_wait_for_a_model(
-    fake: FakeOpenAI, caller: Caller, new_caller
+@pytest.mark.parametrize(
+    ("path", "body", "at_once"),
+    [
+        ("/search", {"query": "vessel"}, SEARCHES_AT_ONCE),
+        ("/search/compare", {"query": "vessel"}, SEARCHES_AT_ONCE),
+        ("/deep-memory/runs/{run_id}/pair-check", {"cost_agreed": True}, CHECKS_AT_ONCE),
+    ],
+)
+def test_runs_settings_and_token_checks_answer_while_calls_wait_for_a_model(
+    fake: FakeOpenAI, caller: Caller, new_caller, path: str, body: dict, at_once: int
 ):
-    text = b"The quay moors vessels of 40 metres."
-    caller.api.post("/documents", files={"files": ("quay.txt", text)}).raise_for_status()
+    script, _ = in_review(caller)
+    path = path.format(run_id=script.run.id)
     let_go, arrived = threading.Event(), threading.Semaphore(0)
 
     def held(request: wire.Request, answer: wire.Answer) -> wire.Reply:
@@ -46,22 +56,20 @@ def test_runs_settings_and_token_checks_answer_while_searches_wait_for_a_model(
         let_go.wait(120)
         return answer(request)
 
-    fake.fail(held, times=1_000, matching="/embeddings")
+    fake.fail(held, times=CALLS, matching="/embeddings")
 
-    def search(number: int) -> int:
-        return caller.api.post(
-            "/search", json={"query": f"vessel {number}"}, timeout=150
-        ).status_code
+    def call(_number: int) -> int:
+        return caller.api.post(path, json=body, timeout=150).status_code
 
-    with ThreadPoolExecutor(SEARCHES) as people:
-        searches = [people.submit(search, number) for number in range(SEARCHES)]
+    with ThreadPoolExecutor(CALLS) as people:
+        calls = [people.submit(call, number) for number in range(CALLS)]
         try:
-            assert all(arrived.acquire(timeout=60) for _ in range(SEARCHES_AT_ONCE))
+            assert all(arrived.acquire(timeout=60) for _ in range(at_once))
             stranger = new_caller()  # whose token nobody has checked yet
             for person in (caller, stranger):
                 own = person.own
                 assert person.api.get("/deep-memory/runs", params=own).is_success
-            assert not any(each.done() for each in searches)
+            assert not any(each.done() for each in calls)
         finally:
             let_go.set()
-        assert {each.result() for each in searches} == {200}
+        assert {each.result() for each in calls} == {200}

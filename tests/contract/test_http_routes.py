@@ -12,7 +12,7 @@ import pytest
 
 from services.config import MOST_QUESTIONS_PER_CHUNK, PROJECT_ROOT
 from services.http.api import LARGEST_BODY, PREFIX
-from services.http.documents import LARGEST_UPLOAD
+from services.http.shapes import LARGEST_UPLOAD
 from services.local_supabase.stack import LocalSupabase
 from services.runs.states import RunStatus
 from services.runs.store import RunStore

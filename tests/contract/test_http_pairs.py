@@ -1,0 +1,131 @@
+"""Pairs over HTTP as on the screens: searched, checked, dropped together, out and in as files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from services.runs.states import RunStatus
+from tests.contract.conftest import Caller
+from tests.runs import Script, finished
+
+TEXTS = {
+    "dues.txt": b"Ships pay harbour dues when they berth.",
+    "soup.txt": b"The canteen serves soup on Fridays.",
+}
+QUESTIONS = ["Who pays harbour dues?", "What does this passage say of ships?", "Where is the moon?"]
+
+
+def in_review(caller: Caller) -> tuple[Script, dict[str, str]]:
+    """A run with `QUESTIONS` about the first document; and by document, the ids of chunks."""
+    files = [("files", (name, text)) for name, text in TEXTS.items()]
+    caller.api.post("/documents", files=files).raise_for_status()
+    hits = caller.api.post("/search", json={"query": "harbour soup"}).json()["hits"]
+    ids = {hit["document"]: hit["id"] for hit in hits}
+    script = caller.script().start(1)
+    script.lease.begin_generation([ids["dues.txt"]])
+    chunks, pairs = finished([ids["dues.txt"]], questions=len(QUESTIONS))
+    for pair, question in zip(pairs, QUESTIONS, strict=True):
+        pair["question_text"] = question
+    script.lease.save_pairs(chunks, pairs, {})
+    script.lease.finish_generation()
+    return script, ids
+
+
+def pairs_of(caller: Caller, path: str, **query: Any) -> dict[str, Any]:
+    return caller.api.get(path, params={**caller.own, **query}).json()
+
+
+def test_pairs_are_searched_by_their_questions(caller: Caller) -> None:
+    script, _ = in_review(caller)
+    run = f"/deep-memory/runs/{script.run.id}"
+    found = pairs_of(caller, f"{run}/pairs", search="HARBOUR")
+    assert [pair["question_text"] for pair in found["pairs"]] == [QUESTIONS[0]]
+    assert found["total"] == 1
+    assert pairs_of(caller, f"{run}/pairs")["total"] == len(QUESTIONS)
+
+
+def test_a_check_that_costs_nothing_flags_by_pair(caller: Caller) -> None:
+    script, _ = in_review(caller)
+    path = f"/deep-memory/runs/{script.run.id}/pair-check"
+    assert caller.api.get(path).json() == {"cost_usd": 0}
+    found = caller.api.post(path, json={}).json()
+    assert found["checked"] == len(QUESTIONS)
+    flagged = {each["pair"]["question_text"]: each["flags"] for each in found["flagged"]}
+    assert flagged[QUESTIONS[1]] == ["gives itself away"]
+    assert QUESTIONS[0] not in flagged
+    assert found["counts"]["gives itself away"] == 1
+
+
+def test_pairs_are_dropped_together_in_review_only(caller: Caller) -> None:
+    script, _ = in_review(caller)
+    run = f"/deep-memory/runs/{script.run.id}"
+    first, second, third = (pair["id"] for pair in pairs_of(caller, f"{run}/pairs")["pairs"])
+    dropped = caller.api.post(f"{run}/drop-pairs", json={"pair_ids": [first, second]})
+    assert (dropped.status_code, dropped.json()) == (200, {"dropped": 2})
+    again = caller.api.post(f"{run}/drop-pairs", json={"pair_ids": [first, second]})
+    assert again.json() == {"dropped": 0}
+
+    script.train()
+    refused = caller.api.post(f"{run}/drop-pairs", json={"pair_ids": [third]})
+    assert refused.status_code == 400
+    assert pairs_of(caller, f"{run}/pairs")["total"] == 1
+    for ids in ([], ["x"], [third] * 1_001):
+        assert caller.api.post(f"{run}/drop-pairs", json={"pair_ids": ids}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("form", "media_type"),
+    [("jsonl", "application/jsonl"), ("csv", "text/csv"), ("zip", "application/zip")],
+)
+def test_what_goes_out_comes_in_again(caller: Caller, form: str, media_type: str) -> None:
+    script, _ = in_review(caller)
+    run = f"/deep-memory/runs/{script.run.id}"
+    out = caller.api.get(f"{run}/pair-file", params={"form": form})
+    assert out.status_code == 200
+    assert out.headers["content-type"].startswith(media_type)
+    assert f'.{form}"' in out.headers["content-disposition"]
+
+    ids = [pair["id"] for pair in pairs_of(caller, f"{run}/pairs")["pairs"]]
+    caller.api.post(f"{run}/drop-pairs", json={"pair_ids": ids[:2]}).raise_for_status()
+    into = caller.api.post(f"{run}/pair-file", files={"file": (f"pairs.{form}", out.content)})
+    assert (into.status_code, into.json()) == (201, {"added": 2, "duplicates": 1, "unknown": 0})
+    assert {pair["question_text"] for pair in pairs_of(caller, f"{run}/pairs")["pairs"]} == set(
+        QUESTIONS
+    )
+
+
+def test_an_import_says_what_it_left_out_and_a_wrong_file_changes_nothing(caller: Caller) -> None:
+    script, ids = in_review(caller)
+    run = f"/deep-memory/runs/{script.run.id}"
+    rows = [
+        {"question_text": "When is there soup?", "chunk_id": ids["soup.txt"]},
+        {"question_text": "Who is gone?", "chunk_id": "gone"},
+    ]
+    lines = "\n".join(json.dumps(row) for row in rows).encode()
+    added = caller.api.post(f"{run}/pair-file", files={"file": ("../p.jsonl", lines)})
+    assert added.json() == {"added": 1, "duplicates": 0, "unknown": 1}
+
+    many = b"\n".join([lines.splitlines()[1]] * 2_000)  # more than JSON may have
+    left_out = caller.api.post(f"{run}/pair-file", files={"file": ("p.jsonl", many)})
+    assert left_out.json() == {"added": 0, "duplicates": 0, "unknown": 2_000}
+
+    for name, data in (("p.txt", lines), ("p.csv", b"question\nWho?\n"), ("p.jsonl", b"")):
+        refused = caller.api.post(f"{run}/pair-file", files={"file": (name, data)})
+        assert (refused.status_code, set(refused.json())) == (400, {"detail"})
+    script.train()
+    assert (
+        caller.api.post(f"{run}/pair-file", files={"file": ("p.jsonl", lines)}).status_code == 400
+    )
+    assert pairs_of(caller, f"{run}/pairs")["total"] == len(QUESTIONS) + 1
+
+
+def test_an_import_of_several_files_or_none_is_malformed(caller: Caller) -> None:
+    run = f"/deep-memory/runs/{caller.script().to(RunStatus.GENERATED).run.id}"
+    two = [("file", ("a.jsonl", b"{}")), ("file", ("b.jsonl", b"{}"))]
+    assert caller.api.post(f"{run}/pair-file", files=two).status_code == 400
+    assert caller.api.post(f"{run}/pair-file", json={}).status_code == 422
+    unknown = caller.api.get(f"{run}/pair-file", params={"form": "exe"})
+    assert unknown.status_code == 422
