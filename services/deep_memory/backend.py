@@ -34,7 +34,7 @@ class Backend(Protocol):
         """Train and measure, and complete the run.
 
         Raises:
-            AppError: it can not be done, in words. The pairs are kept.
+            AppError: it cannot be done, in words. The pairs are kept.
             RunLost: the run was stopped or handed on.
         """
 
@@ -45,8 +45,8 @@ class Backend(Protocol):
 
         Raises:
             NotAllowed: the query is empty.
-            TrainingError: the model can not be read.
-            StoreUnavailable: the knowledge base can not be read.
+            TrainingError: the model cannot be read.
+            StoreUnavailable: the knowledge base cannot be read.
         """
 
     def measure(
@@ -56,12 +56,12 @@ class Backend(Protocol):
 
         Raises:
             NotAllowed: the knowledge base answers none of them.
-            TrainingError: the model can not be read.
+            TrainingError: the model cannot be read.
             StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
         """
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
-        """By id, those of completed `runs` whose models search can not use now, and why."""
+        """By id, those of completed `runs` whose models search cannot use now, and why."""
 
     def cancel(self, run: TrainingRun) -> None:
         """Cancel what runs elsewhere for a run that was given up.

@@ -66,7 +66,7 @@ def train_in_cloud(
     The service's own figure is stored beside the measured ones, under "service": it flatters.
 
     Raises:
-        TrainingError: the pairs do not fit, or the service can not train. The pairs are kept.
+        TrainingError: the pairs do not fit, or the service cannot train. The pairs are kept.
         StoreUnavailable: the service trained and then did not answer the measuring searches.
         RunLost: the run was stopped or handed on. The job goes on until somebody cancels it.
     """

@@ -123,7 +123,7 @@ class DeepMemoryModel:
         weight = query_map.settings.get("lexical_weight")
         if not isinstance(weight, float) or not 0 <= weight < np.inf:
             raise TrainingError(
-                f"The trained model {Path(path).name} can not be read.",
+                f"The trained model {Path(path).name} cannot be read.",
                 next_step="Switch to another model, or train again. The pairs are kept.",
             )
         return cls(query_map, weight)

@@ -68,7 +68,7 @@ class Models:
         return ModelState(settings, is_wanted, active, blocking)
 
     def problem(self, state: ModelState) -> str:
-        """Why search can not use the model that was chosen; empty when it can, or none was."""
+        """Why search cannot use the model that was chosen; empty when it can, or none was."""
         if state.active is not None:
             return self.unusable([state.active]).get(state.active.id, "")
         return REPLACED_IN_CLOUD if state.settings.model_was_replaced else ""
@@ -81,7 +81,7 @@ class Models:
         """
         if enabled and self.state().active is None:
             raise NotAllowed(
-                "Deep Memory can not be switched on before a training has completed.",
+                "Deep Memory cannot be switched on before a training has completed.",
                 next_step="Generate training data, review it and start training.",
             )
         row = {
@@ -99,7 +99,7 @@ class Models:
 
         Raises:
             NotFound: there is no such run.
-            NotAllowed: the run is not completed, or search can not use its model.
+            NotAllowed: the run is not completed, or search cannot use its model.
         """
         run = self._runs.get(run_id)
         if run.status is not RunStatus.COMPLETED:
@@ -111,11 +111,11 @@ class Models:
         return run_from_row(rows[0])
 
     def unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
-        """By id, those of completed `runs` whose models search can not use now, and why."""
+        """By id, those of completed `runs` whose models search cannot use now, and why."""
         return self._backend.why_unusable(runs)
 
     def require_usable(self, run: TrainingRun) -> None:
-        """Raises NotAllowed where search can not use the model of a completed run."""
+        """Raises NotAllowed where search cannot use the model of a completed run."""
         if reason := self.unusable([run]).get(run.id):
             raise NotAllowed(reason, next_step="Use another model, or train again.")
 

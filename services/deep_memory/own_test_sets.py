@@ -56,9 +56,9 @@ class OwnTestSets:
 
         Raises:
             NotFound: there is no such set, or no such run.
-            NotAllowed: search can not use this model, or the knowledge base answers none of the
+            NotAllowed: search cannot use this model, or the knowledge base answers none of the
                 questions.
-            TrainingError: the model can not be read.
+            TrainingError: the model cannot be read.
             StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
         """
         run = self._runs.get(run_id)

@@ -86,7 +86,7 @@ class QueryMap:
             _write_atomically(path, matrix=self.matrix, about=np.array(json.dumps(about)))
         except OSError as error:
             raise TrainingError(
-                "The trained model can not be written. The pairs are kept.",
+                "The trained model cannot be written. The pairs are kept.",
                 next_step="Make room on the disk, then train again.",
             ) from error
 
@@ -113,7 +113,7 @@ class QueryMap:
             )
         except _UNREADABLE as error:
             raise TrainingError(
-                f"The trained model {Path(path).name} can not be read.",
+                f"The trained model {Path(path).name} cannot be read.",
                 next_step="Switch to another model, or train again. The pairs are kept.",
             ) from error
 

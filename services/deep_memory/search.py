@@ -25,12 +25,12 @@ class Search:
     ) -> Comparison:
         """The same query by plain cosine, and with the model of `run` unless that is None.
 
-        Where that model can not rank, the plain list comes alone and `problem` says why. Without
+        Where that model cannot rank, the plain list comes alone and `problem` says why. Without
         words only the trained map ranks; see `Models.rank_words`.
 
         Raises:
             NotAllowed: the query is empty.
-            StoreUnavailable: the knowledge base can not be read.
+            StoreUnavailable: the knowledge base cannot be read.
         """
         problem = self._models.unusable([run]).get(run.id, "") if run else ""
         usable = None if problem else run

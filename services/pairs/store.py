@@ -91,7 +91,7 @@ class PairStore:
         """
         question = " ".join(question.split())
         if not question:
-            raise NotAllowed("A question can not be empty. Drop the pair instead.")
+            raise NotAllowed("A question cannot be empty. Drop the pair instead.")
         rows = self._database.execute(
             lambda c: (
                 c.table(_PAIRS)
@@ -146,7 +146,7 @@ class PairStore:
 
 
 def storable(text: str) -> str:
-    """`text` without what Postgres can not hold: NUL, and halves of surrogate pairs."""
+    """`text` without what Postgres cannot hold: NUL, and halves of surrogate pairs."""
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
