@@ -27,7 +27,7 @@ def jobs_of(
     def generate(lease: RunLease, run: TrainingRun) -> None:
         chunks = places.store_of(run.user_id).snapshot().chunks
         wanted = run.settings.get("questions_per_chunk", settings.questions_per_chunk)
-        count = min(wanted, MOST_QUESTIONS_PER_CHUNK)  # a row may bypass the check in `generate`
+        count = min(wanted, MOST_QUESTIONS_PER_CHUNK)  # a row may bypass Runs.generate's check
         usage = usage_so_far(run.usage)
         if is_batch_mode(run):
             # Here, because importing openai takes a second, which the offline default is spared.

@@ -113,7 +113,7 @@ class RetryingClient:
         turn_s = self.limiter.reserve(tokens)
         try:
             self._wait(turn_s)
-            # Another thread's pause; jitter is not needed, because the limiter spaces the calls.
+            # A pause for another thread's refusal, without jitter: the server spreads the calls.
             self._wait(self.limiter.remaining_s())
             answer, headers = request(self.client)
             return answer
