@@ -63,7 +63,7 @@ def train_in_cloud(
 ) -> None:
     """Have the service train on most of the pairs, measure on the others, complete the run.
 
-    The service's own, too optimistic figures are stored beside the measured ones, as "service".
+    The service's own figures, which are too optimistic, are stored separately under "service".
 
     Raises:
         TrainingError: the pairs do not fit, or the service cannot train. The pairs are kept.

@@ -28,7 +28,7 @@ class BatchAnswer:
 
 
 def read_lines(text: str) -> list[Any]:
-    """Parse JSON lines. Raises UnusableAnswer if they are not."""
+    """Parse JSON lines. Raises UnusableAnswer if `text` is anything else."""
     try:
         return [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as error:

@@ -174,7 +174,7 @@ def request_in_batch(chunk: Chunk, count: int, model: str) -> dict[str, Any]:
 
 
 def written_in_batch(body: object, count: int) -> WrittenQuestions:
-    """The questions in the answer to such a request, asked for `count` of them.
+    """Read the answer to such a request for `count` questions.
 
     Raises:
         UnusableAnswer: it is no completion.

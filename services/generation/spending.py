@@ -96,7 +96,7 @@ class BatchBudget:
     def settle(
         self, batch_id: str, usage: TokenUsage, unmetered: Sequence[Chunk], count: int
     ) -> None:
-        """Replace the estimate of a batch that ended by its cost, if this attempt submitted it.
+        """Replace a finished batch's estimate by its actual cost, if this attempt submitted it.
 
         `unmetered` are the chunks whose answers do not state their cost; they stay estimated.
         """

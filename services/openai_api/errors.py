@@ -132,7 +132,7 @@ class Refusal:
 
 
 def refusal_of(error: BaseException, sent: Sequence[str] = ()) -> Refusal | None:
-    """What the server said in `error`; None if it carries no answer of a server.
+    """What the server said in `error`; None if the error did not come from a server.
 
     `sent` are texts to remove from the words, because some servers repeat the request.
     """
