@@ -1,8 +1,8 @@
-"""Base forms of English words, from simplemma's table: "transferred" and "transfers", "transfer".
+"""Base forms of English words by simplemma's table: "transfer" for "transferred", "transfers".
 
 Importing this module unpacks the table, which takes a fifth of a second: import it where it is
-needed. simplemma alone would unpack it at the first word, once in each thread that has one then;
-under Python's import lock one thread does, and the others wait.
+needed. Without this, simplemma would unpack it at the first word, once in every thread that has
+one at that moment; under Python's import lock one thread does so, and the others wait.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings: read once from the environment, `.env` or Streamlit's secrets, checked, then frozen."""
+"""Settings, read once from the environment, `.env` or Streamlit's secrets, checked and frozen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOST_QUESTIONS_PER_CHUNK = 10
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Secrets are `SecretStr`, so that printing one shows stars."""
+    """Everything that can be set. Secrets are `SecretStr`, so that printing one shows asterisks."""
 
     model_config = SettingsConfigDict(
         env_file=PROJECT_ROOT / ".env",
@@ -57,7 +57,7 @@ class Settings(BaseSettings):
 
     deeplake_path: str | None = None
     activeloop_token: SecretStr | None = None
-    # Another address of DeepLake Cloud: a private deployment, or a stand-in for tests.
+    # A different address of DeepLake Cloud: a private deployment, or a stand-in for tests.
     activeloop_endpoint: str | None = None
     deep_memory_trainer: Literal["local", "cloud"] = "local"
 
@@ -65,15 +65,15 @@ class Settings(BaseSettings):
     openai_base_url: str | None = None
     question_model: str = OFFLINE_WRITER
     embedding_model: str = OFFLINE_EMBEDDER
-    # Texts in one request; a server that refuses so many is sent fewer by itself.
+    # Texts in one request; a server that refuses so many is automatically sent fewer.
     embedding_batch: int = Field(2_048, ge=1, le=2_048)
     # US dollars per million input and output tokens, as JSON: {"my-model": [0.1, 0.4]}.
     model_prices: dict[str, tuple[NonNegativeFloat, NonNegativeFloat]] = {}
-    # What one attempt of a run may spend on questions; no cap when it is not set.
+    # What one attempt of a run may spend on questions; no cap if unset.
     run_cost_cap_usd: PositiveFloat | None = None
     questions_per_chunk: int = Field(3, ge=1, le=MOST_QUESTIONS_PER_CHUNK)
     generation_concurrency: int = Field(8, ge=1, le=64)
-    # How many trained models of each person stay on this machine; the one in use always does.
+    # How many trained models of each person are kept on this machine; the one in use always is.
     models_kept: int = Field(20, ge=1)
 
     @classmethod
@@ -141,12 +141,12 @@ class Settings(BaseSettings):
 
     @property
     def trains_in_cloud(self) -> bool:
-        """Whether DeepLake Cloud trains, which it can only do with a store that lives there."""
+        """Whether DeepLake Cloud trains, which it can do only for a store that lives there."""
         return self.is_cloud and self.deep_memory_trainer == "cloud"
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the app brings up its own local Supabase."""
+        """Whether the app starts its own local Supabase."""
         return self.supabase_url is None
 
     @property
@@ -155,7 +155,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings, or refuse.
+    """Read and check the settings.
 
     Raises:
         ConfigurationError: a value is missing or wrong; the message names the variable,

@@ -13,13 +13,13 @@ LEAST_FREE_MB = 200
 
 
 def free_mb(folder: Path) -> int:
-    """What is free where `folder` is, or would be made."""
+    """The free space, in MB of 2**20 bytes, where `folder` is or would be created."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(there).free // 2**20
 
 
 def require_room(data_dir: Path) -> None:
-    """Raise DiskFull when less is free than the app needs to go on."""
+    """Raise DiskFull if less space is free than the app needs to continue."""
     free = free_mb(data_dir)
     if free < LEAST_FREE_MB:
         raise DiskFull(

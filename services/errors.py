@@ -1,7 +1,7 @@
 """What can go wrong, in words for the person who sees it.
 
-Each error says what happened (its message), and what to do next (`next_step`). Whether something
-was lost is part of the message. The technical cause stays in `__cause__` and in the log; pages and
+Each error says what happened (its message) and what to do next (`next_step`). The message also
+says whether anything was lost. The technical cause stays in `__cause__` and in the log; pages and
 HTTP routes catch `AppError` once, at their edge.
 """
 
@@ -47,7 +47,7 @@ class NotSignedIn(AppError):
 
 
 class SignInRefused(AppError):
-    """The credentials were refused, or an account can not be made with them."""
+    """The credentials were refused, or an account cannot be made with them."""
 
     code = "sign_in_refused"
     next_step = "Check the e-mail address and the password."
@@ -56,7 +56,7 @@ class SignInRefused(AppError):
 class DatabaseUnavailable(AppError):
     """Supabase did not answer; nothing was changed, or the change is safe to repeat.
 
-    `waits_for` names what a worker waits for, who repeats the statement.
+    `waits_for` names what a worker that retries the statement waits for.
     """
 
     code = "database_unavailable"
@@ -65,7 +65,7 @@ class DatabaseUnavailable(AppError):
 
 
 class DiskFull(DatabaseUnavailable):
-    """There is no room for what would be written; what is stored is kept, and can be read."""
+    """There is no room to write; what is already stored is kept, and can be read."""
 
     code = "disk_full"
     next_step = "Make room on the disk, then try again. Runs go on by themselves."
@@ -73,14 +73,14 @@ class DiskFull(DatabaseUnavailable):
 
 
 class NotFound(AppError):
-    """It does not exist, or it belongs to someone else: the two are told alike."""
+    """It does not exist, or it belongs to someone else; callers cannot tell which."""
 
     code = "not_found"
     next_step = "Reload to see what is there now."
 
 
 class RunMoved(AppError):
-    """The run is no longer in the status that this move starts from: somebody else moved it."""
+    """The run is no longer in the status that this move starts from: it was moved meanwhile."""
 
     code = "run_moved"
     next_step = "Reload to see its current status."
@@ -99,21 +99,21 @@ class RunBlocked(AppError):
 
 
 class DocumentRejected(AppError):
-    """One file can not be added; the others are not touched."""
+    """One file cannot be added; the others are not affected."""
 
     code = "document_rejected"
     next_step = "Correct this file and add it again."
 
 
 class StoreUnavailable(AppError):
-    """The vector store can not be opened, read or written just now."""
+    """The vector store cannot be opened, read or written just now."""
 
     code = "store_unavailable"
     next_step = "Try again in a moment."
 
 
 class StoreDamaged(StoreUnavailable):
-    """What the store held is damaged or gone, and stays so until somebody does something."""
+    """What the store held is damaged or gone, and will not recover until somebody acts."""
 
     code = "store_damaged"
     next_step = (
@@ -123,35 +123,35 @@ class StoreDamaged(StoreUnavailable):
 
 
 class EmbedderMismatch(AppError):
-    """The store holds embeddings of another model than the one that is set."""
+    """The store holds embeddings of a different embedding model than the one that is set."""
 
     code = "embedder_mismatch"
     next_step = "Set EMBEDDING_MODEL back, or remove the documents and add them again."
 
 
 class EmbedderUnavailable(AppError):
-    """The embedding model did not answer, or not usably; nothing was stored or changed."""
+    """The embedding model gave no usable answer; nothing was stored or changed."""
 
     code = "embedder_unavailable"
     next_step = "Try again in a moment."
 
 
 class GenerationError(AppError):
-    """Question writing can not go on. The pairs written so far are kept."""
+    """Question writing cannot continue. The pairs written so far are kept."""
 
     code = "generation_failed"
     next_step = "Proceed goes on with the chunks that have no questions yet."
 
 
 class TrainingError(AppError):
-    """Training can not go on. The pairs are kept."""
+    """Training cannot continue. The pairs are kept."""
 
     code = "training_failed"
     next_step = "Proceed trains again with the same pairs."
 
 
 class NotAllowed(AppError):
-    """The request contradicts a rule, and the message names it. Nothing was changed."""
+    """The request breaks a rule, which the message names. Nothing was changed."""
 
     code = "not_allowed"
     next_step = "Nothing was changed."

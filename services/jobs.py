@@ -20,17 +20,17 @@ def jobs_of(
 ) -> dict[RunStatus, Job]:
     """What a worker does with a run, by its status.
 
-    Each raises AppError where it can not go on, in words, and RunLost once the run was stopped or
-    handed on. The pairs are kept.
+    Each job raises AppError if it cannot continue, and RunLost once the run was stopped or handed
+    on. The pairs are kept.
     """
 
     def generate(lease: RunLease, run: TrainingRun) -> None:
         chunks = places.store_of(run.user_id).snapshot().chunks
         wanted = run.settings.get("questions_per_chunk", settings.questions_per_chunk)
-        count = min(wanted, MOST_QUESTIONS_PER_CHUNK)  # a row may begin without our own check
+        count = min(wanted, MOST_QUESTIONS_PER_CHUNK)  # a row may bypass Runs.generate's check
         usage = usage_so_far(run.usage)
         if is_batch_mode(run):
-            # Here, because importing openai takes a second that the offline default need not wait.
+            # Here, because importing openai takes a second, which the offline default is spared.
             from services.generation.batch_generator import generate_in_batches
 
             generate_in_batches(
@@ -45,7 +45,7 @@ def jobs_of(
         generate_pairs(
             lease,
             chunks,
-            make_question_writer(settings),  # its own: it stops with the run
+            make_question_writer(settings),  # one per run, because it stops with the run
             questions_per_chunk=count,
             concurrency=settings.generation_concurrency,
             usage=usage,

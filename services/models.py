@@ -1,4 +1,4 @@
-"""What the services speak about, as frozen values. No input or output here."""
+"""The values that the services exchange, frozen. No I/O here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.runs.states import RunStatus
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One passage of a document: the unit that is embedded, found and asked about."""
+    """One passage of a document: the unit that is embedded, searched and asked about."""
 
     id: str
     document_id: str
@@ -28,7 +28,7 @@ class Document:
     name: str
     chunk_count: int
     characters: int
-    content_hash: str  # SHA-256 of the extracted text: how a duplicate is known
+    content_hash: str  # SHA-256 of the extracted text, by which duplicates are recognised
     added_at: datetime
 
 
@@ -45,7 +45,7 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens that a model charged for."""
+    """Tokens that a question model charged for."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -70,7 +70,7 @@ class TrainingPair:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a run waits for, in words that follow "Waiting for", and until when, if it is known."""
+    """What a run waits for, worded to follow "Waiting for", and until when, if that is known."""
 
     what: str
     until: datetime | None = None
@@ -97,7 +97,7 @@ class TrainingRun:
     worker_id: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     usage: dict[str, Any] = field(default_factory=dict)
-    waiting: Waiting | None = None  # why it stands still; None while it moves
+    waiting: Waiting | None = None  # why it makes no progress; None while it does
 
     @property
     def share_done(self) -> float:
@@ -118,7 +118,7 @@ class RunEvent:
 
 @dataclass(frozen=True, slots=True)
 class RememberedBatch:
-    """A batch of a run, waiting at OpenAI. Without `openai_id` it was perhaps submitted."""
+    """A batch of a run, waiting at OpenAI. Without an `openai_id` it may have been submitted."""
 
     batch_id: str
     openai_id: str | None
@@ -127,7 +127,7 @@ class RememberedBatch:
 
 @dataclass(frozen=True, slots=True)
 class DeepMemorySettings:
-    """The settings answer of the API contract."""
+    """The settings response of the API contract."""
 
     enabled: bool
     last_trained_at: datetime | None
@@ -139,4 +139,4 @@ class DeepMemorySettings:
     blocking_run_id: str | None
     blocking_run_status: str | None
     is_cloud: bool
-    model_was_replaced: bool  # DeepLake Cloud has another one now than the one that was chosen
+    model_was_replaced: bool  # DeepLake Cloud no longer holds the trained model that was chosen

@@ -1,4 +1,4 @@
-"""What the areas of one person's workspace are built on. Pages and routes see the areas alone."""
+"""What the areas of one person's workspace are built on. Pages and routes see only the areas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.studio import Studio
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One signed-in person with their stores; `database` is as they see it."""
+    """One signed-in person with their stores; `database` acts with that person's rights."""
 
     studio: Studio
     identity: Identity

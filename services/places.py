@@ -1,4 +1,4 @@
-"""Where each person's documents and models are, and who trains and ranks: opened by user id."""
+"""Where each person's documents and models are, and what trains and ranks; opened by user id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.retrieval.vector_store import VectorStore
 
 
 class Places:
-    """The stores of everybody, with the embedder and the indexes that all share."""
+    """Opens everybody's stores, with the embedder and the indexes that all of them share."""
 
     def __init__(self, settings: Settings, watching: Watching) -> None:
         self._settings = settings
@@ -34,7 +34,7 @@ class Places:
         return ModelStore(models_folder(self._settings, user_id))
 
     def backend_of(self, user_id: str, database: Database, models: ModelStore) -> Backend:
-        """`database` is as whoever asks sees it; `models` are this user's."""
+        """`database` acts with the caller's rights; `models` are this user's."""
         return make_backend(
             self._settings,
             user_id,

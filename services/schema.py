@@ -13,16 +13,16 @@ if TYPE_CHECKING:  # the embedded stack reads migrations and need not wait for S
     from services.accounts.database import Database
 
 MIGRATIONS = PROJECT_ROOT / "supabase" / "migrations"
-# Ours have three digits. A hosted project may hold other people's, which the CLI names by the time.
+# Ours have three digits. A hosted project may have others, which the CLI names by timestamp.
 _OURS = re.compile(r"\d{3}")
 
 
 def require_known_schema(service: Database) -> None:
-    """Ask the database which migrations it has; what was applied by hand it does not know.
+    """Check which migrations the database has. It does not record those applied by hand.
 
     Raises:
-        SchemaTooOld: it lacks some of the app's.
-        ConfigurationError: it has newer ones than the app.
+        SchemaTooOld: it lacks some of the app's migrations.
+        ConfigurationError: it has newer migrations than the app.
         DatabaseUnavailable: it does not answer.
     """
     applied = [version for version in service.rpc("applied_migrations") if _OURS.fullmatch(version)]
@@ -32,7 +32,7 @@ def require_known_schema(service: Database) -> None:
 
 
 def refuse_newer_schema(applied: Iterable[str]) -> None:
-    """Raise ConfigurationError when one of these versions is newer than the newest of the app."""
+    """Raise ConfigurationError if one of these versions is newer than the app's newest."""
     newest = newest_migration()
     newer = [version for version in applied if _OURS.fullmatch(version) and version > newest]
     if newer:

@@ -1,4 +1,4 @@
-"""The app put together: one per process, started and ended by streamlit_app.py."""
+"""The assembled app: one per process, started and stopped by streamlit_app.py."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOBODY = "nobody"  # whose store is empty
 
 
 class Studio:
-    """Everything that all sessions share: settings, the way to Supabase, the worker threads."""
+    """Everything that all sessions share: settings, access to Supabase, the worker threads."""
 
     def __init__(
         self,
@@ -39,10 +39,10 @@ class Studio:
         batch_mode: BatchMode = BatchMode(),
         watching: Watching = Watching(),
     ) -> None:
-        """Start it: bring up the embedded Supabase when no other is set, and look for lost runs.
+        """Start the embedded Supabase unless another is set, and the sweep for lost runs.
 
         Raises:
-            AppError: in words what is missing.
+            AppError: something is missing; the message says what.
         """
         self.settings = settings
         self.batch_mode = batch_mode
@@ -65,16 +65,16 @@ class Studio:
         start_tidying(settings, self._service)
 
     def stop(self) -> None:
-        """Stop the work of this process, saying so in its runs, then the embedded Supabase."""
+        """Stop the work of this process, noting it in its runs, then the embedded Supabase."""
         self.jobs.drain()
         if self.local_supabase is not None:
             self.local_supabase.stop()
 
     def check(self) -> None:
-        """Ask all parts for an answer.
+        """Check that all parts answer.
 
         Raises:
-            AppError: what is missing, or which of them gave none.
+            AppError: something is missing or does not answer; the message says what.
         """
         require_ready(self.settings, self._service, self.places.store_of(_NOBODY))
 
@@ -87,7 +87,7 @@ class Studio:
         return make_question_writer(self.settings)
 
     def sign_in_as_demo(self) -> SignedInUser:
-        """The demo analyst, on the embedded Supabase only."""
+        """Sign in as the demo analyst, who exists on the embedded Supabase only."""
         if self.local_supabase is None:
             raise ConfigurationError("There is no demo account on a hosted Supabase.")
         return self.accounts.sign_in(

@@ -1,4 +1,4 @@
-"""What the app sees to as a whole: that its parts are ready, and that nothing removed stays."""
+"""App-wide upkeep: check that all parts are ready, and delete leftovers of what was removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def refuse_another_schema(service: Database) -> None:
-    """Raises ConfigurationError for a database of an older or newer app, if it can be asked."""
+    """Raise ConfigurationError if the database, when it answers, is of an older or newer app."""
     try:
         require_known_schema(service)
     except DatabaseUnavailable:  # the screens say so, and `require_ready` asks again
@@ -26,10 +26,10 @@ def refuse_another_schema(service: Database) -> None:
 
 
 def require_ready(settings: Settings, service: Database, store: VectorStore) -> None:
-    """Look for room on the disk, and ask the database and a store for an answer.
+    """Check that the disk has room, and that the database and a store answer.
 
     Raises:
-        AppError: what is missing, or which of them gave none.
+        AppError: something is missing or does not answer; the message says what.
     """
     require_room(settings.data_dir)
     require_known_schema(service)
@@ -38,11 +38,11 @@ def require_ready(settings: Settings, service: Database, store: VectorStore) -> 
 
 
 def start_tidying(settings: Settings, service: Database) -> None:
-    """Begin to delete what crashes left on this machine of what people removed."""
+    """Start deleting files of removed data that a crash left behind on this machine."""
 
     def tidy() -> None:
         sweep_stores(settings)
         tidy_all_models(settings, service)
 
-    # Daemon: what it does not finish, the next start does.
+    # Daemon: the next start finishes what this one does not.
     threading.Thread(target=tidy, name="tidy", daemon=True).start()

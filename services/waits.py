@@ -1,4 +1,4 @@
-"""What the calls of several threads to one server wait for."""
+"""What the calls of several threads to one server are waiting for."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 from services.models import Waiting
 
-# The pace that a rate limit asks for is no stall, unless its short waits add up.
+# Short waits that merely keep to a rate limit are not reported, unless they add up to this.
 _WORTH_SAYING_S = 5.0
 
 
 class Waits:
-    """The calls under way, and what each waits for before it is at the server, or there again."""
+    """The calls in flight, and what each waits for before it is sent, or sent again."""
 
     def __init__(self) -> None:
         self._calls: dict[int, Waiting | None] = {}
@@ -24,7 +24,7 @@ class Waits:
 
     @property
     def now(self) -> Waiting | None:
-        """The wait that ends first, when all calls wait; None while one is at the server."""
+        """The wait that ends first, if all calls are waiting; None while one is at the server."""
         with self._lock:
             calls = list(self._calls.values())
         waits = [wait for wait in calls if wait is not None]
@@ -34,7 +34,7 @@ class Waits:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """The block is one call of this thread, with all its waits."""
+        """Treat the block as one call of this thread, including all its waits."""
         self._began.at = time.monotonic()
         self._set(None)
         try:
@@ -44,13 +44,13 @@ class Waits:
                 self._calls.pop(threading.get_ident(), None)
 
     def begin(self, what: str, seconds: float) -> None:
-        """From now on, the call of this thread waits."""
+        """Mark the call of this thread as waiting for `what`, for `seconds` from now."""
         until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=round(seconds))
         in_all_s = time.monotonic() - self._began.at + seconds
         self._set(Waiting(what, until) if in_all_s >= _WORTH_SAYING_S else None)
 
     def end(self) -> None:
-        """The call of this thread goes on."""
+        """Mark the call of this thread as no longer waiting."""
         self._set(None)
 
     def _set(self, wait: Waiting | None) -> None:

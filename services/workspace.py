@@ -1,4 +1,4 @@
-"""What one signed-in person works with: the one door for screens and HTTP, area by area."""
+"""What one signed-in person works with: the single entry point for screens and HTTP, by area."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.studio import Studio
 
 
 class Workspace:
-    """It lives as long as the session, or the access token, that it was opened for."""
+    """One person's areas. It lives as long as the session or access token it was opened for."""
 
     def __init__(self, studio: Studio, user: SignedInUser | BearerUser) -> None:
         person = person_of(studio, user)

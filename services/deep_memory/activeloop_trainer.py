@@ -1,8 +1,8 @@
 """Deep Memory trained by DeepLake Cloud: check, submit, watch with back-off, read the figures.
 
-What is recorded about a job (`record`, `recorded`) lets the next attempt find it again, whatever
-moment a process died at. A training is money and time, so a job that is there is not repeated, as
-long as it trains on the same questions: others may be held out now to measure it with.
+What is recorded about a job (`record`, `recorded`) lets the next attempt find it again, no matter
+when a process died. Training costs money and time, so an existing job is not repeated as long as
+it trains on the same questions; with different ones, it may train on what is now held out.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from services.retrieval.deadline import Deadline
 
 log = logging.getLogger(__name__)
 
-# Not the estimated end or the time of the last update: they tick while a job is stuck.
-_MOVING = ("epoch", "loss", "train_recall@10", "val_recall@10", "best_recall@10")
+# Not the estimated end or the time of the last update: they keep changing while a job is stuck.
+_PROGRESS_FIELDS = ("epoch", "loss", "train_recall@10", "val_recall@10", "best_recall@10")
 _BEST_RECALL = re.compile(r"(?P<recall>[\d.]+)% \((?P<gain>[+-][\d.]+)\)%")
 
 
 @dataclass(frozen=True, slots=True)
 class CloudPairs:
-    """Questions to train on. `relevant[i]` has (chunk id, relevance from 0 to 1) of question i,
-    and row i of `vectors` its embedding, (n, width)."""
+    """Questions to train on. `relevant[i]` holds the (chunk id, relevance from 0 to 1) pairs of
+    question i, and row i of `vectors` (n, width) its embedding."""
 
     questions: Sequence[str]
     relevant: Sequence[Sequence[tuple[str, float]]]
@@ -64,9 +64,9 @@ class CloudPairs:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFigures:
-    """What the service says of its own training, as shares from 0 to 1; it flatters.
+    """The service's own figures for its training, as shares from 0 to 1; they are too optimistic.
 
-    (On SciFact it said 0.858 where a held-out set gave 0.673 to 0.754.) None where it says nothing.
+    On SciFact it reported 0.858 where a held-out set gave 0.673 to 0.754. None if not reported.
     """
 
     job_id: str
@@ -84,7 +84,7 @@ class ActiveloopTrainer:
         self._is_pending = False
 
     def waiting(self) -> Waiting | None:
-        """What the training waits for: DeepLake Cloud to take calls, or to begin with the job."""
+        """What the training waits for: DeepLake Cloud to accept calls, or to start the job."""
         if self._is_pending:
             return Waiting("a place in DeepLake Cloud")
         return self._store.reader.waits.now
@@ -100,8 +100,8 @@ class ActiveloopTrainer:
     ) -> ServiceFigures:
         """Train on `pairs`, and return when the job has completed.
 
-        `record` stores a submission with the run at once; `recorded` is what an earlier attempt
-        stored last. `on_progress` gets words and a share from 0 to 1.
+        `record` stores a submission with the run immediately; `recorded` is what an earlier attempt
+        stored last. `on_progress` gets a description and a share from 0 to 1.
 
         Raises:
             TrainingError: the pairs do not fit (nothing was changed), or the training failed.
@@ -128,7 +128,7 @@ class ActiveloopTrainer:
         return self._watch(job_id, on_progress, stop)
 
     def _checked(self, pairs: CloudPairs) -> CloudPairs:
-        """Refuse what the client would refuse only after it has overwritten the old questions."""
+        """Refuse early what the client would refuse only after overwriting the old questions."""
         rows = range(len(pairs.questions))
         if not rows:
             raise TrainingError("There are no pairs to train on. Nothing was changed.")
@@ -144,7 +144,7 @@ class ActiveloopTrainer:
                 "Some pairs belong to documents that are no longer in the knowledge base. "
                 "Nothing was changed."
             )
-        # A Python int, because numpy's fail on the upload.
+        # A Python int, because numpy integers make the upload fail.
         relevant = [
             [(id_, 1) for id_, score in row if is_relevant(score)] for row in pairs.relevant
         ]
@@ -160,7 +160,7 @@ class ActiveloopTrainer:
     def _job_to_resume(
         self, before: Submission, submitter: Submitter, stop: threading.Event
     ) -> str | None:
-        """The job of an earlier attempt that works or has completed, or None."""
+        """The job of an earlier attempt if it is active or has completed, else None."""
         if before.job_id is None:
             return submitter.find(before.known)
         try:
@@ -207,7 +207,7 @@ class ActiveloopTrainer:
             if status not in WORKING:
                 raise _job_failed(status, progress)
             now = time.monotonic()
-            seen = (status, *(progress.get(name) for name in _MOVING))
+            seen = (status, *(progress.get(name) for name in _PROGRESS_FIELDS))
             if seen != last_seen:
                 last_seen, moved_at = seen, now
             elif now - moved_at >= self._watching.given_up_after_s:

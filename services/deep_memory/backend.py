@@ -1,4 +1,4 @@
-"""Where a person's models are trained and rank: here, or in DeepLake Cloud. Chosen here alone."""
+"""Where trained models are trained and used: on this machine or in DeepLake Cloud. Chosen here."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ class Backend(Protocol):
 
     @property
     def ranks_words(self) -> bool:
-        """Whether a model ranks by words too."""
+        """Whether a trained model ranks by words too."""
 
     def is_for(self, chunk_count: int) -> bool:
-        """Whether it is meant to search and train on so many chunks."""
+        """Whether it is meant for search and training over this many chunks."""
 
     def train(self, lease: RunLease, run: TrainingRun, pairs: Sequence[TrainingPair]) -> None:
         """Train and measure, and complete the run.
 
         Raises:
-            AppError: it can not be done, in words. The pairs are kept.
+            AppError: it failed; the message says why. The pairs are kept.
             RunLost: the run was stopped or handed on.
         """
 
     def compare(
         self, query: str, k: int, run: TrainingRun | None, *, with_words: bool
     ) -> Comparison:
-        """The plain list, and that of the model of `run` unless that is None.
+        """The plain list, and the list ranked by the model of `run` unless `run` is None.
 
         Raises:
             NotAllowed: the query is empty.
-            TrainingError: the model can not be read.
-            StoreUnavailable: the knowledge base can not be read.
+            TrainingError: the model cannot be read.
+            StoreUnavailable: the knowledge base cannot be read.
         """
 
     def measure(
@@ -56,18 +56,18 @@ class Backend(Protocol):
 
         Raises:
             NotAllowed: the knowledge base answers none of them.
-            TrainingError: the model can not be read.
+            TrainingError: the model cannot be read.
             StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
         """
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
-        """By id, those of completed `runs` whose models search can not use now, and why."""
+        """Run id -> why search cannot use its model now, for those of completed `runs`."""
 
     def cancel(self, run: TrainingRun) -> None:
-        """Cancel what runs elsewhere for a run that was given up.
+        """Cancel the external job of a run that was given up.
 
         Raises:
-            TrainingError: it goes on there, or may do so.
+            TrainingError: the job continues, or may do so.
         """
 
 
@@ -82,7 +82,7 @@ def make_backend(
     indexes: SearchIndexes,
     watching: Watching,
 ) -> Backend:
-    """The backend that the settings choose. `database` is as whoever asks sees it."""
+    """The backend that the settings choose. `database` acts with the caller's rights."""
     cloud = store if isinstance(store, CloudVectorStore) else None
     if cloud is not None and settings.trains_in_cloud:
         return CloudBackend(database, cloud, models, embedder, watching)

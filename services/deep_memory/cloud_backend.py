@@ -34,7 +34,7 @@ class CloudBackend:
     ) -> None:
         self._database = database
         self._store = store
-        self._models = models  # what each model moved; the models themselves are in the cloud
+        self._models = models  # holds only the rank changes; the trained models are in the cloud
         self._embedder = embedder
         self._watching = watching
 

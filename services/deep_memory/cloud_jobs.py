@@ -17,7 +17,7 @@ from services.runs.lease import RunLease
 
 log = logging.getLogger(__name__)
 
-CALL_S = 30.0  # in all, with its tries
+CALL_S = 30.0  # in total, retries included
 CHECK_S = 5.0  # before a search, which waits for it
 WORKING = frozenset({"pending", "training"})
 ENDED_WELL, ENDED_BADLY = "completed", "failed"
@@ -25,10 +25,10 @@ ENDED_WELL, ENDED_BADLY = "completed", "failed"
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Which questions were sent, and as which job: what the database keeps of it.
+    """Which questions were sent, and as which job, as stored in the database.
 
-    `questions` is their fingerprint. Before the service has told the job's id, that is None, and
-    `known` has the jobs that were there already.
+    `questions` is their fingerprint. `job_id` is None until the service has reported it; until
+    then, `known` has the ids of the jobs that existed before.
     """
 
     questions: str
@@ -44,32 +44,32 @@ class Submission:
 
     @classmethod
     def read(cls, stored: dict[str, Any], job_id: str | None) -> Submission:
-        """A submission as the database keeps it."""
+        """Build a submission from what the database stores."""
         return cls(stored["questions"], job_id, tuple(stored["known"]))
 
     def may_be(self, job_id: str) -> bool:
-        """Whether the job came of this submission, as far as is known."""
+        """Whether the job may come from this submission, as far as is known."""
         return job_id == self.job_id if self.job_id else job_id not in self.known
 
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """The pauses between two polls of a job, in seconds; they grow by half each time."""
+    """The pauses between polls of a job, in seconds; each is half as long again as the last."""
 
     first_s: float = 1.0
     longest_s: float = 20.0
-    given_up_after_s: float = 3600.0  # without any movement
+    given_up_after_s: float = 3600.0  # without any progress
 
 
 class WatchingStopped(Exception):
-    """`stop` was set. The job goes on in the cloud, unless somebody cancels it."""
+    """`stop` was set. The job continues in the cloud unless somebody cancels it."""
 
 
 def record_submission(lease: RunLease, submission: Submission) -> None:
     """Store with the run what was submitted, or is about to be.
 
     Raises:
-        RunLost: the run was stopped or handed on. A job with an id is written down all the same.
+        RunLost: the run was stopped or handed on. A job with an id is stored all the same.
     """
     lease.call(
         "record_cloud_submission",
@@ -100,12 +100,12 @@ def jobs_since(
 def cancel_job(
     store: CloudVectorStore, submission: Submission, *, stop: threading.Event | None = None
 ) -> None:
-    """Cancel the job that was submitted, or what has begun since, when its id is not known.
+    """Cancel the job that was submitted; if its id is not known, all jobs started since.
 
-    Safe when it has ended or is gone. `stop` ends the tries.
+    Safe if it has ended or is gone. `stop` ends the retries.
 
     Raises:
-        TrainingError: it goes on there, or may do so.
+        TrainingError: a job continues, or may do so.
     """
     try:
         if submission.job_id:
@@ -141,7 +141,7 @@ def _cancel(store: CloudVectorStore, job_id: str, stop: threading.Event | None) 
 
 
 def ended_jobs(store: CloudVectorStore, recorded: Mapping[str, Submission]) -> dict[str, bool]:
-    """Those of the recorded submissions whose jobs work no more, each with whether it completed.
+    """The recorded submissions whose jobs have ended, each with whether it completed.
 
     Raises:
         CloudFailure: they cannot be listed.
@@ -156,7 +156,7 @@ def ended_jobs(store: CloudVectorStore, recorded: Mapping[str, Submission]) -> d
 
 
 def cloud_error(failure: CloudFailure, consequence: str) -> TrainingError:
-    """What a person is told of a failed call, and what it means for the training."""
+    """The error for a person: what failed, and its `consequence` for the training."""
     happened, next_step = WORDS[failure.kind]
     return TrainingError(
         f"{happened} {consequence}", next_step=f"{next_step} Then proceed: the pairs are kept."

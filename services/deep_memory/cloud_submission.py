@@ -1,8 +1,8 @@
-"""Submitting a training to DeepLake Cloud, so that one is there afterwards, or none; never two.
+"""Submitting a training to DeepLake Cloud: afterwards there is one job or none, never two.
 
-What was asked for once is looked up before it is asked for again: an error may come after the work.
-The list of jobs may lag behind it, so it is read several times; and should a job show up only after
-another was submitted, one of them is cancelled.
+Before a retry, the job is looked up, because a call may fail after it has created the job. The list
+of jobs may lag behind, so it is read several times; if a job shows up only after another was
+submitted, one of them is cancelled.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 SUBMIT_S = 120.0
 _SUBMISSIONS = 3
 _SEARCHES = 5  # with the pauses of `Watching`, doubled each time: 15 s in all
-# After these the work may have been done all the same.
+# After these failures, the job may have been created all the same.
 _UNCERTAIN = {Failure.SERVER, Failure.NETWORK, Failure.LATE, Failure.GARBLED}
 _FURTHEST = ("pending", "training", ENDED_WELL)
 
 
 class Submitter:
-    """Submits a training on the questions that were sent, or finds the one that was submitted."""
+    """Submits a training on the questions that were sent, or finds one already submitted."""
 
     def __init__(
         self,
@@ -56,8 +56,8 @@ class Submitter:
         """The jobs of this dataset, all of which have ended.
 
         Raises:
-            TrainingError: one works. Another beside it would take its questions away, and the last
-                to end would replace the model of the other.
+            TrainingError: one is active. A second one would replace its questions, and the last to
+                end would replace the other's trained model.
             CloudFailure: they cannot be listed.
         """
         jobs = self._store.reader.call(
@@ -73,11 +73,11 @@ class Submitter:
         return tuple(job["id"] for job in jobs)
 
     def submit(self, known: Sequence[str]) -> str:
-        """Submit, and return the job's id. `known` are the jobs that were there before.
+        """Submit, and return the job's id. `known` are the ids of the jobs that existed before.
 
         Raises:
-            TrainingError: no training began, or nobody knows.
-            WatchingStopped: the stop was asked for before a job was there.
+            TrainingError: no training began, or it is unknown whether one did.
+            WatchingStopped: `stop` was set before a job existed.
         """
         attempt = 0
         while True:
@@ -109,10 +109,10 @@ class Submitter:
                 raise WatchingStopped
 
     def find(self, known: Sequence[str]) -> str | None:
-        """The job that works or has completed and is not `known`: its submitter never saw its id.
+        """The job, active or completed, that is not `known`: its submitter never got its id.
 
-        Of several the furthest is kept and the others are cancelled. It is looked for once even
-        when the stop is set, so that it can be recorded, or cancelled.
+        If there are several, the one furthest along is kept and the others are cancelled. Even
+        when `stop` is set, it is looked for once, so that it can be recorded or cancelled.
         """
         for search in range(_SEARCHES):
             try:
@@ -131,7 +131,7 @@ class Submitter:
         return None
 
     def _cancel_beside(self, job_id: str, known: Sequence[str]) -> None:
-        """Cancel what came of an earlier try after all, and is listed by now."""
+        """Cancel the job of an earlier try that did succeed, if it is listed by now."""
         try:
             working = jobs_since(self._store, known, WORKING, self._stop)
         except CloudFailure as failure:
@@ -140,7 +140,7 @@ class Submitter:
         self._cancel([other for other in working if other != job_id])
 
     def _cancel(self, others: Sequence[str]) -> None:
-        """Cancel what trains on the same questions; where it goes on, its model is as good."""
+        """Cancel jobs that train on the same questions; if one continues, its model is as good."""
         for job_id in others:
             self._on_words("More than one training had begun: cancelling all but one")
             try:

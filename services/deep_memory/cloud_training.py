@@ -63,12 +63,12 @@ def train_in_cloud(
 ) -> None:
     """Have the service train on most of the pairs, measure on the others, complete the run.
 
-    The service's own figure is stored beside the measured ones, under "service": it flatters.
+    The service's own figures, which are too optimistic, are stored separately under "service".
 
     Raises:
-        TrainingError: the pairs do not fit, or the service can not train. The pairs are kept.
-        StoreUnavailable: the service trained and then did not answer the measuring searches.
-        RunLost: the run was stopped or handed on. The job goes on until somebody cancels it.
+        TrainingError: the pairs do not fit, or the service cannot train. The pairs are kept.
+        StoreUnavailable: the service trained, but did not answer the searches that measure it.
+        RunLost: the run was stopped or handed on. The job continues until somebody cancels it.
     """
     snapshot = store.snapshot()
     material = prepare(lease, pairs, snapshot, embedder)
@@ -112,8 +112,8 @@ def _train(
         try:
             record_submission(lease, submission)
         except RunLost:
-            # Whoever stopped the run could not cancel a job that was still being submitted. One
-            # try: whoever proceeds in the meantime takes the job up.
+            # Whoever stopped the run could not cancel a job that was still being submitted. Try
+            # once only: whoever proceeds in the meantime adopts the job.
             if submission.job_id and lease.was_stopped():
                 try:
                     cancel_job(store, submission, stop=lease.lost)
@@ -141,7 +141,7 @@ def _train(
 def _measure(
     lease: RunLease, questions: Questions, snapshot: Snapshot, store: CloudVectorStore
 ) -> tuple[Evaluation, Evaluation]:
-    """The same questions without the model, which needs no call, and with it, as searches go."""
+    """Evaluate without the model, which needs no call, and with it, by searching the store."""
     before = evaluate_embeddings(questions.vectors, snapshot.embeddings, questions.relevant)
     ranked = []
     for vector in questions.vectors:
@@ -161,11 +161,12 @@ def measure_in_cloud(
 ) -> dict[str, Any]:
     """Measure the model that DeepLake Cloud holds, on at most MOST_MEASURED of the questions.
 
-    Each is a search there. By documents the first ten are those of the first hundred chunks.
+    Each question is one search there. When measured by document, the first ten documents are
+    those of the first hundred chunks.
 
     Raises:
         NotAllowed: the knowledge base answers none of them.
-        AppError: the embedder, or the service, does not answer.
+        AppError: the embedder or the service does not answer.
     """
     found = require_answers(questions, snapshot)
     chosen = _at_most(np.arange(len(found.texts)), MOST_MEASURED)
@@ -186,7 +187,7 @@ def measure_in_cloud(
 
 
 def _at_most(rows: np.ndarray, count: int) -> np.ndarray:
-    """All rows, or `count` of them by chance, the same ones each time."""
+    """All rows, or a random `count` of them, the same ones each time."""
     if len(rows) <= count:
         return rows
     return np.sort(np.random.default_rng(SEED).choice(rows, count, replace=False))

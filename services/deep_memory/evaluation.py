@@ -1,7 +1,7 @@
 """Is search better? Recall, MRR and nDCG from the ranks of the relevant passages, and a verdict.
 
-Everything here is a pure function. A rank starts at 1. Passages with equal scores are ranked in
-the order in which they are stored, so that a measurement repeats exactly.
+Everything here is a pure function. Ranks start at 1. Passages with equal scores are ranked in the
+order in which they are stored, so that measurements are exactly reproducible.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 
 RECALL_DEPTHS = (1, 3, 5, 10)
-RANKING_DEPTH = 10  # MRR and nDCG look this far down
+RANKING_DEPTH = 10  # ranks beyond this count nothing for MRR and nDCG
 NEAR_DUPLICATE = 0.95  # cosine above which two passages say the same
 _BLOCK_SCORES = 16_000_000  # scores held at once: 64 MB of float32
-FEWEST_TO_PROVE = 20  # questions; with fewer, chance alone moves them all the same way too often
-_NOISE = 1e-9  # of a mean, from adding in another order; one question of a million counts 1e-6
+FEWEST_TO_PROVE = 20  # questions; with fewer, all change the same way by chance too often
+_NOISE = 1e-9  # of a mean, from the order of adding; one question in a million counts 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Figures per question, kept so that two models can be compared on the same questions."""
+    """Figures per question, so that two rankings can be compared on the same questions."""
 
     recall: dict[int, np.ndarray]  # depth -> (n,) share of the question's passages found
     mrr: np.ndarray  # (n,) reciprocal rank of the first relevant passage, 0 beyond rank 10
@@ -39,7 +39,7 @@ class Evaluation:
         return figures | {f"mrr@{RANKING_DEPTH}": self.mrr, f"ndcg@{RANKING_DEPTH}": self.ndcg}
 
     def as_metrics(self) -> dict[str, float]:
-        """The mean of each of the figures; 0 for no questions."""
+        """The mean of each figure; 0 if there are no questions."""
         return {name: _mean(values) for name, values in self.figures().items()}
 
 
@@ -66,12 +66,12 @@ def ndcg(ranks: Iterable[int], relevant_count: int) -> float:
 
 
 def evaluate_ranks(ranks: Sequence[Sequence[int]], relevant_counts: Sequence[int]) -> Evaluation:
-    """Evaluate questions of which the ranks of the relevant passages are known.
+    """Evaluate questions for which the ranks of the relevant passages are known.
 
     `ranks[i]` holds the ranks of those relevant passages of question i that were found at all.
 
     Raises:
-        ValueError: a question has no relevant passage, so nothing can be said about it.
+        ValueError: a question has no relevant passage, so it cannot be evaluated.
     """
     if any(count < 1 for count in relevant_counts):
         raise ValueError("every question needs at least one relevant passage")
@@ -114,8 +114,9 @@ def evaluate_embeddings(
 def evaluate_blocks(
     score: Callable[[int, int], np.ndarray], passages: int, relevant: Sequence[Collection[int]]
 ) -> Evaluation:
-    """Evaluate any scoring: `score(start, stop)` gives the (stop - start, passages) scores of those
-    questions, and is asked for no more of them at once than fit into bounded memory."""
+    """Evaluate any scoring function in blocks of bounded memory.
+
+    `score(start, stop)` returns the (stop - start, passages) scores of those questions."""
     ranks: list[list[int]] = []
     step = max(1, _BLOCK_SCORES // max(1, passages))
     for start in range(0, len(relevant), step):
@@ -126,7 +127,7 @@ def evaluate_blocks(
 
 
 def _ranks(scores: np.ndarray, passages: Sequence[int]) -> list[int]:
-    """The ranks of `passages`: one more than the count of those that come before each."""
+    """The rank of each of `passages`: one more than the number of passages ranked before it."""
     return [
         1
         + int(np.count_nonzero(scores > scores[passage]))
@@ -141,7 +142,7 @@ def _mean(values: np.ndarray) -> float:
 
 class Verdict(StrEnum):
     BETTER = "better"
-    NO_CHANGE = "no change"  # the mean is the same, whatever moved within it
+    NO_CHANGE = "no change"  # the mean is the same, even if single questions changed
     NOT_PROVEN = "not proven"
     WORSE = "worse"
 
@@ -152,8 +153,8 @@ class Comparison:
 
     intervals: dict[str, tuple[float, float]]  # metric -> 95% interval of the mean difference
     verdict: Verdict
-    wins: tuple[int, ...]  # questions whose nDCG rose, most first
-    losses: tuple[int, ...]  # questions whose nDCG fell, worst first
+    wins: tuple[int, ...]  # questions whose nDCG rose, largest rise first
+    losses: tuple[int, ...]  # questions whose nDCG fell, largest fall first
 
 
 def compare(
@@ -161,23 +162,23 @@ def compare(
 ) -> Comparison:
     """Compare two evaluations of the same questions in the same order.
 
-    Questions of the same of `groups` (n,) share their fate, as those about one document do;
-    without it each stands for itself. The verdict is on recall@10: no change when its mean is the
-    same, better when the whole 95% interval lies above 0, worse when it lies below, and not proven
-    otherwise, as any change is below 20 questions. An interval that touches 0 proves nothing.
+    Questions with the same value in `groups` (n,) are not independent, like those about one
+    document; without `groups`, all are. The verdict is on recall@10: no change if its mean is the
+    same, better if the whole 95% interval lies above 0, worse if below, and otherwise not proven,
+    as is any change with fewer than 20 questions. An interval that touches 0 proves nothing.
     """
     was, became = before.figures(), after.figures()
     differences = np.stack([became[name] - was[name] for name in was], axis=1)
     rows = mean_intervals(differences, groups, seed=seed).tolist()
     intervals = {name: (low, high) for name, (low, high) in zip(was, rows, strict=True)}
     change = _mean(became["recall@10"] - was["recall@10"])
-    moved = after.ndcg - before.ndcg
-    order = [int(question) for question in np.argsort(moved, kind="stable")]
+    ndcg_change = after.ndcg - before.ndcg
+    order = [int(question) for question in np.argsort(ndcg_change, kind="stable")]
     return Comparison(
         intervals,
         _verdict(change, *intervals["recall@10"], len(before)),
-        wins=tuple(question for question in reversed(order) if moved[question] > 0),
-        losses=tuple(question for question in order if moved[question] < 0),
+        wins=tuple(question for question in reversed(order) if ndcg_change[question] > 0),
+        losses=tuple(question for question in order if ndcg_change[question] < 0),
     )
 
 
@@ -192,10 +193,10 @@ def _verdict(change: float, low: float, high: float, questions: int) -> Verdict:
 
 
 def measured_lower(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
-    """Whether recall@10 fell, or nDCG@10 where that is equal, in the means of two evaluations.
+    """Whether recall@10 fell, or nDCG@10 if that is equal, in the means of two evaluations.
 
-    It proves nothing, as `Verdict.WORSE` does: it is the precaution by which a model is not put to
-    use unasked. With few questions even a model that finds nothing any more is not proven worse.
+    Unlike `Verdict.WORSE` it proves nothing: it is a precaution against activating a trained model
+    automatically. With few questions, even a model that finds nothing is not proven worse.
     """
     for name in ("recall@10", "ndcg@10"):
         if abs(after[name] - before[name]) > _NOISE:
@@ -210,12 +211,12 @@ def mean_intervals(
     seed: int = 0,
     resamples: int = 2000,
 ) -> np.ndarray:
-    """95% intervals of the means of paired differences: of (n, figures) the (figures, 2) bounds.
+    """95% intervals of the means of paired differences: (n, figures) to (figures, 2) bounds.
 
-    A cluster bootstrap: whole groups of questions are drawn again with replacement (Field and
-    Welsh, 2007). `groups` (n,) names the group of each question; without it each is one. The bounds
-    are t intervals with the bootstrap's standard error (Hesterberg, 2015), because percentiles are
-    too narrow for a handful of groups. A single group says nothing: -1 to 1, as no questions do.
+    A cluster bootstrap: whole groups of questions are resampled with replacement (Field and Welsh,
+    2007). `groups` (n,) names the group of each question; without it, each is its own group. The
+    bounds are t intervals with the bootstrap's standard error (Hesterberg, 2015), because
+    percentiles are too narrow for a handful of groups. One group or none gives -1 to 1.
     """
     of = np.arange(len(differences))
     if groups is not None:
@@ -223,7 +224,7 @@ def mean_intervals(
     count = len(np.unique(of))
     if count < 2:
         return np.tile([-1.0, 1.0], (differences.shape[1], 1))
-    totals = np.zeros((count, differences.shape[1] + 1))  # the sums of a group, and its size
+    totals = np.zeros((count, differences.shape[1] + 1))  # the sums of each group, and its size
     np.add.at(totals, of, np.column_stack([differences, np.ones(len(differences))]))
     rng = np.random.default_rng(seed)
     times_drawn = (

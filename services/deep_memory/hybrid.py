@@ -2,10 +2,10 @@
 
 A chunk's score for a query is cosine(mapped query, chunk in its context) + weight * BM25.
 
-- The context of a chunk is the mean of the chunks around it in its document, near ones first: a
-  person asks in the words of the topic, which a chunk often leaves to its neighbours. It is made
-  from the stored vectors, so nothing is embedded again (compare contextual document embeddings,
-  Morris and Rush, 2024; here in closed form).
+- The context of a chunk is the mean of the chunks around it in its document, weighted by
+  nearness: people ask in the words of the topic, which often stand only in neighbouring chunks. It
+  is computed from the stored vectors, so nothing is embedded again (compare contextual document
+  embeddings, Morris and Rush, 2024; here in closed form).
 - The weight of BM25 is learned on the training pairs, each scored by a map that never saw it
   (convex fusion; Bruch et al., An Analysis of Fusion Functions for Hybrid Retrieval, 2023). BM25
   is left on its own scale: a question that shares no rare word with any chunk gets small scores,
@@ -40,10 +40,10 @@ _CONTEXT_REACH = 2.0  # chunks: the distance at which a neighbour counts 1/e
 _CONTEXT_WINDOW = 8  # chunks on either side; beyond, a neighbour would count under 2%
 # Cosine per BM25 point.
 _LEXICAL_WEIGHTS = (0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.08, 0.12, 0.2)
-# Questions that were written by rule repeat the words of their chunk, and ask for more weight to
-# the end of any scale, though people do not: with what the sample's questions choose by MRR alone,
-# a weight of 0.1, its hand-written questions find 75% of their chunks among ten instead of 81%. So
-# a weight above the usual ones has to earn more than such questions can gain by it.
+# Questions written by rule repeat the words of their chunk, so they favour ever larger weights,
+# while people's questions do not: with the weight that the sample's generated questions choose by
+# MRR alone, 0.1, its hand-written questions find 75% of their chunks among the first ten instead of
+# 81%. So a weight above the usual ones must gain more than such questions alone can explain.
 _HIGHEST_USUAL_WEIGHT = 0.05
 _GAIN_PER_DOUBLING = 0.025  # of MRR@10
 _WEIGHED_QUESTIONS = 1000
@@ -51,7 +51,7 @@ _WEIGHED_QUESTIONS = 1000
 
 @dataclass(frozen=True, slots=True)
 class SearchIndex:
-    """What a model searches, made once for each version of a store."""
+    """What a trained model searches, built once for each version of a store."""
 
     nearest: VectorIndex  # the chunks in their context
     lexical: LexicalIndex
@@ -71,7 +71,7 @@ class SearchIndex:
 
 @dataclass(frozen=True, slots=True)
 class DeepMemoryModel:
-    """One trained model: the map of the query, and the weight of the words."""
+    """One trained model: the query map, and the weight of BM25."""
 
     query_map: QueryMap
     lexical_weight: float
@@ -80,7 +80,7 @@ class DeepMemoryModel:
         """Score every chunk for every query, (n, m) float32; `queries` (n, width) embed `texts`.
 
         Raises:
-            TrainingError: the embeddings have another width than those it was trained on.
+            TrainingError: the embeddings differ in width from those it was trained on.
         """
         scores = self.query_map.apply(queries) @ index.vectors.T
         if self.lexical_weight:
@@ -92,10 +92,10 @@ class DeepMemoryModel:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return rows and scores of the `k` best chunks; `query` (width,) embeds `text`.
 
-        They are the highest of `scores`, but for what the codes of a large store lose.
+        They are the highest of `scores`, except for the quantisation loss in a large store.
 
         Raises:
-            TrainingError: the embedding has another width than those it was trained on.
+            TrainingError: the embedding differs in width from those it was trained on.
         """
         mapped = self.query_map.apply(query[None])[0]
         words = None
@@ -104,11 +104,11 @@ class DeepMemoryModel:
         return index.nearest.top(mapped, k, words)
 
     def without_words(self) -> DeepMemoryModel:
-        """The trained map alone, as if it had been learned that words say nothing."""
+        """The trained map alone, with a BM25 weight of 0."""
         return replace(self, lexical_weight=0.0)
 
     def save(self, path: Path) -> None:
-        """Write map, weight and settings as one file; see `QueryMap.save`."""
+        """Write the map, the weight and the settings to one file; see `QueryMap.save`."""
         settings = {**self.query_map.settings, "lexical_weight": self.lexical_weight}
         replace(self.query_map, settings=settings).save(path)
 
@@ -123,7 +123,7 @@ class DeepMemoryModel:
         weight = query_map.settings.get("lexical_weight")
         if not isinstance(weight, float) or not 0 <= weight < np.inf:
             raise TrainingError(
-                f"The trained model {Path(path).name} can not be read.",
+                f"The trained model {Path(path).name} cannot be read.",
                 next_step="Switch to another model, or train again. The pairs are kept.",
             )
         return cls(query_map, weight)
@@ -140,7 +140,7 @@ def train_hybrid(
     on_progress: Progress | None = None,
     should_stop: StopCheck | None = None,
 ) -> DeepMemoryModel:
-    """Train map and weight on pairs; the arguments and errors are those of `fit_folds`.
+    """Train the map and the weight on pairs; arguments and errors are those of `fit_folds`.
 
     `texts[i]` is the question that `queries[i]` embeds.
     """
@@ -162,7 +162,7 @@ def in_context(embeddings: np.ndarray, documents: Sequence[Any]) -> np.ndarray:
     """Add to each chunk the weighted mean of itself and its neighbours, and normalise.
 
     `documents[i]` names the document of row i; a neighbour d rows away within the same document
-    counts exp(-d / 2). A chunk that is alone in its document keeps its vector.
+    has weight exp(-d / 2). A chunk that is alone in its document keeps its vector.
     """
     in_context = np.array(embeddings, np.float32)
     start = 0
@@ -193,9 +193,9 @@ def _best_weight(
     relevant: Sequence[Collection[int]],
     seed: int,
 ) -> float:
-    """The weight that ranks the training questions best, each mapped by a fold new to it.
+    """The weight that ranks the training questions best, each by a map that never saw it.
 
-    One above the usual ones is taken for a clear gain only.
+    A weight above the usual ones is chosen only for a clear gain.
     """
     order = np.random.default_rng(seed).permutation(len(queries))[:_WEIGHED_QUESTIONS]
     maps = [QueryMap(matrix) for matrix in fit.matrices]

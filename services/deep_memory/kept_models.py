@@ -1,4 +1,4 @@
-"""Which model files stay on the disk: the newest of a person's, and the one that search uses."""
+"""Which trained-model files stay on disk: each person's newest, and the one that search uses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 
 
 def tidy_models(service: Database, user_id: str, models: ModelStore, kept: int) -> None:
-    """Give up the models of all but the `kept` newest completed runs, never the one in use.
+    """Delete the models of all but the `kept` newest completed runs, but never the one in use.
 
-    Files of runs that were removed go too: the app may have been killed between the row and them.
+    Files of removed runs are deleted too: the app may have been killed after deleting their row.
     """
     left = models.runs()
     if not left:
@@ -26,7 +26,7 @@ def tidy_models(service: Database, user_id: str, models: ModelStore, kept: int) 
     runs = _runs(service, user_id, sorted(left))
     settings = _settings(service, user_id)
     if not runs and not settings:
-        return  # a person whom this database does not know: perhaps it is another one than before
+        return  # this database does not know the person; it may not be the one used before
     for run_id in left - runs.keys():
         models.remove(run_id)
     active = {row["active_run_id"] for row in settings}
@@ -39,7 +39,7 @@ def tidy_models(service: Database, user_id: str, models: ModelStore, kept: int) 
 
 
 def tidy_all_models(settings: Settings, service: Database) -> None:
-    """The same for everybody with a folder on this machine."""
+    """Like `tidy_models`, for everybody with a folder on this machine."""
     for user_id in users_with_folder(settings):
         try:
             models = ModelStore(models_folder(settings, user_id))
@@ -55,7 +55,7 @@ def _settings(service: Database, user_id: str) -> list[dict[str, Any]]:
 
 
 def _runs(service: Database, user_id: str, ids: Sequence[str]) -> dict[str, str]:
-    """Those of `ids` that are runs of the user, with when they were completed: "" is not yet."""
+    """Run id -> completion time ("" if not completed), for those of `ids` that are the user's."""
     found: dict[str, str] = {}
     for first in range(0, len(ids), 100):  # ids travel in the URL
         found |= _runs_at_once(service, user_id, ids[first : first + 100])

@@ -1,4 +1,4 @@
-"""Exact words: BM25 scores by bm25s, which beat untrained embeddings where the words are rare."""
+"""Exact words: BM25 scores by bm25s, which beat untrained embeddings when words are rare."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import bm25s
 import numpy as np
 
-# Saturating early and caring little for length suits passages: Anserini's defaults, with which BEIR
+# Early saturation and weak length normalisation suit passages: Anserini's defaults, with which BEIR
 # measures BM25 (Thakur et al., 2021). bm25s's own, 1.5 and 0.75, are meant for whole documents.
 _K1, _B = 0.9, 0.4
 
@@ -24,7 +24,7 @@ class LexicalIndex:
             self._index.index(words, show_progress=False)
 
     def scores(self, queries: Sequence[str]) -> np.ndarray:
-        """The BM25 scores of every text for every query, (queries, texts) float32; 0: no word."""
+        """BM25 of every text for every query, (queries, texts) float32; 0: no word in common."""
         scores = np.zeros((len(queries), self._count), np.float32)
         for row, words in enumerate(_words(queries)):
             if words and self._knows_words:
@@ -41,8 +41,8 @@ def _words(texts: Sequence[str]) -> list[list[str]]:
 
 
 def _base_forms(words: Sequence[str]) -> list[str]:
-    """Base forms, so that "transfers" finds "transferred"; simplemma's table, not a rule."""
-    # Here, because importing it takes a quarter of a second that the start need not wait for.
+    """Base forms, so that "transfers" finds "transferred"; from simplemma's table, not by rule."""
+    # Here, because importing it takes a quarter of a second, which the app's start is spared.
     from services.base_forms import base_form
 
     return [base_form(word) for word in words]

@@ -1,4 +1,4 @@
-"""Deep Memory on this machine: models are files, search and training are in this process."""
+"""Deep Memory on this machine: models are files; search and training run in this process."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 
 class LocalBackend:
-    """See `backend.Backend`. `trained_before_in` is where a run may have left a job, if anywhere:
-    it began while DeepLake Cloud trained on this store."""
+    """See `backend.Backend`. `trained_before_in` is the cloud store, if any, where a run may have
+    left a job that started while DeepLake Cloud did the training."""
 
     ranks_words = True
 
@@ -75,7 +75,7 @@ class LocalBackend:
     def compare(
         self, query: str, k: int, run: TrainingRun | None, *, with_words: bool
     ) -> Comparison:
-        """The plain list comes alone while the index for models is made."""
+        """Returns only the plain list while the index for trained models is being built."""
         snapshot = self._store.snapshot()
         model = None if run is None else self._models.load(run)
         index = None if model is None else self._indexes.soon(self._user_id, snapshot)

@@ -1,14 +1,14 @@
 """Deep Memory on this machine: a linear map of the query embedding, fitted to the pairs in numpy.
 
-The chunk vectors stay as they are, so nothing is embedded again. The map starts where directions
-that all chunks share count less (see `_start`), and learns to give the chunks that answer a
-question a larger inner product than the others: the cross-entropy of the softmax over chunk
-similarities (InfoNCE, van den Oord et al., 2018), with the probability shared among all chunks
-that answer the question. The mapped query is not normalised in the loss, which leaves each query a
-temperature of its own. Chunks that nearly repeat a relevant one are never used as negatives.
+The chunk vectors stay unchanged, so nothing is embedded again. The initial map gives directions
+that all chunks share less weight (see `_start`). It learns to give the chunks that answer a
+question a larger inner product than the others: the loss is the cross-entropy of the softmax over
+chunk similarities (InfoNCE, van den Oord et al., 2018), with the probability shared among all
+chunks that answer the question. The mapped query is not normalised in the loss, which leaves each
+query its own temperature. Near-duplicates of a relevant chunk are never used as negatives.
 
-Three maps are fitted, each stopped early on another third of the pairs, and averaged: the scores
-are linear in the map, so the average is the ensemble at the price of one (bagging, Breiman, 1996).
+Three maps are fitted, each stopped early on a different third of the pairs, and averaged: scores
+are linear in the map, so the average is the ensemble at the cost of one (bagging, Breiman, 1996).
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from services.errors import TrainingError
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, float], None]  # epochs done, epochs at most, validation recall@10
+Progress = Callable[[int, int, float], None]  # epochs done, maximum epochs, validation recall@10
 StopCheck = Callable[[], bool]
 
 
 class TrainingStopped(Exception):
-    """`should_stop` asked for it: nothing was made, and nothing needs to be undone."""
+    """`should_stop` returned True: nothing was produced, and nothing needs to be undone."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainerSettings:
-    """How the map is fitted. The values were chosen on validation questions, not on test ones."""
+    """How the map is fitted. The values were chosen on validation, not on test questions."""
 
     temperature: float = 0.05
     learning_rate: float = 0.0005
     pull_to_start: float = 0.1  # weight of half the squared distance between the map and its start
     folds: int = 3
     epochs: int = 60  # at most, per fold
-    patience: int = 6  # epochs without a better validation result
+    patience: int = 6  # epochs without a better validation result before stopping early
     batch_size: int = 512
     batches_per_epoch: int = 8  # at most, so that an epoch over many pairs is still short
-    candidates: int = 8192  # chunks that a batch is contrasted with
+    candidates: int = 8192  # chunks that each batch is contrasted with
     validation_questions: int = 500
 
 
@@ -72,11 +72,11 @@ def fit_folds(
     """Fit maps of the query embeddings to pairs of questions and chunks, one per fold.
 
     `queries` (n, width) and `chunks` (m, width) are normalised; `relevant[i]` holds the rows of
-    `chunks` that answer query i. The same arguments give the same maps. `on_progress(done, at most,
-    validation recall@10)` is called after each epoch, `should_stop` several times a second.
+    `chunks` that answer query i. The same arguments give the same maps. `on_progress` is called
+    after each epoch, `should_stop` several times a second.
 
     Raises:
-        TrainingStopped: `should_stop` said so.
+        TrainingStopped: `should_stop` returned True.
         TrainingError: too few pairs, shapes that do not fit, or values that are not finite.
     """
     settings = settings or TrainerSettings()
@@ -102,7 +102,7 @@ def fit_folds(
 
 
 class _Fit:
-    """One map, fitted by Adam (Kingma and Ba, 2015) to some of the pairs."""
+    """One map, fitted with Adam (Kingma and Ba, 2015) to some of the pairs."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class _Fit:
         report: Callable[[int, float], None],
         should_stop: StopCheck | None,
     ) -> np.ndarray:
-        """Train until the validation questions no longer gain; return the best map seen."""
+        """Train until the validation result stops improving; return the best map seen."""
         best, best_epoch = np.eye(len(self.matrix), dtype=np.float32), 0
         best_quality, best_recall = self._validate(validation, best)
         batches = self._batches()
@@ -161,7 +161,7 @@ class _Fit:
             yield from (order[start : start + size] for start in range(0, len(order), size))
 
     def _validate(self, questions: np.ndarray, matrix: np.ndarray) -> tuple[float, float]:
-        """A figure to choose by, less noisy than any one of its parts, and recall@10."""
+        """The sum of all metrics, less noisy than any single one, to choose by; and recall@10."""
         metrics = evaluate_embeddings(
             self.queries[questions] @ matrix,
             self.chunks,
@@ -181,7 +181,7 @@ class _Fit:
         self.matrix = self.matrix - self.settings.learning_rate * mean / (np.sqrt(square) + 1e-8)
 
     def _pull_on_queries(self, queries: np.ndarray, batch: np.ndarray) -> np.ndarray:
-        """The gradient of the loss by the mapped queries: (batch, width)."""
+        """The gradient of the loss with respect to the mapped queries: (batch, width)."""
         positives = [self.relevant[question] for question in batch]
         rows = np.repeat(np.arange(len(batch)), [len(found) for found in positives])
         answers = np.concatenate(positives)
@@ -203,7 +203,7 @@ class _Fit:
         return share @ others / self.settings.temperature
 
     def _candidates(self, answers: np.ndarray) -> np.ndarray:
-        """The batch's own answers and random others, sorted; all chunks where they are few."""
+        """The batch's own answers and random others, sorted; all chunks if there are few."""
         if len(self.chunks) <= self.settings.candidates:
             return np.arange(len(self.chunks))
         others = self.rng.integers(0, len(self.chunks), self.settings.candidates)
@@ -224,11 +224,11 @@ def _check(queries: np.ndarray, chunks: np.ndarray, relevant: Sequence[Collectio
 
 
 def _start(chunks: np.ndarray) -> np.ndarray:
-    """Half of a whitening of the chunks, pulled to the identity: (C + r I)^-1/2.
+    """Partial whitening of the chunks, shrunk towards the identity: (C + r I)^-1/2.
 
-    C is the second moment of the chunk vectors over its mean eigenvalue. Frequent directions carry
-    little information, as frequent words do (Su et al., Whitening Sentence Representations, 2021).
-    With few chunks C is mostly chance, so r grows with width / count.
+    C is the second moment of the chunk vectors divided by its mean eigenvalue. Frequent directions
+    carry little information, as frequent words do (Su et al., Whitening Sentence Representations,
+    2021). With few chunks C is mostly noise, so r grows with width / count.
     """
     width = chunks.shape[1]
     moment = chunks.T @ chunks / len(chunks)
@@ -239,7 +239,7 @@ def _start(chunks: np.ndarray) -> np.ndarray:
 
 
 def _near_duplicates(rows: np.ndarray, chunks: np.ndarray) -> dict[int, np.ndarray]:
-    """The chunks that say the same as a chunk of `rows`, for those of which there are any."""
+    """Row -> its near-duplicates, itself included, for those of `rows` that have any."""
     alike: dict[int, np.ndarray] = {}
     for start in range(0, len(rows), 512):
         block = rows[start : start + 512]

@@ -1,4 +1,4 @@
-"""The training job on this machine: trained here, measured here, and so are test sets."""
+"""The training job on this machine: training, and measuring on held-out questions or test sets."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def train_locally(
         embedder,
         train_seconds,
     )
-    lease.check()  # whoever stopped the run may have removed it with its files
+    lease.check()  # whoever stopped the run may have removed it and its files
     models.save(run, model)
     complete(lease, run, metrics, models)
 
@@ -94,7 +94,7 @@ def _fit(
 def _measure(
     questions: Questions, snapshot: Snapshot, index: SearchIndex, model: DeepMemoryModel
 ) -> tuple[Evaluation, Evaluation]:
-    """The same questions by plain cosine and with the model."""
+    """Evaluate the questions by plain cosine, and with the model."""
 
     def scores(start: int, stop: int) -> np.ndarray:
         return model.scores(questions.vectors[start:stop], questions.texts[start:stop], index)
@@ -117,7 +117,7 @@ def measure_test_set(
 
     Raises:
         NotAllowed: the knowledge base answers none of them.
-        AppError: the embedder does not answer, or the model is of another embedder.
+        AppError: the embedder does not answer, or the model was trained for another embedder.
     """
     found = require_answers(questions, snapshot)
     vectors = embedder.embed(found.texts)

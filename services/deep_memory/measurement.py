@@ -1,4 +1,4 @@
-"""What is measured of a training, wherever it ran: which questions, and what is kept of them."""
+"""Measuring a training, wherever it ran: on which questions, and which results are kept."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from services.runs.lease import RunLease
 
 SEED = 0
 _EMBEDDED_AT_ONCE = 1024
-_MOST_MOVES = 1000  # of each side; 160 kB
-_MOVES_IN_ROW = 20
+_MOST_RANK_CHANGES = 1000  # wins, and as many losses; 160 kB
+_RANK_CHANGES_IN_ROW = 20
 SAMPLE_TEST_SET = "Hand-written questions of the sample"
 
 
@@ -31,7 +31,7 @@ SAMPLE_TEST_SET = "Hand-written questions of the sample"
 class Questions:
     """Questions with the rows of the snapshot that answer them. `vectors` is (n, width).
 
-    `sources[row]` is the id of the chunk, or the name of the document, that a row stands for.
+    `sources[row]` is the id of the chunk, or the name of the document, that the row stands for.
     """
 
     texts: list[str]
@@ -48,14 +48,14 @@ class Questions:
         )
 
 
-# Questions -> how search ranks for them without the model, and with it.
+# Questions -> evaluations of search without the trained model, and with it.
 Measure = Callable[[Questions], tuple[Evaluation, Evaluation]]
 AskedPairs = list[tuple[TrainingPair, int]]  # of one question, each with its chunk's row
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The pairs of a run made ready: by question, embedded, some of them held out."""
+    """The prepared pairs of a run: grouped by question, embedded, some of them held out."""
 
     snapshot: Snapshot
     asked: list[AskedPairs]
@@ -70,7 +70,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class TrainingMetrics:
-    """What is kept of a completed training."""
+    """The results that are stored for a completed training."""
 
     held_out: Mapping[str, Any]  # `compared` on the held-out questions
     held_out_questions: int
@@ -81,10 +81,10 @@ class TrainingMetrics:
     train_seconds: float
     embedder: str
     test_sets: Sequence[Mapping[str, Any]] = ()  # name, number of questions and `compared` of each
-    service: Mapping[str, Any] | None = None  # what DeepLake Cloud says, where it has trained
+    service: Mapping[str, Any] | None = None  # DeepLake Cloud's own figures, if it trained
 
     def as_json(self) -> dict[str, Any]:
-        """The value of the run's column `metrics`, with all moves."""
+        """The value of the run's column `metrics`, with all rank changes."""
         of_cloud = {} if self.service is None else {"trainer": "cloud", "service": self.service}
         return {
             **of_cloud,
@@ -130,7 +130,7 @@ def measured(
     train_seconds: float,
     service: Mapping[str, Any] | None = None,
 ) -> TrainingMetrics:
-    """Measure on these rows of the questions, and on the sample's own where it is loaded."""
+    """Measure on the questions in rows `held_out`, and on the sample's own if it is loaded."""
     questions, split = material.questions.only(held_out), material.split
     sample = _sample_questions(material.snapshot, embedder)
     before, after = measure(questions)
@@ -153,9 +153,9 @@ def measured(
 def complete(
     lease: RunLease, run: TrainingRun, metrics: TrainingMetrics, models: ModelStore
 ) -> None:
-    """Complete the run, and put its model to use unless it measured lower than plain search.
+    """Complete the run, and activate its model unless it measured lower than plain search.
 
-    A file keeps all moves; the row has the first, because screens poll it.
+    A file keeps all rank changes; the row has only the first, because screens poll it.
     """
     row = metrics.as_json()
     sets = [row, *row["test_sets"]]
@@ -163,7 +163,7 @@ def complete(
         run, [{side: kept[side] for side in ("wins", "losses")} for kept in sets]
     )
     for kept in sets:
-        kept.update({side: kept[side][:_MOVES_IN_ROW] for side in ("wins", "losses")})
+        kept.update({side: kept[side][:_RANK_CHANGES_IN_ROW] for side in ("wins", "losses")})
     lower = measured_lower(row["before"], row["after"])
     lease.finish_training(row, activate=not lower)
 
@@ -171,7 +171,7 @@ def complete(
 def pairs_by_question(pairs: Sequence[TrainingPair], snapshot: Snapshot) -> list[AskedPairs]:
     """Pairs whose chunk is in the knowledge base, each with the chunk's row.
 
-    Those of one question are together: all its chunks are relevant.
+    They are grouped by question: all chunks of a group are relevant to it.
 
     Raises:
         TrainingError: there are none.
@@ -214,7 +214,7 @@ def _embedded(
 
 
 def _sample_questions(snapshot: Snapshot, embedder: Embedder) -> Questions | None:
-    """Questions that no generator saw: the sample's own, when the sample is loaded."""
+    """The sample's own hand-written questions, if the sample is loaded."""
     row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
     by_document: dict[str, list[Any]] = {}
     for chunk in snapshot.chunks:
@@ -235,7 +235,7 @@ def _sample_questions(snapshot: Snapshot, embedder: Embedder) -> Questions | Non
 def _sample_figures(
     questions: Questions, snapshot: Snapshot, before: Evaluation, after: Evaluation
 ) -> dict[str, Any]:
-    """The row of the results page for the sample's own questions."""
+    """The results page's row for the sample's own questions."""
     documents = [chunk.document_id for chunk in snapshot.chunks]
     groups = answering_groups(questions.relevant, documents)
     return {
@@ -248,16 +248,16 @@ def _sample_figures(
 def compared(
     questions: Questions, before: Evaluation, after: Evaluation, groups: np.ndarray
 ) -> dict[str, Any]:
-    """What a run keeps of a comparison on the same questions, as JSON.
+    """What a run stores of a comparison on the same questions, as JSON.
 
-    `groups` (n,) names what each question shares its fate with: a document or a chunk.
+    `groups` (n,) names the document or chunk of each question; see `evaluation.compare`.
 
-    "ranks": [rank before, rank after, how many questions], None for a rank beyond the first ten.
+    "ranks": [rank before, rank after, number of questions], None for a rank beyond the first ten.
     """
     result = compare(before, after, groups)
     ranks = [(_rank(was), _rank(is_)) for was, is_ in zip(before.mrr, after.mrr, strict=True)]
 
-    def moved(rows: Sequence[int]) -> list[dict[str, Any]]:
+    def rank_changes(rows: Sequence[int]) -> list[dict[str, Any]]:
         return [
             {
                 "question": questions.texts[row],
@@ -265,7 +265,7 @@ def compared(
                 "after": ranks[row][1],
                 "relevant": sorted(questions.sources[found] for found in questions.relevant[row]),
             }
-            for row in rows[:_MOST_MOVES]
+            for row in rows[:_MOST_RANK_CHANGES]
         ]
 
     return {
@@ -275,8 +275,8 @@ def compared(
         "intervals": {name: list(interval) for name, interval in result.intervals.items()},
         "win_count": len(result.wins),
         "loss_count": len(result.losses),
-        "wins": moved(result.wins),
-        "losses": moved(result.losses),
+        "wins": rank_changes(result.wins),
+        "losses": rank_changes(result.losses),
         "ranks": [[*pair, count] for pair, count in Counter(ranks).most_common()],
     }
 

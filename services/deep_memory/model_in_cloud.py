@@ -1,4 +1,4 @@
-"""Whose model DeepLake Cloud holds: that of the last job to complete there."""
+"""Which run's model DeepLake Cloud holds: that of the last job to complete there."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _MAY_BE_REPLACED = "A training that went on there may have replaced this model."
 
 
 def model_in_cloud(database: Database, store: CloudVectorStore) -> str | None:
-    """The run whose model DeepLake Cloud holds for the caller: the last that completed there.
+    """The id of the run whose model DeepLake Cloud holds for the caller: the last completed there.
 
-    None when a job has completed for no run since: one that could not be cancelled, or whose run
-    failed. DeepLake Cloud is asked only while such a job may be working.
+    None if a job without a completed run has completed since: one that could not be cancelled, or
+    whose run failed. DeepLake Cloud is asked only while such a job may be active.
 
     Raises:
-        StoreUnavailable: it did not say how such a job stands.
+        StoreUnavailable: the state of such a job could not be read.
     """
     _settle_jobs(database, store)
     return database.rpc("model_in_cloud")

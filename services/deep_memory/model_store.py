@@ -1,8 +1,8 @@
-"""Trained models and the rank changes by each: files beside the store, named by run and attempt.
+"""Trained models and the rank changes of each: files beside the store, named by run and attempt.
 
-By the attempt too: a worker that was stopped in its sleep and wakes up late must not replace the
-model of the attempt that completed the run. Beside a model that is no longer kept lies an empty
-file that says so.
+The attempt is part of the name so that a worker that was suspended and wakes up late cannot replace
+the model of the attempt that completed the run. An empty marker file stands for each model that is
+no longer kept.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class ModelStore:
-    """One user's trained models. Which one search uses is decided in the database."""
+    """One user's trained models. The database says which one search uses."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -43,11 +43,11 @@ class ModelStore:
         self._lock = threading.Lock()
 
     def save(self, run: TrainingRun, model: DeepMemoryModel) -> None:
-        """Keep the model of this attempt; saving it again replaces it in one step."""
+        """Store the model of this attempt; saving it again replaces it atomically."""
         model.save(self._path(run))
 
     def load(self, run: TrainingRun) -> DeepMemoryModel:
-        """The model of a completed run, from memory when it was the last one asked for.
+        """The model of a completed run, from memory if it was the last one loaded.
 
         Raises:
             TrainingError: the file is missing or damaged.
@@ -60,9 +60,9 @@ class ModelStore:
             return self._loaded[1]
 
     def save_rank_changes(self, run: TrainingRun, changes: list[dict[str, Any]]) -> None:
-        """Keep the wins and losses on each set of questions, which are too many for the run's row.
+        """Store the wins and losses on each set of questions, which are too many for the run's row.
 
-        Where the file cannot be written, the row still has the first of them.
+        If the file cannot be written, the row still has the first of them.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -71,16 +71,16 @@ class ModelStore:
             log.warning("rank_changes_not_kept run=%s", run.id, exc_info=True)
 
     def rank_changes(self, run: TrainingRun) -> list[dict[str, Any]]:
-        """What `save_rank_changes` kept; empty for runs before it, and when the file is gone."""
+        """What `save_rank_changes` stored; empty for older runs, and if the file is gone."""
         try:
             return json.loads(self._rank_changes_path(run).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return []
 
     def problem(self, run: TrainingRun) -> str:
-        """Why the model of a completed run cannot be used; empty when it can.
+        """Why the model of a completed run cannot be used; empty if it can.
 
-        Its file is read for that, once, and again when it has changed.
+        This reads its file once, and again after it has changed.
         """
         path = self._path(run)
         seen = _seen(path)
@@ -98,18 +98,18 @@ class ModelStore:
         return _given_up(self._path(run)).exists()
 
     def runs(self, files: str = "*") -> set[str]:
-        """The ids of the runs of which there are such files; "*.npz" are models."""
+        """The ids of the runs with files that match the pattern; "*.npz" are models."""
         names = {path.name.split(".")[0] for path in self._folder.glob(files)}
         return {name for name in names if _is_id(name)}
 
     def give_up(self, run_id: str) -> None:
-        """Delete the models of a run and remember that; its rank changes stay. Safe to repeat."""
+        """Delete the models of a run, leaving markers; its rank changes stay. Safe to repeat."""
         for path in self._folder.glob(f"{_checked(run_id)}.*.npz"):
             _given_up(path).touch()
             path.unlink(missing_ok=True)
 
     def remove(self, run_id: str) -> None:
-        """Forget the models and rank changes of a removed run; safe when there is none."""
+        """Delete the models and rank changes of a removed run; safe if there are none."""
         for path in self._folder.glob(f"{_checked(run_id)}.*"):
             path.unlink(missing_ok=True)
 
@@ -117,10 +117,10 @@ class ModelStore:
         return self._folder / f"{_checked(run.id)}.{run.attempt}.npz"
 
     def _rank_changes_path(self, run: TrainingRun) -> Path:
-        return self._path(run).with_suffix(".moves.json")  # on disks under this name already
+        return self._path(run).with_suffix(".moves.json")  # existing files have this name
 
 
-_Seen = tuple[Path, int, int]  # a file with its time of change in ns and its size in bytes
+_Seen = tuple[Path, int, int]  # a file, its modification time in ns, and its size in bytes
 
 
 def _seen(path: Path) -> _Seen | None:
@@ -137,7 +137,7 @@ def _given_up(path: Path) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class _Version:
-    """What search needs of one version of a store."""
+    """What search needs for one version of a store."""
 
     snapshot: Snapshot
     plain: VectorIndex
@@ -145,32 +145,32 @@ class _Version:
 
 
 class SearchIndexes:
-    """What search needs of each person's store, made once for each version; the newest is kept.
+    """What search needs for each person's store, built once per version; only the newest is kept.
 
-    Not the versions before: they hold the texts of documents that were removed since, and a store
-    that is changed every minute would fill the memory with them.
+    Older versions hold texts of documents that were removed since, and a store that changes every
+    minute would fill the memory with them.
 
-    An index for models takes seconds at 10,000 chunks and minutes at 1,000,000: its words are
-    counted in Python. So it is made in a thread, and who cannot wait goes without it.
+    An index for trained models takes seconds at 10,000 chunks and minutes at 1,000,000, because
+    its words are counted in Python. So it is built in a thread, and `soon` does not wait for it.
     """
 
     def __init__(self) -> None:
-        # By owner; and by chunks, because an index of them all takes 2 GB.
+        # Keyed by owner, and limited in chunks: at the limit, the indexes take 2 GB.
         self._kept: LRUCache[str, _Version] = LRUCache(
             _CHUNKS_KEPT, lambda version: min(1 + len(version.snapshot.chunks), _CHUNKS_KEPT)
         )
         self._lock = threading.Lock()
 
     def plain(self, owner: str, snapshot: Snapshot) -> VectorIndex:
-        """What search by cosine looks through, in the store of this person; at once."""
+        """The index for plain cosine search in this person's store; available immediately."""
         return self._version(owner, snapshot).plain
 
     def of(self, owner: str, snapshot: Snapshot) -> SearchIndex:
-        """What models search, when it is made."""
+        """The index for trained models; waits until it is built."""
         return self._building(owner, snapshot).result()
 
     def soon(self, owner: str, snapshot: Snapshot) -> SearchIndex | None:
-        """What models search if it is there within three seconds; else it is being made."""
+        """The index for trained models; None if it is not built within three seconds."""
         try:
             return self._building(owner, snapshot).result(timeout=_INDEX_TIMEOUT_S)
         except TimeoutError:
@@ -189,7 +189,7 @@ class SearchIndexes:
         with self._lock:
             if not version.trained.running() and not version.trained.done():
                 version.trained.set_running_or_notify_cancel()
-                # Daemon: an app that is told to stop need not wait for an index.
+                # Daemon: an app that shuts down need not wait for an index.
                 threading.Thread(
                     target=self._build, args=(owner, version), name="index", daemon=True
                 ).start()
@@ -214,7 +214,11 @@ class SearchIndexes:
 
 
 def _checked(run_id: str) -> str:
-    """The id, and never a path or a pattern that someone typed."""
+    """`run_id`, if it is an id and not a path or a pattern.
+
+    Raises:
+        NotFound: it is no id.
+    """
     if not _is_id(run_id):
         raise NotFound("There is no such run.")
     return run_id

@@ -1,4 +1,4 @@
-"""What a person does with trained models: see what search uses, switch it, use another."""
+"""What a person does with trained models: see which one search uses, turn it on or off, switch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from services.runs.store import run_from_row
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """What search uses and what blocks a new run, as one statement read it."""
+    """What search uses and what blocks a new run, read in one statement."""
 
     settings: DeepMemorySettings
-    is_wanted: bool  # search is to use Deep Memory; `settings.enabled`: and there is a model
+    is_wanted: bool  # search is to use Deep Memory; `settings.enabled` also requires a model
     active: TrainingRun | None  # the run whose model search uses while Deep Memory is on
     blocking: TrainingRun | None
 
@@ -43,7 +43,7 @@ class Models:
         self._runs = person.runs
 
     def state(self) -> ModelState:
-        """One statement, because screens and clients poll it: read once, and handed on."""
+        """Read the state in one statement, because screens and clients poll it."""
         rows: dict[str, Any] = self._database.rpc("deep_memory_state")
         row = rows["settings"] or {}
         active, blocking = (
@@ -68,7 +68,7 @@ class Models:
         return ModelState(settings, is_wanted, active, blocking)
 
     def problem(self, state: ModelState) -> str:
-        """Why search can not use the model that was chosen; empty when it can, or none was."""
+        """Why search cannot use the chosen model; empty if it can, or if none was chosen."""
         if state.active is not None:
             return self.unusable([state.active]).get(state.active.id, "")
         return REPLACED_IN_CLOUD if state.settings.model_was_replaced else ""
@@ -77,11 +77,11 @@ class Models:
         """Make search use Deep Memory, or not.
 
         Raises:
-            NotAllowed: no training has completed yet, or none whose model was put to use.
+            NotAllowed: no trained model was ever activated, or it is no longer there.
         """
         if enabled and self.state().active is None:
             raise NotAllowed(
-                "Deep Memory can not be switched on before a training has completed.",
+                "Deep Memory cannot be switched on before a training has completed.",
                 next_step="Generate training data, review it and start training.",
             )
         row = {
@@ -99,7 +99,7 @@ class Models:
 
         Raises:
             NotFound: there is no such run.
-            NotAllowed: the run is not completed, or search can not use its model.
+            NotAllowed: the run is not completed, or search cannot use its model.
         """
         run = self._runs.get(run_id)
         if run.status is not RunStatus.COMPLETED:
@@ -111,23 +111,23 @@ class Models:
         return run_from_row(rows[0])
 
     def unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
-        """By id, those of completed `runs` whose models search can not use now, and why."""
+        """Run id -> why search cannot use its model now, for those of completed `runs`."""
         return self._backend.why_unusable(runs)
 
     def require_usable(self, run: TrainingRun) -> None:
-        """Raises NotAllowed where search can not use the model of a completed run."""
+        """Raises NotAllowed if search cannot use the model of a completed run."""
         if reason := self.unusable([run]).get(run.id):
             raise NotAllowed(reason, next_step="Use another model, or train again.")
 
     def no_longer_kept(self, runs: Sequence[TrainingRun]) -> set[str]:
-        """The ids of those of `runs` whose model was deleted because there are newer ones."""
+        """The ids of those `runs` whose model was deleted because there are newer ones."""
         return {run.id for run in runs if self._models.was_given_up(run)}
 
     def rank_changes(self, run: TrainingRun) -> list[dict[str, Any]]:
-        """All wins and losses on each set of questions; empty where only the row has some."""
+        """All wins and losses on each set of questions; empty if only the row has some."""
         return self._models.rank_changes(run)
 
     @property
     def rank_words(self) -> bool:
-        """Whether a model ranks by words too. DeepLake Cloud's does not."""
+        """Whether a trained model ranks by words too. DeepLake Cloud's does not."""
         return self._backend.ranks_words

@@ -1,4 +1,4 @@
-"""What a person does with test sets: bring questions, see them, measure a model on them."""
+"""What a person does with test sets: add questions, see them, measure a trained model on them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.person import Person
 
 
 class OwnTestSets:
-    """The test sets of one person: the sample's, where it is loaded, and those they brought."""
+    """The test sets of one person: the sample's, if it is loaded, and those they added."""
 
     def __init__(self, person: Person, models: Models) -> None:
         self._store = person.store
@@ -24,18 +24,18 @@ class OwnTestSets:
         self._test_sets = TestSetStore(person.database)
 
     def all(self) -> dict[str, int]:
-        """The number of questions in each test set by name: the sample's first."""
+        """Name -> number of questions of each test set; the sample's first."""
         documents = {chunk.document for chunk in self._store.snapshot().chunks}
         answered = sum(question.document in documents for question in sample_questions())
         first = {SAMPLE_TEST_SET: answered} if answered else {}
         return first | {n: c for n, c in self._test_sets.names() if self.is_own(n)}
 
     def is_own(self, name: str) -> bool:
-        """Whether the person brought it."""
+        """Whether the person added it."""
         return name != SAMPLE_TEST_SET
 
     def add_file(self, name: str, file_name: str, data: bytes) -> int:
-        """Keep the test questions of a file; returns how many there are.
+        """Store the test questions of a file; returns how many there are.
 
         Raises:
             DocumentRejected: the file is wrong; nothing was changed.
@@ -48,17 +48,17 @@ class OwnTestSets:
         return len(questions)
 
     def remove(self, name: str) -> int:
-        """Forget a set; returns how many there were, 0 or 1."""
+        """Delete a set; returns how many there were, 0 or 1."""
         return self._test_sets.remove(name)
 
     def measure(self, name: str, run_id: str) -> dict[str, Any]:
-        """The figures of a completed run's model on a test set, as `compared` keeps them.
+        """The figures of a completed run's model on a test set, as `figures_of` returns them.
 
         Raises:
             NotFound: there is no such set, or no such run.
-            NotAllowed: search can not use this model, or the knowledge base answers none of the
+            NotAllowed: search cannot use this model, or the knowledge base answers none of the
                 questions.
-            TrainingError: the model can not be read.
+            TrainingError: the model cannot be read.
             StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
         """
         run = self._runs.get(run_id)

@@ -1,6 +1,6 @@
-"""A trained map of query embeddings, and the file that keeps it.
+"""A trained map of query embeddings, and the file that stores it.
 
-The file is numpy's .npz and, behind it, the SHA-256 of what stands before: numpy reads over that.
+The file is numpy's .npz followed by its SHA-256, which numpy ignores.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _UNREADABLE = (
     TypeError,
     RuntimeError,
     struct.error,
-    tokenize.TokenError,  # numpy's, of the head of an array
+    tokenize.TokenError,  # raised by numpy for the header of an array
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -44,7 +44,7 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class QueryMap:
-    """A trained model: `apply` moves query embeddings towards the chunks that answer them."""
+    """A trained map: `apply` brings query embeddings closer to the chunks that answer them."""
 
     matrix: np.ndarray  # (width, width) float32
     embedder: str = ""  # the name of the embedder whose vectors it was trained on
@@ -59,7 +59,7 @@ class QueryMap:
         """Map (n, width) query embeddings; the rows come back normalised, float32.
 
         Raises:
-            TrainingError: the queries have another width than the model.
+            TrainingError: the queries differ in width from the model.
         """
         if queries.ndim != 2 or queries.shape[1] != self.width:
             raise TrainingError(
@@ -69,10 +69,10 @@ class QueryMap:
         return _normalised(queries.astype(np.float32) @ self.matrix)
 
     def save(self, path: Path) -> None:
-        """Write the model to `path` in one step: a reader sees the old file or the whole new one.
+        """Write the model to `path` atomically: a reader sees the old file or the whole new one.
 
         Raises:
-            TrainingError: the disk is full or not writable; no part of a file is left.
+            TrainingError: the disk is full or not writable; no partial file is left.
         """
         about = {
             "format": FORMAT,
@@ -86,7 +86,7 @@ class QueryMap:
             _write_atomically(path, matrix=self.matrix, about=np.array(json.dumps(about)))
         except OSError as error:
             raise TrainingError(
-                "The trained model can not be written. The pairs are kept.",
+                "The trained model cannot be written. The pairs are kept.",
                 next_step="Make room on the disk, then train again.",
             ) from error
 
@@ -113,7 +113,7 @@ class QueryMap:
             )
         except _UNREADABLE as error:
             raise TrainingError(
-                f"The trained model {Path(path).name} can not be read.",
+                f"The trained model {Path(path).name} cannot be read.",
                 next_step="Switch to another model, or train again. The pairs are kept.",
             ) from error
 
@@ -128,7 +128,7 @@ def _sealed(content: bytes) -> bytes:
 
 
 def _unsealed(stored: bytes) -> tuple[bytes, bool]:
-    """The content and whether it was sealed; raises ValueError where it is not what was sealed."""
+    """The content and whether it was sealed; raises ValueError if the checksum does not match."""
     content, seal = stored[:-_SEALED_BYTES], stored[-_SEALED_BYTES:]
     if not seal.startswith(_SEAL):
         return stored, False

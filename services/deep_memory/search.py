@@ -23,20 +23,20 @@ class Search:
     def compare(
         self, query: str, k: int, run: TrainingRun | None, *, with_words: bool = True
     ) -> Comparison:
-        """The same query by plain cosine, and with the model of `run` unless that is None.
+        """The same query by plain cosine, and with the model of `run` unless `run` is None.
 
-        Where that model can not rank, the plain list comes alone and `problem` says why. Without
-        words only the trained map ranks; see `Models.rank_words`.
+        If that model cannot rank, there is only the plain list, and `problem` says why. Without
+        `with_words`, only the trained map ranks; see `Models.rank_words`.
 
         Raises:
             NotAllowed: the query is empty.
-            StoreUnavailable: the knowledge base can not be read.
+            StoreUnavailable: the knowledge base cannot be read.
         """
         problem = self._models.unusable([run]).get(run.id, "") if run else ""
         usable = None if problem else run
         try:
             comparison = self._backend.compare(query, k, usable, with_words=with_words)
-        except TrainingError as error:  # its file changed a moment ago, or it has another width
+        except TrainingError as error:  # its file has just changed, or its width differs
             problem, usable = str(error), None
             comparison = self._backend.compare(query, k, None, with_words=with_words)
         ranked = usable is not None and not comparison.is_indexing and not comparison.problem
@@ -51,10 +51,10 @@ class Search:
     ) -> Comparison:
         """`compare` with the model that search uses; `deep_memory` overrules the settings.
 
-        `problem` says so where Deep Memory was to rank and there is no model for it.
+        `problem` says so if Deep Memory was to rank but there is no model for it.
 
         Raises:
-            As `compare`.
+            The same errors as `compare`.
         """
         if deep_memory is False:
             return self.compare(query, k, None)

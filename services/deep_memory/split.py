@@ -14,7 +14,7 @@ from services.errors import TrainingError
 _HELD_OUT_SHARE = 0.2
 _LARGEST_HELD_OUT_SHARE = 0.5
 _FEWEST_QUESTIONS = 4
-_FEWEST_DOCUMENTS = 3  # whether two agree says next to nothing of the others
+_FEWEST_DOCUMENTS = 3  # whether two agree says next to nothing about others
 _BLOCK_SCORES = 16_000_000  # scores held at once: 64 MB of float32
 
 
@@ -22,7 +22,7 @@ _BLOCK_SCORES = 16_000_000  # scores held at once: 64 MB of float32
 class Split:
     """Indices of the questions to train on and of those held out; some may be in neither.
 
-    `groups` (all questions,) names the document, or the chunk, by which each was held out or not.
+    `groups` (all questions,) names the document, or the chunk, by which each was assigned.
     """
 
     train: np.ndarray
@@ -38,16 +38,16 @@ def split_by_document(
     *,
     seed: int = 0,
 ) -> Split:
-    """Hold out the questions of some documents, so that the figures speak of unseen text.
+    """Hold out the questions of some documents, so that the figures are about unseen text.
 
     `relevant[i]` holds the chunk indices that answer question i, `documents[c]` names the document
     of chunk c, and `chunks` (m, width) are the normalised embeddings. A training question whose
-    chunk nearly repeats a held-out chunk is left out of both sides. A fifth of the questions is
-    held out; where whole documents make less than half of that, or are fewer than three, the
-    questions are held out by chunk. The same arguments give the same split.
+    chunk is a near-duplicate of a held-out chunk is in neither part. A fifth of the questions is
+    held out; if whole documents yield less than half of that, or fewer than three documents are
+    held out, the questions are held out by chunk. The same arguments give the same split.
 
     Raises:
-        TrainingError: there are too few questions, or chunks, to hold any out.
+        TrainingError: there are too few questions or chunks to hold any out.
     """
     if len(relevant) >= _FEWEST_QUESTIONS:
         by_document = _split(relevant, documents, chunks, "document", seed)
@@ -64,9 +64,9 @@ def split_by_document(
 
 
 def answering_groups(relevant: Sequence[Collection[int]], documents: Sequence[Any]) -> np.ndarray:
-    """What test questions share their fate with (n,): the document that answers each.
+    """The group (n,) of each test question: the document that answers it.
 
-    Where these are fewer than three, the chunk that does. Of several it is the first.
+    If there are fewer than three documents, the chunk that does. Of several, the first one.
     """
     by_document = _first_of(relevant, documents)
     if len(np.unique(by_document)) >= _FEWEST_DOCUMENTS:
@@ -83,7 +83,7 @@ def _is_usable(split: Split) -> bool:
 
 
 def _is_enough(split: Split) -> bool:
-    """Whether so much is held out that it can prove something."""
+    """Whether enough is held out to prove something."""
     groups = len(np.unique(split.groups[split.held_out]))
     return 2 * len(split.held_out) >= _wanted(len(split.groups)) and groups >= _FEWEST_DOCUMENTS
 
@@ -99,7 +99,7 @@ def _split(
     by: Literal["document", "chunk"],
     seed: int,
 ) -> Split:
-    """Hold out groups in random order until the share is reached, passing over too large ones.
+    """Hold out groups in random order until the share is reached, skipping those too large.
 
     `names[c]` is the group of chunk c.
     """
@@ -124,7 +124,7 @@ def _split(
 def _without_near_duplicates(
     split: Split, relevant: Sequence[Collection[int]], chunks: np.ndarray
 ) -> Split:
-    """Drop the training questions whose passages, or nearly the same ones, are held out."""
+    """Drop the training questions whose chunks, or near-duplicates of them, are held out."""
     held_out = sorted({chunk for question in split.held_out for chunk in relevant[question]})
     if not held_out:
         return split

@@ -1,4 +1,4 @@
-"""The test sets of a user, each kept whole."""
+"""The test sets of a user, each stored as a whole."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _SETS = "deep_memory_test_sets"
 
 
 class TestSetStore:
-    """Test sets as the given identity sees them."""
+    """Test sets as the identity of `database` sees them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def names(self) -> list[tuple[str, int]]:
-        """Name and number of questions of each set, in order of name."""
+        """Name and number of questions of each set, ordered by name."""
         rows = self._database.execute(
             lambda c: c.table(_SETS).select("name, question_count").order("name")
         ).data
         return [(row["name"], row["question_count"]) for row in rows]
 
     def save(self, name: str, questions: Sequence[OwnQuestion]) -> None:
-        """Keep a set; one of the same name is replaced.
+        """Store a set, replacing one of the same name.
 
         Raises:
             NotAllowed: the name is empty.
@@ -52,7 +52,7 @@ class TestSetStore:
         )
 
     def load(self, name: str) -> list[OwnQuestion]:
-        """Raises NotFound."""
+        """The questions of a set. Raises NotFound if there is none of this name."""
         rows = self._database.execute(
             lambda c: c.table(_SETS).select("questions").eq("name", name)
         ).data
@@ -64,5 +64,5 @@ class TestSetStore:
         ]
 
     def remove(self, name: str) -> int:
-        """Forget a set; returns how many there were, 0 or 1."""
+        """Delete a set; returns how many there were, 0 or 1."""
         return len(self._database.execute(lambda c: c.table(_SETS).delete().eq("name", name)).data)

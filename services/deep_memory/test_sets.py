@@ -1,4 +1,4 @@
-"""Test questions that a person brings: read from a file, and found in the knowledge base."""
+"""Test questions that a person adds: reading their file, finding answers in the knowledge base."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _SPLITS = ("test", "dev", "train")
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What answers a question: a chunk or a document, words that stand in it, or only the words."""
+    """What answers a question: a chunk or document, with or without words in it, or words alone."""
 
-    source: str = ""  # a chunk's id, a document's id, or its name with or without the ending
-    answer: str = ""  # verbatim, but for white space
+    source: str = ""  # a chunk's id, a document's id, or its name with or without extension
+    answer: str = ""  # verbatim, except for white space
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class OwnQuestion:
 class FoundAnswers:
     """The questions whose answers are in the knowledge base.
 
-    `relevant` holds rows of the snapshot; where `by_document`, places in the list of documents.
+    `relevant` holds rows of the snapshot; if `by_document`, indices into the list of documents.
     """
 
     texts: list[str]
@@ -53,12 +53,12 @@ class FoundAnswers:
 
 
 def read_test_set(file_name: str, data: bytes) -> list[OwnQuestion]:
-    """Read BEIR as zip, or CSV: `question`, and `chunk_id`, `document`, `answer` or several.
+    """Read BEIR as zip, or CSV: `question`, and one or more of `chunk_id`, `document`, `answer`.
 
-    Rows with the same question are one question with several answers.
+    Rows with the same question become one question with several answers.
 
     Raises:
-        DocumentRejected: the file or one of its lines is wrong. All of it is refused.
+        DocumentRejected: the file or one of its lines is invalid. The whole file is refused.
     """
     match file_name.lower().rpartition(".")[2]:
         case "zip":
@@ -100,10 +100,10 @@ def sample_set() -> list[OwnQuestion]:
 
 
 def find_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundAnswers:
-    """Say which rows of the snapshot answer the questions, and leave out those without an answer.
+    """Find which rows of the snapshot answer the questions; those without an answer are left out.
 
-    When one of them names a document only, all are measured by documents: then a document is found
-    where its best chunk is.
+    If one of them names only a document, all are measured by document: a document then ranks
+    where its best chunk does.
     """
     place = _Places(snapshot)
     by_document = any(
@@ -121,7 +121,7 @@ def find_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundA
 
 
 class _Places:
-    """Where in the snapshot things are."""
+    """Looks up chunks and documents in the snapshot by id, name or text."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._chunks = snapshot.chunks
@@ -151,14 +151,14 @@ class _Places:
 
 
 def document_starts(chunks: Iterable[Chunk], *, numbered: bool = False) -> np.ndarray:
-    """The first row of each document; or for each row the number of its document."""
+    """The first row of each document; if `numbered`, the document number of each row."""
     ids = [chunk.document_id for chunk in chunks]
     is_first = np.array([row == 0 or ids[row] != ids[row - 1] for row in range(len(ids))], bool)
     return np.cumsum(is_first) - 1 if numbered else np.flatnonzero(is_first)
 
 
 def require_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundAnswers:
-    """As `find_answers`. Raises NotAllowed where the knowledge base answers none of them."""
+    """Like `find_answers`. Raises NotAllowed if the knowledge base answers none of them."""
     found = find_answers(questions, snapshot)
     if not found.texts:
         raise NotAllowed(
@@ -169,14 +169,14 @@ def require_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> Fou
 
 
 def places_of(found: FoundAnswers, snapshot: Snapshot) -> list[int]:
-    """What `found.relevant` calls each row of the snapshot."""
+    """The index that `found.relevant` uses for each row of the snapshot."""
     if found.by_document:
         return document_starts(snapshot.chunks, numbered=True).tolist()
     return list(range(len(snapshot.chunks)))
 
 
 def pooled(scores: np.ndarray, found: FoundAnswers, starts: np.ndarray) -> np.ndarray:
-    """Scores of chunks (n, chunks); by documents those of their best chunks (n, documents).
+    """Scores of chunks (n, chunks); by document, the best score in each (n, documents).
 
     `starts` has the first row of each document.
     """
@@ -190,7 +190,7 @@ def figures_of(
     snapshot: Snapshot,
     after: Evaluation,
 ) -> dict[str, Any]:
-    """`after` beside plain cosine on the same questions, whose `vectors` are (n, width)."""
+    """`after` compared with plain cosine on the same questions; their `vectors` are (n, width)."""
     starts = document_starts(snapshot.chunks)
 
     def score(start: int, stop: int) -> np.ndarray:

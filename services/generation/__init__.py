@@ -1,1 +1,1 @@
-"""Questions for every chunk: who writes them, how their answers are read, what they cost."""
+"""Questions for every chunk: what writes them, how answers are read, what they cost."""

@@ -1,7 +1,7 @@
-"""The forms in which a model is asked to answer, and how the questions are read from each.
+"""The forms in which a question model is asked to answer, and how each is parsed.
 
-OpenAI's models obey a schema. Many servers that speak its API refuse one, or take it and write
-what they like; they are asked for JSON instead, and at last for plain lines.
+OpenAI's models follow a schema. Many servers with its API refuse one, or accept and ignore it;
+they are asked for JSON instead, and as a last resort for plain lines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class AnswerForm(StrEnum):
-    """From the strictest to the one that every server knows."""
+    """From the strictest to the one that every server supports."""
 
     SCHEMA = "schema"
     JSON = "json"
@@ -44,7 +44,7 @@ class NoQuestions(Exception):
 
 
 class WrongForm(NoQuestions):
-    """The answer is not in the form that was asked for: the model may do better in another one."""
+    """The answer is not in the requested form: the model may do better with another form."""
 
     def __init__(self) -> None:
         super().__init__("not in the asked form")
@@ -58,7 +58,7 @@ _HOW_TO_ANSWER = {
     AnswerForm.TEXT: "\n\nAnswer with one question on each line and nothing else.",
 }
 _DECODER = json.JSONDecoder()
-_FORM_STATUSES = (400, 422, 501)  # how servers say that they do not know a form
+_FORM_STATUSES = (400, 422, 501)  # how servers say that they do not support a form
 _BOLD = re.compile(r"(?<!\w)\*\*(.+?)\*\*(?!\w)")
 _BULLET = re.compile(r"(?:[-*•]|\(?\d{1,2}[.):])\s+")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -68,11 +68,11 @@ _QUESTION_MARKS = ("?", "\uff1f", "\u061f")  # the Chinese and the Arabic one
 def ask(
     client: OpenAI, form: AnswerForm, instructions: str, request: str, **options: Any
 ) -> LegacyAPIResponse[Any]:
-    """Ask for an answer in `form`, a `Completion`; `options` go to the API as they are."""
+    """Request an answer in `form`; `options` are passed to the API unchanged."""
     messages = _messages(form, instructions, request)
     completions = client.chat.completions.with_raw_response
     if form is AnswerForm.SCHEMA:
-        # As a body: the library looks through `messages` for what to rename, which takes a third
+        # In the extra body: the library searches `messages` for keys to rename, which takes a third
         # of the work of a call, and there is nothing to rename.
         options["extra_body"] = {"messages": messages}
         return completions.parse(messages=[], response_format=QuestionList, **options)
@@ -82,7 +82,7 @@ def ask(
 
 
 def request_body(instructions: str, request: str) -> dict[str, Any]:
-    """What `ask` sends in the strictest form, for a file of requests."""
+    """The body that `ask` sends in the strictest form, for a file of batch requests."""
     schema = {**QuestionList.model_json_schema(), "additionalProperties": False}
     form = {"name": QuestionList.__name__, "strict": True, "schema": schema}
     return {
@@ -99,18 +99,18 @@ def _messages(form: AnswerForm, instructions: str, request: str) -> list[Any]:
 
 
 def refuses_the_form(refusal: Refusal) -> bool:
-    """Whether a server refused the form, and not the request for what it asks."""
+    """Whether a server refused the form rather than the content of the request."""
     return refusal.status in _FORM_STATUSES and refusal.names(
         "response_format", "json_schema", "json_object"
     )
 
 
 def questions_in(completion: Completion, form: AnswerForm) -> list[str]:
-    """The questions as they were written; blank ones and repetitions among them.
+    """The questions as written, including blank and repeated ones.
 
     Raises:
-        WrongForm: they cannot be read.
-        NoQuestions: the model refused, was cut off, or said nothing.
+        WrongForm: they cannot be parsed.
+        NoQuestions: the model refused, was cut off, or gave an empty answer.
     """
     if completion.problem:
         raise NoQuestions(completion.problem)
@@ -119,12 +119,12 @@ def questions_in(completion: Completion, form: AnswerForm) -> list[str]:
 
 
 def _from_json(content: str) -> list[str]:
-    """The list in the last JSON object outside of thoughts that has one.
+    """The questions in the last JSON object outside of thoughts that has a list of them.
 
-    Small models like to wrap it in a fence, a sentence, or another object, and to try it out first.
+    Small models like to wrap it in a fence, a sentence or another object, and to write a draft.
     """
     found = list(_lists_in(content))
-    unread = content  # with the objects blotted out: what stands in a question is no mark
+    unread = content  # with the objects masked: a thought mark within a question is no mark
     for begin, end, _ in found:
         unread = unread[:begin] + "." * (end - begin) + unread[end:]
     thoughts = thoughts_in(unread)
@@ -139,7 +139,7 @@ def _from_json(content: str) -> list[str]:
 
 
 def _lists_in(content: str) -> Iterator[tuple[int, int, list[str]]]:
-    """Begin, end and questions of each object that fits the schema."""
+    """The start, end and questions of each object that fits the schema."""
     at = 0
     for brace in re.finditer("{", content):
         if brace.start() < at:
@@ -147,12 +147,12 @@ def _lists_in(content: str) -> Iterator[tuple[int, int, list[str]]]:
         try:
             found, at = _DECODER.raw_decode(content, brace.start())
             yield brace.start(), at, QuestionList.model_validate(found).questions
-        except (ValueError, RecursionError):  # no JSON from here on, or another object
+        except (ValueError, RecursionError):  # no JSON starts here, or it does not fit the schema
             at = brace.start() + 1
 
 
 def _from_lines(content: str) -> list[str]:
-    """The lines that end as questions do or were put in a list; not the greeting around them."""
+    """The lines that end in a question mark or are list items, without the text around them."""
     if not (aloud := without_thoughts(content).strip()):
         raise NoQuestions("empty answer")
     found = [query for line in aloud.splitlines() if (query := _query_on(line))]
@@ -171,5 +171,5 @@ def _query_on(line: str) -> str | None:
 
 
 def has_letters(query: str) -> bool:
-    """Whether it says anything, in any script."""
+    """Whether `query` contains a letter, in any script."""
     return _LETTER.search(query) is not None

@@ -1,4 +1,4 @@
-"""How many tokens an answer may have, said in the way that its server takes."""
+"""How many tokens an answer may have, expressed in the way that its server accepts."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 
 from services.openai_api.errors import Refusal
 
-# Far above what a question needs in any script: a guard against an answer that never ends.
+# Far more than a question needs in any script: a guard against an answer that never ends.
 _TOKENS_PER_QUESTION = 100
 _TOKENS_AROUND = 100
-# Models that think spend their thoughts from the same allowance, and which of them do cannot be
-# seen from the name. With three questions and a passage it fits into a context of 4,096 tokens.
+# Reasoning models spend their thoughts from the same allowance, and the name does not tell which
+# models those are. With three questions and a passage this fits into a context of 4,096 tokens.
 _TOKENS_TO_THINK = 2_500
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerLimit:
-    """The limit of one request. OpenAI's models that think refuse the old name `max_tokens`,
-    which is the only one that Mistral, older vLLM and others know.
+    """The limit of one request. OpenAI's reasoning models refuse the old name `max_tokens`,
+    which is the only one that Mistral, older vLLM and others support.
     """
 
     name: str = "max_completion_tokens"
@@ -29,9 +29,9 @@ class AnswerLimit:
         return _TOKENS_AROUND + count * _TOKENS_PER_QUESTION + thoughts
 
     def instead(self, refusal: Refusal) -> AnswerLimit | None:
-        """What to try after `refusal`; None when another limit would not help.
+        """The limit to try after `refusal`; None if another limit would not help.
 
-        Servers with a short context (vLLM) refuse what would not fit together with the answer.
+        Servers with a short context (vLLM) refuse a request that would not fit with its answer.
         """
         if refusal.is_too_long:
             return replace(self, has_room_to_think=False) if self.has_room_to_think else None

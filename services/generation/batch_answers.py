@@ -1,4 +1,4 @@
-"""The files that OpenAI's Batch API answers with: a line for each chunk, in no order."""
+"""The files that OpenAI's Batch API answers with: one line per chunk, in any order."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from services.openai_api.errors import (
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """What came back for one chunk: questions or a problem, or else a failure and no charge."""
+    """The answer for one chunk: questions or a problem in `written`, or a failure, not charged."""
 
     chunk_id: str
     written: WrittenQuestions | None
     failure: str = ""  # its code
-    is_final: bool = False  # asking again would fail again, for this and for every chunk
+    is_final: bool = False  # a retry would fail again, for this and every other chunk
 
 
 def read_lines(text: str) -> list[Any]:
-    """Raises UnusableAnswer for what is not JSON lines."""
+    """Parse JSON lines. Raises UnusableAnswer if `text` is anything else."""
     try:
         return [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as error:

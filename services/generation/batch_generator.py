@@ -1,7 +1,7 @@
-"""Chunks -> question-chunk pairs over the Batch API: submitted, remembered, collected.
+"""Chunks -> question-chunk pairs over the Batch API: submitted, recorded, collected.
 
-A batch is written down before it is submitted, and a chunk waits in one batch at most. So whatever
-happens in between, the next attempt finds each chunk stored, waiting, or free to be asked.
+A batch is recorded before it is submitted, and a chunk waits in at most one batch. So whatever
+happens in between, the next attempt finds each chunk either stored, waiting, or still to be asked.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from services.runs.lease import RunLease, RunLost
 
 log = logging.getLogger(__name__)
 
-# What the lowest tier lets wait for the small models is 2,000,000 tokens of input. As each request
-# carries the instructions, a batch has fewer than 5,000 of them, and stays far below 200 MB.
+# The lowest tier may queue 2,000,000 input tokens for the small models. As each request carries the
+# instructions, a batch has fewer than 5,000 requests, and stays far below 200 MB.
 BATCH_TOKENS = 1_800_000
 _SAVED_AT_ONCE = 200
 
@@ -46,11 +46,11 @@ class _Batch:
     openai_id: str
     status: str = "validating"
     answered: int = 0
-    # Cancelled before this attempt began, by the stop that this attempt goes on after.
+    # Cancelled before this attempt began, by the stop that preceded it.
     was_stopped: bool = False
     has_answers: bool = False
     usage: TokenUsage = field(default=NO_TOKENS)
-    unmetered: list[Chunk] = field(default_factory=list)  # answered, and not said at what cost
+    unmetered: list[Chunk] = field(default_factory=list)  # answered without stating the cost
 
 
 def generate_in_batches(
@@ -63,15 +63,16 @@ def generate_in_batches(
     usage: TokenUsage = NO_TOKENS,
     batch_tokens: int = BATCH_TOKENS,
 ) -> TokenUsage:
-    """Ask about every chunk that was not asked yet, wait, and finish the run's generation.
+    """Ask about every chunk that is not done yet, wait, and finish the run's generation.
 
     `usage` is what earlier attempts spent; the sum is returned and stored with each write.
 
     Raises:
-        GenerationError: it cannot go on; what came back is stored, and what was submitted is
-            collected by the next attempt.
+        GenerationError: it cannot continue; what came back is stored, and the next attempt
+            collects what was submitted.
         RunLost: the run was stopped or handed on; nothing more is submitted.
-        ConfigurationError: there is a cap on spending, and the model's price is not known.
+        ConfigurationError: there is a cap on spending, and the price of the question model is
+            not known.
     """
     batches = OpenAIBatches(make_openai_client(settings), settings.question_model, lease.lost)
     budget = BatchBudget(
@@ -92,7 +93,7 @@ def generate_in_batches(
 
 
 class _Attempt:
-    """One attempt: what is to be asked, and what waits."""
+    """One attempt: the chunks still to ask about, and the batches that wait for answers."""
 
     def __init__(
         self,
@@ -122,7 +123,7 @@ class _Attempt:
         return self._api.waits.now or at_openai
 
     def recall(self) -> None:
-        """Take up what earlier attempts submitted, and see what is left to ask."""
+        """Adopt the batches that earlier attempts submitted, and collect what is left to ask."""
         done = self._lease.begin_generation(list(self._chunks))
         for row in self._ledger.waiting():
             batch_id, intended_at = row["id"], datetime.fromisoformat(row["created_at"])
@@ -147,16 +148,16 @@ class _Attempt:
         )
 
     def submit_next(self) -> bool:
-        """Submit one batch, if there is one to submit now; True when it did."""
-        # One at a time: whether the account's queue took it shows when it is validated.
+        """Submit one batch if there is one to submit now; returns whether it did."""
+        # One at a time: only validation shows whether the account's queue accepted it.
         validating = any(batch.status == "validating" for batch in self.under_way.values())
         must_wait = validating or self._is_at_cap or self._queue_is_full
         if not self._to_ask or (self.under_way and must_wait):
             return False
         wanted = self._next_batch()
         chunks = [] if self._is_at_cap else self._budget.fitting(wanted, self._count)
-        # What the cap cuts is the last batch: a little more of it might fit when the others turn
-        # out cheaper than estimated, but not be worth another day.
+        # The batch that the cap truncates is the last: a little more might fit if the others turn
+        # out cheaper than estimated, but that would not be worth another day.
         self._is_at_cap |= len(chunks) < len(wanted)
         if not chunks:
             if self.under_way:
@@ -169,7 +170,7 @@ class _Attempt:
         return True
 
     def poll(self) -> bool:
-        """Ask how each batch is doing, and collect those that ended; True when one moved on."""
+        """Query each batch, and collect those that ended; returns whether any made progress."""
         moved = False
         for batch in list(self.under_way.values()):
             self._lease.check()
@@ -197,7 +198,7 @@ class _Attempt:
     def _submit(self, chunks: Sequence[Chunk]) -> None:
         batch_id = str(uuid.uuid4())
         file_id = self._api.upload(chunks, self._count)
-        # After the upload, which may take long: so it says at the last moment that the run is held.
+        # After the upload, which may take long: this confirms the lease at the last moment.
         self._ledger.intend(batch_id, [chunk.id for chunk in chunks])
         openai_id = self._api.create(
             file_id,
@@ -210,13 +211,13 @@ class _Attempt:
         try:
             self._ledger.record(batch_id, openai_id)
         except RunLost:
-            self._api.cancel(openai_id)  # who stopped the run could not know of it
+            self._api.cancel(openai_id)  # whoever stopped the run could not know of it
             raise
         self.under_way[batch_id] = _Batch(batch_id, {chunk.id for chunk in chunks}, openai_id)
         log.info("batch_submitted run=%s batch=%s", self._lease.run_id, openai_id)
 
     def _end(self, batch: _Batch, state: BatchState) -> None:
-        """Store what came back, free what did not, and stop where going on makes no sense."""
+        """Store the answers, release the other chunks, and raise if continuing makes no sense."""
         try:
             failures = self._collect(batch, state)
         except AnswersGone:
@@ -246,7 +247,7 @@ class _Attempt:
             )
 
     def _refused(self, state: BatchState, chunk_count: int) -> None:
-        """Make way for a queue that is full; anything else ends the attempt."""
+        """Back off if the account's queue is full; any other refusal ends the attempt."""
         if QUEUE_IS_FULL not in state.errors:
             raise self._api.refusal(state.errors)
         self._queue_is_full = True
@@ -256,7 +257,7 @@ class _Attempt:
             self._batch_tokens = max(1, self._batch_tokens // 2)
 
     def _collect(self, batch: _Batch, state: BatchState) -> Counter[tuple[str, bool]]:
-        """Store the answers of a batch; returns how many chunks failed, by code and finality."""
+        """Store the answers of a batch; returns the failed chunks' counts by (code, is_final)."""
         failures: Counter[tuple[str, bool]] = Counter()
         finished, ids = Finished(), list[str]()
 

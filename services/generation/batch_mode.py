@@ -18,12 +18,12 @@ class BatchMode:
     """When the mode is offered, and how often a batch is polled."""
 
     more_chunks_than: int = 10_000
-    host: str = "api.openai.com"  # servers that merely speak like OpenAI have no such price
+    host: str = "api.openai.com"  # other servers with OpenAI's API do not offer this price
     first_pause_s: float = 5.0  # between two polls; it doubles while nothing changes
     longest_pause_s: float = 60.0
 
     def is_offered(self, settings: Settings, chunk_count: int) -> bool:
-        """Whether a run over so many chunks may be written in this mode."""
+        """Whether a run over this many chunks may use this mode."""
         if settings.uses_offline_writer or chunk_count <= self.more_chunks_than:
             return False
         return settings.openai_base_url is None or (
@@ -39,12 +39,12 @@ class WaitingChunks(NamedTuple):
 
 
 def is_batch_mode(run: TrainingRun) -> bool:
-    """Whether the run is written in this mode, for as long as it lives."""
+    """Whether the run uses this mode; that never changes."""
     return bool(run.settings.get("batch_mode"))
 
 
 def batches_of(run: TrainingRun, database: Database) -> list[RememberedBatch]:
-    """What waits at OpenAI for a run."""
+    """The batches of a run that wait at OpenAI."""
     if not is_batch_mode(run):
         return []
     rows = database.execute(
@@ -66,13 +66,13 @@ def waiting(run: TrainingRun, database: Database) -> WaitingChunks:
 
 
 def cancel_batches(settings: Settings, batches: Sequence[RememberedBatch]) -> None:
-    """Cancel what a person gives up, so that it costs nothing more. Bounded to some seconds.
+    """Cancel the batches of a run that was given up. Takes a few seconds at most.
 
     Raises:
-        GenerationError: one of them may go on.
+        GenerationError: one of them may continue.
     """
     if batches:
-        # Here, because importing openai takes a second that other runs need not wait for.
+        # Here, because importing openai takes a second, which other runs are spared.
         from services.generation.openai_batches import cancel_at_openai
 
         cancel_at_openai(settings, batches)

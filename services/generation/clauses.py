@@ -1,11 +1,11 @@
 """Sentences, and their grammar as far as the offline writer needs it.
 
 The part-of-speech tags come from TextBlob's lexicon tagger and the base forms of verbs from
-simplemma: both work from their wheels, without a download. Reading is careful rather than complete:
+simplemma: both work from their wheels, without a download. Parsing is careful rather than complete:
 a sentence whose subject and verb are in doubt yields no clause.
 
-Importing this module loads the lexicon. TextBlob alone would fill it at the first word, and other
-threads would tag with the part that is there; under Python's import lock they wait.
+Importing this module loads the lexicon. Without this, TextBlob would load it at the first word, and
+other threads would tag with the part loaded so far; under Python's import lock they wait.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Clause:
 
     @property
     def head_noun(self) -> Word | None:
-        """What the subject is one or more of: "requests" of "requests for leave"."""
+        """The subject's main noun: "requests" of "requests for leave"."""
         if any(word.tag == "CC" for word in self.subject):
             return None
         end = next((i for i, word in enumerate(self.subject) if word.tag in ("IN", "TO")), None)
@@ -103,10 +103,10 @@ def headings_and_sentences(text: str) -> tuple[list[str], list[str]]:
 
 
 def tagged(sentence: str) -> tuple[Word, ...]:
-    """Tag the words of a sentence; each knows where it stands."""
+    """Tag the words of a sentence; each has its position."""
     spans = list(_TOKEN.finditer(sentence))
     tags = tag(" ".join(span[0] for span in spans), tokenize=False) if spans else []
-    if len(tags) != len(spans):  # the tagger splits a few odd tokens: such a sentence is left out
+    if len(tags) != len(spans):  # the tagger splits a few odd tokens: skip such a sentence
         return ()
     names = [_mended_tag(span[0], name) for span, (_, name) in zip(spans, tags, strict=True)]
     return tuple(
@@ -116,7 +116,7 @@ def tagged(sentence: str) -> tuple[Word, ...]:
 
 
 def clause_of(words: tuple[Word, ...], sentence: str) -> Clause | None:
-    """Find subject and verb, or None when the sentence does not read safely."""
+    """Find subject and verb; None if the sentence cannot be parsed with confidence."""
     words = _without_opening(words)
     for position, word in enumerate(words):
         lower = word.text.lower()
@@ -144,13 +144,13 @@ def noun_phrases(words: tuple[Word, ...], sentence: str) -> list[str]:
 
 
 def as_within(words: tuple[Word, ...], sentence: str) -> str:
-    """The words as they read inside a sentence, whose first word they may have been."""
+    """The words as they read within a sentence, even if they were at its beginning."""
     text = words_between(words, sentence)
     return text if words[0].start else uncapitalised(text)
 
 
 def uncapitalised(text: str) -> str:
-    """A small first letter, unless it begins a name or an abbreviation."""
+    """`text` with a lower-case first letter, unless it begins a name or an abbreviation."""
     first, _, others = text.partition(" ")
     is_article = first in ("The", "A", "An")
     is_name = not first[1:].islower() or others[:1].isupper()
@@ -160,7 +160,7 @@ def uncapitalised(text: str) -> str:
 
 
 def words_between(words: tuple[Word, ...], sentence: str) -> str:
-    """The words as they stand in the sentence, spaces and all."""
+    """The words as they stand in the sentence, including spaces."""
     return sentence[words[0].start : words[-1].end] if words else ""
 
 
@@ -226,7 +226,7 @@ def _mended_tag(text: str, name: str) -> str:
 
 
 def _mended_by_neighbours(names: list[str]) -> list[str]:
-    """Correct what the tagger takes for the wrong kind of word most often."""
+    """Correct the tagger's most frequent mistakes."""
     mended = list(names)
     for i in range(1, len(names) - 1):
         before, name, after = names[i - 1 : i + 2]

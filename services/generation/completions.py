@@ -1,4 +1,4 @@
-"""What is read of a chat completion, however loosely a server writes it."""
+"""Reading a chat completion, however loosely a server follows the format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from services.models import TokenUsage
 from services.openai_api.errors import UnusableAnswer, as_object, error_in
 
-# Why an answer ended, as OpenAI, z.AI, DeepSeek and OpenRouter say it.
+# Why an answer ended, in the words of OpenAI, z.AI, DeepSeek and OpenRouter.
 _PROBLEMS = {
     "length": "cut off",
     "model_context_window_exceeded": "cut off",
@@ -20,7 +20,7 @@ _FAILURES = ("error", "network_error", "insufficient_system_resource")
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer. `problem` says in a word or two why its content is not to be read."""
+    """One answer. `problem` says in a word or two why its content must not be used."""
 
     content: str
     problem: str | None
@@ -29,15 +29,15 @@ class Completion:
 
 
 def read_completion(body: object) -> Completion:
-    """Read the JSON of an answer; what is odd in it or missing is that answer's problem.
+    """Read the JSON of an answer; odd or missing parts of it raise no error.
 
-    The library builds its own objects without checking, so that a proxy's sign-in page or half an
-    answer would surface later as an AttributeError.
+    The library builds its objects without validation, so a proxy's sign-in page or half an answer
+    would otherwise surface later as an AttributeError.
 
     Raises:
         UnusableAnswer: there is no list of choices, so it is no completion at all; or it holds an
-            error. A gateway has answered 200 before the server behind it fails, so that the error
-            stands beside empty choices (LM Studio), or in one with what was written by then
+            error. A gateway may have answered 200 before the server behind it fails; the error is
+            then beside empty choices (LM Studio), or in a choice with what was written so far
             (OpenRouter).
     """
     choices = as_object(body).get("choices")
@@ -55,7 +55,7 @@ def read_completion(body: object) -> Completion:
         _text(message.get("content")),
         _problem(reason, message.get("refusal")),
         TokenUsage(read or 0, written or 0),
-        is_metered=bool(read) and written is not None,  # no request is without a prompt
+        is_metered=bool(read) and written is not None,  # every request has a prompt
     )
 
 
@@ -65,7 +65,7 @@ def _problem(finish_reason: object, refusal: object) -> str | None:
 
 
 def _text(content: object) -> str:
-    """The text of a message, which may come in parts; thoughts and pictures are other parts."""
+    """The text of a message, which may come in parts; thoughts and images are left out."""
     if isinstance(content, list):
         parts = (as_object(part) for part in content)
         return "".join(_text(part.get("text")) for part in parts if part.get("type") == "text")

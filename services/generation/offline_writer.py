@@ -1,9 +1,9 @@
-"""Questions without a key and without a download: sentences of a chunk, turned round.
+"""Questions without an API key or a download: sentences of a chunk, turned into questions.
 
 Each sentence is asked about in the ways that its grammar allows ("The fee is due on 1 May." ->
-"When is the fee due?"), after the rules of overgenerating transformation (Heilman and Smith, 2010):
-the answer is taken out and the wh-phrase put in front. The questions chosen differ in kind and in
-the sentence they ask about, so that training sees short and long, and every part of the chunk.
+"When is the fee due?"), by the rules of overgenerating transformation (Heilman and Smith, 2010):
+the answer is removed and the wh-phrase put in front. The chosen questions differ in kind and in the
+sentence they ask about, so that training sees short and long ones about every part of the chunk.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from services.pairs.quality import gives_itself_away
 from services.pairs.rules import question_key
 
 _FEWEST_WORDS, _MOST_WORDS = 4, 20
-_FEWEST_CHARACTERS = 40  # a chunk below this has nothing to ask about
+_FEWEST_CHARACTERS = 40  # a chunk with less prose has nothing to ask about
 _TIME = re.compile(
     r"\b(?:1[5-9]|20)\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|"
     r"october|november|december|monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b",
@@ -56,7 +56,7 @@ class OfflineQuestionWriter:
     name = "Offline writer"
 
     def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
-        """Write up to `count` different questions; fewer when the chunk says too little."""
+        """Write up to `count` different questions; fewer if the chunk says too little."""
         headings, sentences = headings_and_sentences(chunk.text)
         if sum(len(sentence) for sentence in sentences) < _FEWEST_CHARACTERS:
             return WrittenQuestions((), problem="too little running text")
@@ -71,11 +71,11 @@ class OfflineQuestionWriter:
         return WrittenQuestions(questions)
 
     def waiting(self) -> Waiting | None:
-        """Nothing is asked of anybody."""
+        """Always None: this writer calls no server."""
         return None
 
     def stop(self) -> None:
-        """Nothing waits here."""
+        """Does nothing: no call ever waits."""
 
 
 def _drafts(number: int, sentence: str, heading: str | None) -> Iterator[_Draft]:
@@ -119,7 +119,7 @@ def _reasons(head: str, rest: str) -> Iterator[tuple[str, str]]:
 
 
 def _times(head: str, clause: Clause) -> Iterator[tuple[str, str]]:
-    """Take out the first phrase of time: "on 30 June" -> when, "within 5 days" -> how soon."""
+    """Remove the first phrase of time: "on 30 June" -> when, "within 5 days" -> how soon."""
     for position, word in enumerate(clause.rest):
         before = _cut(clause, clause.rest[:position])
         if word.tag not in ("IN", "TO") or position == 0 or not before:
@@ -154,7 +154,7 @@ def _amounts(head: str, clause: Clause) -> Iterator[tuple[str, str]]:
 
 
 def _objects(head: str, clause: Clause) -> Iterator[tuple[str, str]]:
-    """Take out the object: "covers the cost of repair" -> what does ... cover."""
+    """Remove the object: "covers the cost of repair" -> what does ... cover."""
     verb, *others = clause.rest
     if not _starts_noun_phrase(tuple(others)):
         return
@@ -187,7 +187,7 @@ def _rest(clause: Clause) -> str:
 
 
 def _cut(clause: Clause, words: tuple[Word, ...]) -> str:
-    """The words up to the first comma or subordinate clause, and no more than a question holds."""
+    """The words up to the first comma or subordinate clause, at most 14 of them."""
     words = words[:14]
     for position, word in enumerate(words):
         if word.text == "," or word.text.lower() in _STOPS_BEFORE:
@@ -205,7 +205,7 @@ def _is_countable(noun: Word) -> bool:
 
 
 def _is_left_hanging(words: tuple[Word, ...]) -> bool:
-    """Whether the last word waits for another: "of", "the", or "the new"."""
+    """Whether the last word needs another after it: "of", "the", or "the new"."""
     last, before = words[-1].tag, words[-2].tag if len(words) > 1 else ""
     return last in ("IN", "TO", "DT", "CC", "PRP$", "WDT", "MD") or (
         last == "JJ" and before in ("DT", "IN", "PRP$")
@@ -217,7 +217,7 @@ def _starts_noun_phrase(words: tuple[Word, ...]) -> bool:
 
 
 def _finished(question: str) -> str | None:
-    """A capital and a question mark, or None for what nobody would ask."""
+    """The question, capitalised and with a question mark; None if nobody would ask it."""
     words = question.split()
     if not _FEWEST_WORDS <= len(words) <= _MOST_WORDS or question.count("(") != question.count(")"):
         return None
@@ -232,7 +232,7 @@ _BEST_FIRST = ("why", "how many", "when", "which", "what", "whether", "what is",
 
 
 def _chosen(drafts: list[_Draft], count: int) -> tuple[str, ...]:
-    """Pick drafts one by one: a sentence and a kind that were used least come first."""
+    """Pick drafts one by one, preferring the sentence and the kind used least so far."""
     remaining = list(drafts)
     chosen: list[_Draft] = []
     while remaining and len(chosen) < count:

@@ -1,6 +1,6 @@
-"""OpenAI's Batch API: requests go up in one file, and answers come down in another.
+"""OpenAI's Batch API: requests are uploaded in one file, and answers downloaded in another.
 
-Limits (guide "Batch"): 50,000 requests and 200 MB a file; files are kept for 30 days.
+Limits (guide "Batch"): 50,000 requests and 200 MB per file; files are kept for 30 days.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _UPLOAD_TIMEOUT_S = 300.0
 _CLOCKS_DIFFER_BY = timedelta(hours=1)
 _KEPT = "The questions that came back so far are kept."
 QUEUE_IS_FULL = "token_limit_exceeded"
-# In the metadata of a batch at OpenAI. Not to be renamed: batches that wait are found by it.
+# A key in the metadata of a batch at OpenAI. Do not rename it: waiting batches are found by it.
 _NAMED = "part"
 _Answer = TypeVar("_Answer")
 
 
 class AnswersGone(Exception):
-    """A file of answers is no longer there."""
+    """A file of answers no longer exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class BatchState:
     id: str
     status: str  # validating, in_progress, finalizing, completed, failed, expired, cancel...
     answered: int
-    errors: tuple[str, ...]  # codes, of a batch that was refused as a whole
+    errors: tuple[str, ...]  # codes, if the batch was refused as a whole
     files: tuple[str, ...]  # with answers and with failures
 
     @property
@@ -65,7 +65,7 @@ class BatchState:
 
 
 class OpenAIBatches:
-    """Calls to the Batch API. All raise GenerationError in words, or RunLost once `stop` is set."""
+    """Calls to the Batch API. All raise GenerationError, or RunLost once `stop` is set."""
 
     def __init__(
         self,
@@ -76,12 +76,12 @@ class OpenAIBatches:
     ) -> None:
         self.model = model
         self.server = server_name(client)
-        # Limits of their own: the headers of these calls say nothing of the model's.
+        # A limiter of their own: the headers of these calls say nothing about the model's limits.
         self._calls = RetryingClient(client, f"batches of {model}", retry_policy, stop)
         self.waits = self._calls.waits
 
     def upload(self, chunks: Sequence[Chunk], count: int) -> str:
-        """Send the requests, which costs nothing yet; returns the file's id."""
+        """Upload the requests, which costs nothing yet; returns the file's id."""
         lines = "\n".join(json.dumps(_line(chunk, count, self.model)) for chunk in chunks)
         file = ("questions.jsonl", lines.encode())
 
@@ -100,9 +100,9 @@ class OpenAIBatches:
         intended_at: datetime,
         confirm: Callable[[], None],
     ) -> str:
-        """Submit a file, and return the id of the batch. `confirm` raises when it must not be.
+        """Submit a file, and return the batch's id at OpenAI. `confirm` raises to prevent it.
 
-        A submission whose answer got lost may have landed, so a repetition looks for it first.
+        A submission whose answer was lost may have succeeded, so a retry looks for it first.
         """
         may_be_there = False
 
@@ -123,7 +123,7 @@ class OpenAIBatches:
         return self._call(request, self._no_batch_api)
 
     def find(self, batch_id: str, intended_at: datetime) -> str | None:
-        """The id of the batch that was submitted as `batch_id`, if it was."""
+        """The id at OpenAI of the batch submitted as `batch_id`; None if it never was."""
         return self._call(
             lambda client: (_find(client, batch_id, intended_at), {}), self._no_batch_api
         )
@@ -143,7 +143,7 @@ class OpenAIBatches:
         return self._call(request, unknown)
 
     def answers(self, state: BatchState, count: int) -> Iterator[BatchAnswer]:
-        """What came back, in no order.
+        """The answers of a batch, in any order.
 
         Raises:
             AnswersGone: a file was deleted, or its 30 days are over.
@@ -162,11 +162,11 @@ class OpenAIBatches:
                 yield read_answer(line, count)
 
     def cancel(self, batch_id: str) -> None:
-        """Once, without repeating it: for a batch that nobody remembers."""
+        """Cancel a batch that could not be recorded. Does not retry."""
         _cancel(self._calls.client, batch_id)
 
     def refusal(self, codes: Sequence[str]) -> GenerationError:
-        """Why OpenAI did nothing for a batch, or for a request of it, in words."""
+        """The error that says why OpenAI refused a batch or one of its requests."""
         if QUOTA_CODES & set(codes):
             return GenerationError(
                 f"The quota of this account at {self.server} is used up.",
@@ -207,7 +207,7 @@ class OpenAIBatches:
 
 
 def cancel_at_openai(settings: Settings, batches: Sequence[RememberedBatch]) -> None:
-    """As `batch_mode.cancel_batches`."""
+    """See `batch_mode.cancel_batches`."""
     client = make_openai_client(settings).with_options(timeout=5.0, max_retries=1)
 
     def cancel(batch: RememberedBatch) -> None:
@@ -231,7 +231,7 @@ def _line(chunk: Chunk, count: int, model: str) -> dict[str, Any]:
 
 def _find(client: OpenAI, batch_id: str, intended_at: datetime) -> str | None:
     earliest = (intended_at - _CLOCKS_DIFFER_BY).timestamp()
-    for batch in client.batches.list(limit=100):  # newest first, and the library turns the pages
+    for batch in client.batches.list(limit=100):  # newest first; the library fetches further pages
         if (batch.metadata or {}).get(_NAMED) == batch_id:
             return batch.id
         if batch.created_at < earliest:
@@ -248,7 +248,7 @@ def _cancel(client: OpenAI, batch_id: str) -> None:
 
 
 def _id_of(answer: object) -> str:
-    # The library builds its objects without checking, and gives text for what is not JSON.
+    # The library builds its objects without validation, and returns text if it is not JSON.
     found = getattr(answer, "id", None)
     if not isinstance(found, str):
         raise UnusableAnswer("no id")

@@ -1,4 +1,4 @@
-"""The question writer that speaks to OpenAI, or to any server with its API."""
+"""The question writer that calls OpenAI, or any server with its API."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ _PROBLEMS_OF_ONE_CHUNK = {
 }
 
 
-# A run says what it waits for and is stopped at once, so it may outlast a limit of an hour.
+# A run shows what it waits for and can be stopped at once, so it may wait out an hourly limit.
 _RETRY_POLICY_IN_A_RUN = RetryPolicy(longest_s=2 * 3600.0)
 
 
 class FormRefused(Exception):
-    """The server does not know the form; `error` is its own."""
+    """The server does not support the form; `error` is what it answered."""
 
     def __init__(self, error: APIStatusError) -> None:
         super().__init__(str(error))
@@ -71,11 +71,11 @@ class FormRefused(Exception):
 
 
 class OpenAIQuestionWriter:
-    """Asks a chat model for the questions, in the strictest form that its server obeys.
+    """Asks a chat model for the questions, in the strictest form that its server supports.
 
     The first answer with questions decides that form: `form` is None until then, and each thread
-    tries one form after the other. What it takes to find out is part of the usage. How the length
-    of an answer is limited is found out in the same way.
+    tries one form after the other. The tokens spent on that are part of the usage. How to limit the
+    length of an answer is found out in the same way.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class OpenAIQuestionWriter:
             unmetered += written.unmetered
             if written.problem != WrongForm().problem:
                 break
-        if written.questions and self.form is None:  # a refusal says nothing of the form
+        if written.questions and self.form is None:  # a refusal says nothing about the form
             self.form = form
             log.info("answer_form_decided form=%s", form)
         return replace(written, usage=spent, unmetered=unmetered)
@@ -129,7 +129,7 @@ class OpenAIQuestionWriter:
             if refusal and (problem := problem_of_one_chunk(refusal)):
                 return WrittenQuestions((), problem=problem)
             raise self._generation_error(error, chunk, count) from error
-        if limit not in (self.limit, AnswerLimit()):  # that it may be longer here proves nothing
+        if limit not in (self.limit, AnswerLimit()):  # the default working here proves nothing
             self.limit = limit
             log.info("answer_limit_decided %s", limit)
         return _written(completion, form, count)
@@ -149,7 +149,7 @@ class OpenAIQuestionWriter:
             answer = ask(client, form, INSTRUCTIONS, _request_text(chunk, count), **options)
         except APIStatusError as error:
             refusal = refusal_of(error, _sent(chunk, count))
-            # Here, because a 501 would be tried again as what may pass.
+            # Here, because a 501 would otherwise be retried as a transient failure.
             if refusal and not problem_of_one_chunk(refusal) and refuses_the_form(refusal):
                 raise FormRefused(error) from error
             raise
@@ -174,7 +174,7 @@ def request_in_batch(chunk: Chunk, count: int, model: str) -> dict[str, Any]:
 
 
 def written_in_batch(body: object, count: int) -> WrittenQuestions:
-    """What the answer to such a request holds.
+    """Read the answer to such a request for `count` questions.
 
     Raises:
         UnusableAnswer: it is no completion.
@@ -183,7 +183,7 @@ def written_in_batch(body: object, count: int) -> WrittenQuestions:
 
 
 def problem_of_one_chunk(refusal: Refusal) -> str | None:
-    """What a refusal says of its chunk, in a word or two; None when others would meet it, too."""
+    """The chunk's problem in a few words; None if other chunks would be refused too."""
     if refusal.is_too_long:
         return _TOO_LONG
     if refusal.status not in (400, 422):
@@ -192,7 +192,7 @@ def problem_of_one_chunk(refusal: Refusal) -> str | None:
 
 
 def _options(model: str, limit: AnswerLimit, count: int) -> dict[str, Any]:
-    # Such questions need little thought, and thoughts are paid for like answers.
+    # Such questions need little thought, and thoughts are charged like answers.
     effort = {"reasoning_effort": "low"} if thinks(model) else {}
     return {"model": model, limit.name: limit.tokens(count), **effort}
 
@@ -219,9 +219,9 @@ def _written(completion: Completion, form: AnswerForm, count: int) -> WrittenQue
 
 
 def _as_asked(questions: list[str], count: int) -> tuple[tuple[str, ...], str | None]:
-    """Without blanks and repetitions, and at most `count`; fewer are kept and called a problem."""
+    """At most `count` questions, without blanks and repetitions, and the problem if fewer."""
     tidy = (" ".join(question.split()) for question in questions)
-    said = (question for question in tidy if has_letters(question))  # not the dots of the example
+    said = (question for question in tidy if has_letters(question))  # not the example's "..."
     different = list({question_key(question): question for question in said}.values())
     if not different:
         raise NoQuestions("empty answer")

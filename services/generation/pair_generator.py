@@ -1,4 +1,4 @@
-"""Chunks -> question-chunk pairs, by a pool of threads; a batch of finished chunks is one write."""
+"""Chunks -> question-chunk pairs, by a pool of threads; finished chunks are stored in batches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BATCH_S = 1.0
 
 @dataclass
 class Finished:
-    """Finished chunks that are not stored yet."""
+    """A batch of finished chunks that are not stored yet."""
 
     chunks: list[dict[str, Any]] = field(default_factory=list)
     pairs: list[dict[str, Any]] = field(default_factory=list)
@@ -58,14 +58,14 @@ def generate_pairs(
     concurrency: int,
     usage: TokenUsage = TokenUsage(),
 ) -> TokenUsage:
-    """Ask `writer` about every chunk that was not asked yet, and finish the run's generation.
+    """Ask `writer` about every chunk that is not done yet, and finish the run's generation.
 
     `usage` is what earlier attempts spent; the sum is returned and stored with each batch.
 
     Raises:
-        GenerationError: the writer cannot go on; what was finished is stored.
-        RunLost: the run was stopped or handed on. Nothing more is asked; the answers that were
-            under way are waited for, and stored unless the run was handed on.
+        GenerationError: the writer cannot continue; what was finished is stored.
+        RunLost: the run was stopped or handed on. Nothing more is asked; answers in flight are
+            awaited, and stored unless the run was handed on.
     """
     done = lease.begin_generation([chunk.id for chunk in chunks])
     remaining = [chunk for chunk in chunks if chunk.id not in done]
@@ -85,7 +85,7 @@ def generate_pairs(
                     chunk, written = answer
                     usage += written.usage
                     batch.add(chunk, written)
-                if batch.is_due or lease.lost.is_set():  # whoever goes on with the run may be near
+                if batch.is_due or lease.lost.is_set():  # somebody may proceed with it soon
                     store()
         finally:
             store()  # whatever ended it: these are paid for
@@ -94,7 +94,7 @@ def generate_pairs(
 
 
 def usage_so_far(row: dict[str, Any]) -> TokenUsage:
-    """The usage as a run's row keeps it."""
+    """The usage stored in a run's row."""
     return TokenUsage(row.get("input_tokens", 0), row.get("output_tokens", 0))
 
 
@@ -105,11 +105,11 @@ def usage_row(usage: TokenUsage) -> dict[str, int]:
 def _ask_all(
     lease: RunLease, chunks: Sequence[Chunk], writer: QuestionWriter, count: int, concurrency: int
 ) -> Iterator[tuple[Chunk, WrittenQuestions] | None]:
-    """Yield each chunk with its questions as they come, and None now and then while none does."""
+    """Yield each chunk with its questions as they arrive, and None at times while none does."""
     waiting: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
     for chunk in chunks:
         waiting.put(chunk)
-    # Bounded: while the database is away, the threads stop asking (and paying) after this many.
+    # Bounded: while the database is unavailable, threads stop asking (and paying) at this many.
     finished: queue.Queue[tuple[Chunk, WrittenQuestions] | Exception] = queue.Queue(
         _BATCH_CHUNKS + concurrency
     )
@@ -132,12 +132,12 @@ def _ask_all(
                 return
             try:
                 answer = (chunk, writer.write(chunk, count))
-            except Exception as error:  # noqa: BLE001 - handed to the thread that works on the run
+            except Exception as error:  # noqa: BLE001 - passed on to the worker's thread
                 hand_over(error)
                 return
             hand_over(answer)
 
-    # Not an executor: its threads are joined when the process ends, however long a call takes.
+    # Not an executor: it would join its threads at exit, however long their calls take.
     threads = [
         threading.Thread(target=ask, name=f"ask-{lease.run_id}-{number}", daemon=True)
         for number in range(min(concurrency, len(chunks)))
@@ -153,7 +153,7 @@ def _ask_all(
             else:
                 yield answer
             if failure or lease.lost.is_set():
-                # No new calls; what other threads are being paid for is still waited for.
+                # No new calls; calls in flight are paid for, so they are still awaited.
                 closing.set()
                 writer.stop()
     finally:

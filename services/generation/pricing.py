@@ -1,4 +1,4 @@
-"""What writing the questions costs: prices, an estimate before, the sum after."""
+"""What writing the questions costs: prices, an estimate before, the actual cost after."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Price(NamedTuple):
     output: float
 
 
-# What OpenAI's Batch API charges of the list price (guide "Batch": 50% lower).
+# The share of the list price that OpenAI's Batch API charges (guide "Batch": 50% lower).
 BATCH_PRICE_SHARE = 0.5
 
 # OpenAI's list prices as of November 2025, without discounts. `MODEL_PRICES` overrides and adds.
@@ -36,17 +36,17 @@ PRICES: dict[str, Price] = {
     "text-embedding-ada-002": Price(0.10, 0.0),
 }
 
-# English prose in OpenAI's encodings: about four characters a token.
+# English prose in OpenAI's encodings: about four characters per token.
 CHARACTERS_PER_TOKEN = 4
 INSTRUCTION_TOKENS = 420  # the instructions, the form of the answer and the frame of the passage
 TOKENS_PER_QUESTION = 22  # a question with its quotes and comma
-# A guess, on the safe side: what a model that thinks first spends on one passage at low effort.
+# A guess, on the safe side: what a reasoning model spends on one passage at low effort.
 THINKING_TOKENS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run will take. `cost_usd` is None when the model's price is not known."""
+    """What a run will take. `cost_usd` is None if the question model's price is not known."""
 
     questions: int
     input_tokens: int
@@ -64,7 +64,7 @@ def estimate_generation(
 ) -> Estimate:
     """Estimate a run over `chunks`; the offline writer takes no tokens and no money.
 
-    `batch_mode`: over the Batch API.
+    With `batch_mode`, at the prices of the Batch API.
     """
     questions = len(chunks) * questions_per_chunk
     if model == OFFLINE_WRITER:
@@ -90,11 +90,11 @@ def cost_usd(
     *,
     batch_mode: bool = False,
 ) -> float | None:
-    """The price of `usage`, or None when the model's price is not known.
+    """The cost of `usage`, or None if the model's price is not known.
 
     `own_prices` (the setting MODEL_PRICES) maps a model to its prices per million input and output
-    tokens, and wins over the table. A dated model ("gpt-4o-mini-2024-07-18") has the price of the
-    name that it begins with. `batch_mode`: answered by the Batch API, also for `own_prices`.
+    tokens, and overrides the table. A dated model ("gpt-4o-mini-2024-07-18") has the price of the
+    name it begins with. `batch_mode` applies the Batch API's discount, also to `own_prices`.
     """
     if model == OFFLINE_WRITER:
         return 0.0

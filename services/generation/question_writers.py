@@ -1,4 +1,4 @@
-"""Which question writer the settings ask for."""
+"""The question writer that the settings choose."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ def make_question_writer(settings: Settings) -> QuestionWriter:
     """The writer that the settings choose: offline, or a model behind the OpenAI API.
 
     Raises:
-        ConfigurationError: there is a cap on spending, and the model's price is not known.
+        ConfigurationError: there is a cap on spending, and the question model's price is unknown.
     """
     if settings.uses_offline_writer:
         from services.generation.offline_writer import OfflineQuestionWriter
 
         return OfflineQuestionWriter()
-    # Here, because importing openai takes a second that the offline default need not wait for.
+    # Here, because importing openai takes a second, which the offline default is spared.
     from services.generation.openai_writer import OpenAIQuestionWriter
     from services.generation.spending import CappedWriter
     from services.openai_api.client import make_openai_client

@@ -1,4 +1,4 @@
-"""A cap on what one attempt of a run may spend on questions, one by one or in batches."""
+"""A cap on what one attempt of a run may spend on questions, asked one by one or in batches."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from services.models import Chunk, TokenUsage, Waiting
 class CappedWriter:
     """A writer that ends the run when `cap_usd` is spent; Proceed may spend as much again.
 
-    Calls that are under way at that moment are let finish, so it may cost a little more. An answer
-    that does not say what it cost counts as estimated.
+    Calls in flight at that moment may finish, so it can cost a little more. An answer that does
+    not state its cost is counted by estimate.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class CappedWriter:
         model: str,
         own_prices: Mapping[str, tuple[float, float]],
     ) -> None:
-        """Raises ConfigurationError when the model's price is not known: a cap would not hold."""
+        """Raises ConfigurationError if the model's price is unknown: the cap would not hold."""
         self.name = writer.name
         self._writer = writer
         self._cap_usd = cap_usd
@@ -58,7 +58,7 @@ class CappedWriter:
 
 class BatchBudget:
     """What the batches of one attempt may cost: counted by estimate when they are submitted, and
-    by what they took when they came back. Without a cap everything fits.
+    by actual cost when they have come back. Without a cap everything fits.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class BatchBudget:
         model: str,
         own_prices: Mapping[str, tuple[float, float]],
     ) -> None:
-        """Raises ConfigurationError as `CappedWriter` does."""
+        """Raises ConfigurationError if there is a cap and the model's price is unknown."""
         self._cap_usd = cap_usd
         self._model = model
         self._own_prices = own_prices
@@ -96,9 +96,9 @@ class BatchBudget:
     def settle(
         self, batch_id: str, usage: TokenUsage, unmetered: Sequence[Chunk], count: int
     ) -> None:
-        """A batch of this attempt ended; one of an earlier attempt was counted there.
+        """Replace a finished batch's estimate by its actual cost, if this attempt submitted it.
 
-        `unmetered`: the chunks whose answers do not say what they cost, which count as estimated.
+        `unmetered` are the chunks whose answers do not state their cost; they stay estimated.
         """
         if batch_id in self._committed:
             cost = cost_usd(usage, self._model, self._own_prices, batch_mode=True) or 0.0

@@ -1,8 +1,8 @@
-"""The thoughts that a model writes into its answer, and where they end.
+"""The thoughts that a question model writes into its answer, and where they end.
 
-A server that knows its model keeps them apart (`reasoning_content`). Others hand on what the model
-wrote: in tags, each family of models with its own, or in the channels of gpt-oss, of which
-"final" alone is the answer.
+A server that knows its model keeps them separate (`reasoning_content`). Others return the raw
+output, with thoughts in tags that differ between model families, or in the channels of gpt-oss, of
+which only "final" is the answer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MARK = re.compile(
 )
 _SPECIAL_TOKEN = re.compile(r"<\|start\|>\w*|<\|\w+\|>")
 _SENTENCE_ENDS = "\n.!?:;>])}`*"
-_FAR_ENOUGH = 100  # characters before a mark in which its sentence is looked for
+_FAR_ENOUGH = 100  # characters before a mark that are searched for the end of a sentence
 _BEFORE_A_BREAK = re.compile(r"[ \t]*(?:\n|\Z)")
 
 
@@ -39,12 +39,12 @@ class _Mark:
     end: int
     opens: bool
     ends_all: bool  # whatever was opened
-    drops_before: bool  # also where nothing was opened: the opening mark was in the prompt
+    drops_before: bool  # even if nothing was opened: the opening mark was in the prompt
     is_apart: bool  # not in the middle of a sentence, as when a question asks about such a mark
 
 
 def without_thoughts(content: str) -> str:
-    """What a model says aloud in `content`."""
+    """`content` without thoughts and special tokens."""
     kept, at = [], 0
     for begin, end in thoughts_in(content):
         kept.append(content[at:begin])
@@ -53,10 +53,10 @@ def without_thoughts(content: str) -> str:
 
 
 def thoughts_in(content: str) -> list[tuple[int, int]]:
-    """Where the thoughts are: begin and end of each, marks included, in order.
+    """The (start, end) of each thought, marks included, in order.
 
-    Thoughts may stand in thoughts. What is opened and never closed goes on to the last closing
-    mark after it, or else to the end of `content`: the thoughts filled the answer.
+    Thoughts may be nested. One that is opened and never closed extends to the last closing mark
+    after it, or else to the end of `content`: the thoughts used up the answer.
     """
     found: list[tuple[int, int]] = []
     opened: list[_Mark] = []

@@ -1,4 +1,4 @@
-"""What a question writer does, and what it makes of a chunk."""
+"""The interface of question writers, and what they return for a chunk."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ NO_TOKENS = TokenUsage()
 
 @dataclass(frozen=True, slots=True)
 class WrittenQuestions:
-    """What a writer made of one chunk.
+    """What a writer returned for one chunk.
 
-    `problem` is a short reason ("refused", "cut off") when the chunk yielded nothing, or less
-    than was asked for; the run goes on, counts it and names it. `unmetered` counts the answers of
-    which the server did not say what they cost: `usage` is without them.
+    `problem` is a short reason ("refused", "cut off") why the chunk yielded fewer questions than
+    asked, or none; the run continues, and counts and reports it. `unmetered` counts the answers
+    whose cost the server did not state; `usage` does not include them.
     """
 
     questions: tuple[str, ...]
@@ -39,9 +39,9 @@ class QuestionWriter(Protocol):
         ...
 
     def waiting(self) -> Waiting | None:
-        """What all its calls wait for now; None while one of them gets on."""
+        """What its calls are waiting for; None while at least one of them makes progress."""
         ...
 
     def stop(self) -> None:
-        """Make no new attempt: calls that wait to be repeated are given up. For good."""
+        """Make no further calls, and give up those waiting for a retry. Cannot be undone."""
         ...

@@ -1,1 +1,1 @@
-"""The way to OpenAI, and to every server that speaks like it."""
+"""Access to OpenAI, and to any server with its API."""

@@ -1,7 +1,7 @@
-"""The way to OpenAI, and to every server that speaks like it: a client, and retries.
+"""Access to OpenAI, and to any server with its API: a client, and retries.
 
 The client's own retries are switched off for our calls: it gives up on waits of more than two
-minutes, repeats calls when the quota is used up, and each of its threads meets the limit alone.
+minutes, retries even when the quota is used up, and each thread runs into the limit on its own.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from services.waits import Waits
 
 log = logging.getLogger(__name__)
 
-# A server that needs no key (Ollama, vLLM) ignores it, but the client insists on one.
+# A server that needs no key (Ollama, vLLM) ignores it, but the client requires one.
 NO_KEY = "no-key-needed"
-# A longer pause is kept by each call for itself, so that whoever proceeds by hand may try at once.
+# Longer pauses are not shared between calls, so that whoever proceeds by hand may try at once.
 _LONGEST_SHARED_PAUSE_S = 300.0
 _Answer = TypeVar("_Answer")
 Headers = Mapping[str, str]
@@ -41,12 +41,12 @@ Headers = Mapping[str, str]
 def make_openai_client(settings: Settings) -> OpenAI:
     """A client for api.openai.com, or for the server at `OPENAI_BASE_URL`, which may need no key.
 
-    Safe to share by threads. A call is given up after a minute without a byte.
+    Safe to share between threads. A call is given up after a minute without a byte.
     """
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else NO_KEY
     return OpenAI(
         api_key=key,
-        # Never None: the library would then read the environment by itself.
+        # Never None: the library would then read the environment itself.
         base_url=settings.openai_base_url or "https://api.openai.com/v1",
         timeout=Timeout(60.0, connect=10.0),
         max_retries=3,
@@ -57,8 +57,8 @@ def make_openai_client(settings: Settings) -> OpenAI:
 class RetryPolicy:
     """How long to keep trying before a call is given up.
 
-    A wait that the server itself asks for is kept as long as it ends within `longest_s`; a server
-    that fails without saying when to come back is asked `attempts` times.
+    A wait that the server asks for is honoured if it ends within `longest_s`; a server that fails
+    without saying when to retry is called `attempts` times.
     """
 
     longest_s: float = 300.0
@@ -68,14 +68,14 @@ class RetryPolicy:
 
 @dataclass
 class RetryingClient:
-    """Calls with retry_policy: waits as the server asks, all threads together, within a bound.
+    """Calls with retries: it waits as the server asks, for all threads together, within a bound.
 
-    `stop` ends the waits of all threads at once, and no call is made from then on. `waits` tells
-    what the calls wait for.
+    `stop` ends the waits of all threads at once, and no call is made from then on. `waits` holds
+    what the calls are waiting for.
     """
 
     client: OpenAI
-    model: str  # limits are counted for each model
+    model: str  # rate limits are counted per model
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     stop: threading.Event = field(default_factory=threading.Event)
     waits: Waits = field(default_factory=Waits)
@@ -88,13 +88,13 @@ class RetryingClient:
         return limiter_of(str(self.client.base_url), self.model)
 
     def call(self, request: Callable[[OpenAI], tuple[_Answer, Headers]], tokens: int) -> _Answer:
-        """Return the answer of `request`; it is called again after a failure that may pass.
+        """Return the answer of `request`, retrying after transient failures.
 
-        `request` gives the answer with its headers. `tokens`: what it may be charged at most.
+        `request` returns the answer and its headers. `tokens` is the most it may be charged.
 
         Raises:
-            openai.OpenAIError: the failure stays, or would take longer than the policy allows.
-            CallsStopped: `stop` was set before a call, or while it waited for its repetition.
+            openai.OpenAIError: the failure persists, or would last longer than the policy allows.
+            CallsStopped: `stop` was set before a call, or while waiting for a retry.
         """
         no_more = stop_when_event_set(self.stop) | stop_before_delay(self.retry_policy.longest_s)
         retrying = Retrying(
@@ -113,7 +113,7 @@ class RetryingClient:
         turn_s = self.limiter.reserve(tokens)
         try:
             self._wait(turn_s)
-            # A pause that another thread met; jitter is not needed, the server spreads the calls.
+            # A pause for another thread's refusal, without jitter: the server spreads the calls.
             self._wait(self.limiter.remaining_s())
             answer, headers = request(self.client)
             return answer
@@ -132,7 +132,7 @@ class RetryingClient:
             self.limiter.settle(tokens, headers)
 
     def _wait(self, seconds: float) -> None:
-        # A limit that asks for more than that is left to the server to explain.
+        # If the limit asks for a longer wait, the server's refusal explains it.
         seconds = min(seconds, self.retry_policy.longest_s)
         self.waits.begin(self._rate_limit, seconds)
         if self.stop.wait(seconds):
@@ -157,7 +157,7 @@ class RetryingClient:
         return wait_random_exponential(multiplier=self.retry_policy.first_wait_s, max=30.0)(state)
 
     def _tried_enough(self, state: RetryCallState) -> bool:
-        # A server that says when to come back is believed until the time is up.
+        # A server that says when to retry is trusted until the policy's time is up.
         if _asked_wait_s(state):
             return False
         failures = state.retry_object.statistics  # of this call alone

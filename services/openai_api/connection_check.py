@@ -1,4 +1,4 @@
-"""The connection test: one question and one embedding, as a run would ask for them."""
+"""The connection test: one question and one embedding, requested as a run would."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.models import Chunk
 from services.openai_api.client import RetryPolicy, make_openai_client
 from services.retrieval.openai_embedder import OpenAIEmbedder
 
-# A person waits for the answer.
+# Short, because a person waits for the answer.
 _RETRY_POLICY = RetryPolicy(longest_s=20.0, attempts=2)
 _PASSAGE = Chunk(
     "connection-test",
@@ -25,15 +25,15 @@ _PASSAGE = Chunk(
 
 @dataclass(frozen=True, slots=True)
 class ConnectionReport:
-    """What the test found. A model that is not set to a server is None, and was not tried.
+    """What the test found. A model that runs offline is None, and was not tried.
 
-    `problems` are sentences for the person; with none, a run can start.
+    `problems` are sentences for the person; without any, a run can start.
     """
 
     question_model: str | None
-    answer_form: AnswerForm | None  # how the question model answers, None when it did not
+    answer_form: AnswerForm | None  # how the question model answers; None if it did not
     embedding_model: str | None
-    embedding_width: int | None  # numbers in a vector, None when it gave none
+    embedding_width: int | None  # dimensions of a vector; None if there was none
     problems: tuple[str, ...]
 
 

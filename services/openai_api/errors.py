@@ -1,4 +1,4 @@
-"""What a server says when it does not do what it was asked: read, and put into words."""
+"""What a server says when it refuses or fails: parsed, and explained to the person."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAI, 
 from services.openai_api.limits import retry_after_s
 
 QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached"}
-_CODE = re.compile(r"[A-Za-z_][\w.-]{0,63}")  # anything else in its place may be text that was sent
-# What an error object inside a 200 stands for, when its code is not the number of a status.
+_CODE = re.compile(r"[A-Za-z_][\w.-]{0,63}")  # anything else may be an echo of text that was sent
+# The status of an error object inside a 200 whose code is not a status number.
 _STATUS_OF_CODE = {
     **dict.fromkeys(("invalid_api_key", "authentication_error"), 401),
     **dict.fromkeys(("permission_denied", "permission_error"), 403),
@@ -23,8 +23,8 @@ _STATUS_OF_CODE = {
     **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", *QUOTA_CODES), 429),
     **dict.fromkeys(("invalid_request_error", "BadRequestError", "context_length_exceeded"), 400),
 }
-# How servers say that what was sent, or it and the answer that was asked for, is too long for the
-# model. Each has words of its own: tests/fakes/other_servers.py has those that are known.
+# How servers say that the request, alone or with the requested answer, is too long for the model.
+# Each words it differently: tests/fakes/other_servers.py has the known ones.
 _TOO_LONG = re.compile(
     r"context[ _-]?(?:length|size|window|limit)|maximum context|max context|n_ctx|model'?s max"
     r"|(?:tokens?|prompt|inputs?|length|messages)\b[^.;]{0,60}"
@@ -61,15 +61,15 @@ _SECRET = re.compile(
 )
 _PAGE = re.compile(r"\s*<(?:!doctype|html)", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_MOST_READ = 2_000  # characters of an error that are looked at
+_MOST_READ = 2_000  # characters of an error that are examined
 _MOST_QUOTED = 240
-_ECHO = 16  # so many letters and digits in a row that were sent are no words of the server's
+_ECHO = 16  # this many letters and digits in a row that were sent are an echo of the request
 
 
 class UnusableAnswer(OpenAIError):
     """The server answered 200 with something that is no answer of the OpenAI API.
 
-    `said` is the error object that it holds, if it is one.
+    `said` is the error object in it, if any.
     """
 
     def __init__(self, reason: str, said: object = None) -> None:
@@ -78,16 +78,16 @@ class UnusableAnswer(OpenAIError):
 
 
 class CallsStopped(OpenAIError):
-    """Nobody wants the answer any more, so the call was not made."""
+    """The answer is no longer wanted, so the call was not made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """What a server said instead of an answer.
 
-    `status` is that of HTTP, or what an error inside a 200 stands for. `code` is the error's, or
-    its type where that says more; "" without either. `words` are the server's own on one line,
-    without keys and without what was sent to it; "" when it said nothing.
+    `status` is the HTTP status, or its equivalent for an error inside a 200. `code` is the error's
+    code, or its type if that says more; "" without either. `words` are the server's own, on one
+    line, without keys and without what was sent to it; "" if it said nothing.
     """
 
     status: int
@@ -95,11 +95,11 @@ class Refusal:
     kind: str
     param: str
     words: str
-    in_answer: bool = False  # in a 200
+    in_answer: bool = False  # the error came inside a 200
 
     @property
     def may_pass(self) -> bool:
-        """Whether the same call may succeed later without anybody doing anything."""
+        """Whether the same call may succeed later by itself."""
         fails = self.status in (408, 409, 429) or self.status >= 500
         return fails and not self.is_quota and not self.is_too_long
 
@@ -109,8 +109,8 @@ class Refusal:
 
     @property
     def is_too_long(self) -> bool:
-        """Whether just this request is too much for the model, with whatever status it is said."""
-        if self.status == 429:  # a rate limit names tokens, too
+        """Whether this request is too long for the model, whatever status the server uses."""
+        if self.status == 429:  # a rate limit mentions tokens too
             return "request too large" in self.words.lower()
         if self.status in (401, 402, 403, 404):
             return False
@@ -118,13 +118,13 @@ class Refusal:
         return named or _TOO_LONG.search(self.words) is not None
 
     def names(self, *parameters: str) -> bool:
-        """Whether it is about one of these parameters of the request."""
+        """Whether the refusal is about one of these parameters of the request."""
         said = f"{self.param} {self.words}".lower()
         return any(parameter in said for parameter in parameters)
 
     @property
     def quote(self) -> str:
-        """The words for a person to read, shortened; "" without any."""
+        """The server's words as a sentence for a person, shortened; "" if there are none."""
         if not self.words:
             return ""
         short = self.words[:_MOST_QUOTED].rstrip(" .")
@@ -132,9 +132,9 @@ class Refusal:
 
 
 def refusal_of(error: BaseException, sent: Sequence[str] = ()) -> Refusal | None:
-    """What the server said in `error`; None when no server said anything.
+    """What the server said in `error`; None if the error did not come from a server.
 
-    `sent`: texts that must not come back in the words, as some servers repeat the request.
+    `sent` are texts to remove from the words, because some servers repeat the request.
     """
     if isinstance(error, APIStatusError):
         return read_refusal(error.status_code, error.body, sent)
@@ -144,7 +144,7 @@ def refusal_of(error: BaseException, sent: Sequence[str] = ()) -> Refusal | None
 
 
 def read_refusal(status: int, said: object, sent: Sequence[str] = ()) -> Refusal:
-    """As `refusal_of`, from a status and the error object, text or page that came with it."""
+    """Like `refusal_of`, from a status and the error object, text or page that came with it."""
     error = as_object(said)
     number, kind = str(error.get("code") or ""), _code(error.get("type"))
     code = kind if number.isdigit() or not number else _code(number)
@@ -159,9 +159,9 @@ def read_refusal(status: int, said: object, sent: Sequence[str] = ()) -> Refusal
 
 
 def error_in(answer: object, instead_of: str = "") -> object:
-    """The error object that an answer of the API holds; None without one.
+    """The error object in an answer of the API; None if there is none.
 
-    The answer itself is one when words stand in it `instead_of` what it should hold (FastChat,
+    The answer itself is the error if it has a message but lacks the key `instead_of` (FastChat,
     MiniMax, gateways in Chinese and in FastAPI).
     """
     body = as_object(answer)
@@ -173,12 +173,12 @@ def error_in(answer: object, instead_of: str = "") -> object:
 
 
 def as_object(value: object) -> dict[str, Any]:
-    """`value` when it is a JSON object, else an empty one."""
+    """`value` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed later without anybody doing anything."""
+    """Whether the same call may succeed later by itself."""
     if refusal := refusal_of(error):
         return refusal.may_pass
     return isinstance(error, (APIConnectionError, UnusableAnswer))
@@ -189,13 +189,13 @@ def explain(
 ) -> tuple[str, str]:
     """What happened and what to do next, for a person, with the server's own words.
 
-    Never a key, and never a text that was `sent`.
+    Never contains a key or a text that was `sent`.
     """
     server = server_name(client)
     if refusal := refusal_of(error, [client.api_key, *sent]):
         asked_s = retry_after_s(error.response.headers) if isinstance(error, APIStatusError) else 0
         happened, next_step = _explain_refusal(refusal, server, model, asked_s or 0.0)
-        # What is said about a key often repeats half of it.
+        # Messages about a key often repeat half of it.
         return happened + ("" if refusal.status == 401 else refusal.quote), next_step
     match error:
         case APITimeoutError():
@@ -242,7 +242,7 @@ def _explain_refusal(refusal: Refusal, server: str, model: str, asked_s: float) 
 
 
 def _until(asked_s: float) -> str:
-    """When a limit ends that the server asks to wait for, in seconds; "" when that is near."""
+    """When the wait of `asked_s` seconds ends, as words to append; "" for less than a minute."""
     if asked_s < 60:
         return ""
     end = datetime.now(UTC) + timedelta(seconds=asked_s)
@@ -250,7 +250,7 @@ def _until(asked_s: float) -> str:
 
 
 def server_name(client: OpenAI) -> str:
-    """OpenAI, or the host of the server that is used in its place."""
+    """ "OpenAI", or the host of the server used in its place."""
     host = urlsplit(str(client.base_url)).netloc
     return "OpenAI" if host == "api.openai.com" else host
 
@@ -277,13 +277,13 @@ def _words(said: object, depth: int = 4) -> str:
 
 
 def _tidy(words: str) -> str:
-    plain = re.sub(r"\\[nrt]", " ", words)  # as JSON in JSON has them
+    plain = re.sub(r"\\[nrt]", " ", words)  # escapes left over from JSON within JSON
     printable = "".join(c if c.isprintable() else " " for c in plain)
     return " ".join(_SECRET.sub("…", printable).split())
 
 
 def _without_echo(words: str, sent: Sequence[str]) -> str:
-    """`words` without what it has in common with `sent`, whatever became of case and spacing."""
+    """`words` without what it shares with `sent`, ignoring case, spacing and punctuation."""
     places = [place for place, c in enumerate(words) if c.isalnum()]
     heard, said = "\0".join(map(_letters, sent)), _letters(words)
     echoed: set[int] = set()

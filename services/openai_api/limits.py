@@ -1,4 +1,4 @@
-"""The pace that a server asks for, shared by all threads that speak to it."""
+"""Rate limits of a server, shared by all threads that call it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0
 
 @dataclass
 class _Allowance:
-    """Requests or tokens that a server still takes: a bucket that fills up at a steady rate.
+    """The requests or tokens that a server still accepts: a bucket that refills at a steady rate.
 
-    Nothing holds back (`rate_per_s` is 0) until a server has told a limit.
+    There is no limit (`rate_per_s` is 0) until the server has reported one.
     """
 
     level: float = 0.0
     rate_per_s: float = 0.0
     limit: float = 0.0
     as_of: float = 0.0
-    in_flight: float = 0.0  # reserved by calls whose answer is not here yet
+    in_flight: float = 0.0  # reserved by calls that have not been answered yet
 
     def reserve(self, cost: float, now: float) -> float:
-        """Take `cost`, and return in how many seconds it will be there."""
+        """Take `cost`, and return in how many seconds it will be available."""
         self.in_flight += cost
         if not self.rate_per_s:
             return 0.0
@@ -39,19 +39,19 @@ class _Allowance:
         return max(0.0, -self.level / self.rate_per_s)
 
     def learn(self, limit: float, remaining: float, reset_s: float, now: float) -> None:
-        """Take over what the server says. Calls in flight may not be counted in it yet."""
-        # The reset is when the bucket is full again; a window that starts anew looks faster.
+        """Adopt what the server reports, which may not include the calls in flight yet."""
+        # The reset is when the bucket is full again; with fixed windows, this rate is too high.
         by_reset = (limit - remaining) / reset_s if reset_s else math.inf
         self.rate_per_s = min(by_reset, limit / 60) or limit / 60
         self.level, self.limit, self.as_of = remaining - self.in_flight, limit, now
 
 
 class RateLimiter:
-    """The pace of all threads that call one model: none of them runs into a limit on its own.
+    """Paces all threads that call one model, so that they stay within its limits together.
 
-    Limits are learned from the `x-ratelimit-` headers of OpenAI (guide "Rate limits"), and calls
+    Limits are learned from OpenAI's `x-ratelimit-` headers (guide "Rate limits"), and calls are
     spaced so that neither requests nor tokens exceed them. When the server asks one thread to
-    pause, all of them pause: each refused call counts against the limit again.
+    pause, all of them pause, because each refused call counts against the limit again.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,19 +61,19 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def pause(self, seconds: float) -> None:
-        """No call before `seconds` have passed; never shortens a pause that is under way."""
+        """Allow no call for `seconds`; never shortens a pause that has already begun."""
         with self._lock:
             self._resume_at = max(self._resume_at, self._clock() + seconds)
 
     def remaining_s(self) -> float:
-        """How long the pause still lasts; 0 when there is none."""
+        """How many seconds the pause still lasts; 0 if there is none."""
         with self._lock:
             return max(0.0, self._resume_at - self._clock())
 
     def reserve(self, tokens: int) -> float:
-        """Take the next turn, for a call of at most about `tokens`; seconds until that turn.
+        """Reserve a call of at most about `tokens`; returns in how many seconds it may start.
 
-        `settle` must follow, whatever becomes of the call.
+        `settle` must follow, whatever the outcome of the call.
         """
         with self._lock:
             now = self._clock()
@@ -81,7 +81,7 @@ class RateLimiter:
             return max(self._allowances[kind].reserve(costs[kind], now) for kind in costs)
 
     def settle(self, tokens: int, headers: Mapping[str, str]) -> None:
-        """End a call that was reserved, and learn from the headers of its answer, if any came."""
+        """End a reserved call, and learn from the headers of its answer, if there was one."""
         for kind, cost in (("requests", 1), ("tokens", tokens)):
             limit, remaining = (
                 _whole(headers.get(f"x-ratelimit-{what}-{kind}")) for what in ("limit", "remaining")
@@ -98,7 +98,7 @@ class RateLimiter:
 
 @cached(LRUCache(64), condition=threading.Condition())
 def limiter_of(base_url: str, model: str) -> RateLimiter:
-    """The limiter that all clients of `model` at `base_url` share in this process."""
+    """The limiter that all clients of `model` at `base_url` share within this process."""
     return RateLimiter()
 
 
@@ -115,7 +115,7 @@ def duration_s(text: str) -> float | None:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The wait that `Retry-After` asks for (RFC 9110: seconds or a date), or None."""
+    """The seconds that `Retry-After` asks for (RFC 9110: seconds or a date), or None."""
     for name, seconds_per_unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name, "").strip()
         if re.fullmatch(r"\d{1,9}(\.\d+)?", text):

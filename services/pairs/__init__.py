@@ -1,1 +1,1 @@
-"""Question-chunk pairs: where they are kept, how good they are, how they come and go."""
+"""Question-chunk pairs: storage, quality, import and export."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from services.errors import DocumentRejected
 
 _LARGEST_UNPACKED = 500_000_000  # bytes: a small zip can hold far more than memory does
-# What zipfile raises while it reads; each way to pack has its own errors.
+# What zipfile raises while reading; each compression method has its own errors.
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -37,7 +37,7 @@ class Passage(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """Passage `corpus_id` answers `question`, the more the higher the score; 0 is not at all."""
+    """How well passage `corpus_id` answers `question`: the higher the better, 0 is not at all."""
 
     question_id: str
     question: str
@@ -46,7 +46,7 @@ class Judgement(NamedTuple):
 
 
 def write_beir(passages: Iterable[Passage], judgements: Sequence[Judgement], split: str) -> bytes:
-    """Return the zip, with the judgements in qrels/<split>.tsv. Scores are kept to the last bit."""
+    """Return the zip, with the judgements in qrels/<split>.tsv. Scores are kept exactly."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("corpus.jsonl", json_lines(
@@ -64,13 +64,13 @@ def write_beir(passages: Iterable[Passage], judgements: Sequence[Judgement], spl
 
 
 def _qrels_line(judged: Judgement) -> str:
-    # Tools of BEIR read whole numbers.
+    # BEIR's tools expect whole numbers.
     score = int(judged.score) if judged.score == int(judged.score) else judged.score
     return f"{judged.question_id}\t{judged.corpus_id}\t{score}"
 
 
 def read_beir(data: bytes, splits: Sequence[str]) -> list[Judgement]:
-    """Return the judgements of the first of `splits` that the zip has, whatever folder it is in.
+    """Return the judgements of the first of `splits` that the zip has, in whatever folder.
 
     Raises:
         DocumentRejected: it is not such a zip; the message says what is missing or wrong.
@@ -127,9 +127,9 @@ def read_json_lines(text: str, name: str, keys: Sequence[str]) -> Iterator[dict[
     """Yield the objects of a JSONL file, each of which has `keys`.
 
     Raises:
-        DocumentRejected: the message names the line.
+        DocumentRejected: a line is no JSON object or lacks a key; the message names the line.
     """
-    # Not splitlines: a question may hold one of the other characters at which that would cut.
+    # Not splitlines: a question may contain one of the other characters at which that splits.
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -143,7 +143,7 @@ def read_json_lines(text: str, name: str, keys: Sequence[str]) -> Iterator[dict[
 
 
 def decoded(data: bytes) -> str:
-    """The text of a file in UTF-8, with or without the mark that spreadsheets put first.
+    """The text of a file in UTF-8, with or without the byte order mark of spreadsheets.
 
     Raises:
         DocumentRejected: it is in another encoding.

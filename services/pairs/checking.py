@@ -1,4 +1,4 @@
-"""Look over the pairs of a run before training: which of them a person should see, and why."""
+"""Check the pairs of a run before training: which of them a person should review, and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Progress = Callable[[float], object]  # the share done, from 0 to 1
 
 
 class RememberingEmbedder:
-    """An embedder that asks another one, once for each text, so that a second check is free."""
+    """Caches another embedder's vectors by text, so that a second check is free."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
@@ -52,13 +52,13 @@ class RememberingEmbedder:
 
 @dataclass(frozen=True, eq=False)
 class PairCheck:
-    """All pairs of a run in the order of the knowledge base, and what is doubtful about some."""
+    """All pairs of a run in the order of the knowledge base, with flags for doubtful ones."""
 
     pairs: tuple[TrainingPair, ...]
-    flags: Mapping[str, frozenset[Flag]]  # by pair id; a pair without a flag is not in it
+    flags: Mapping[str, frozenset[Flag]]  # by pair id; pairs without a flag are absent
 
     def flagged(self, flag: Flag | None = None) -> list[TrainingPair]:
-        """The pairs with this flag, or with any."""
+        """The pairs with this flag, or with any flag if None."""
         return [
             pair
             for pair in self.pairs
@@ -72,7 +72,7 @@ def check_pairs(
     embedder: Embedder,
     on_progress: Progress | None = None,
 ) -> PairCheck:
-    """Embed all questions and flag what is doubtful.
+    """Embed all questions and flag doubtful pairs.
 
     A pair whose chunk is no longer in the knowledge base counts as not answered.
 
@@ -100,7 +100,7 @@ def check_pairs(
 
 
 def estimate_check(pair_count: int, settings: Settings) -> float | None:
-    """What embedding the questions will cost, in US dollars; None when no price is known."""
+    """What embedding the questions will cost, in US dollars; None if the price is not known."""
     if settings.embedding_model == OFFLINE_EMBEDDER:
         return 0.0
     usage = TokenUsage(pair_count * TOKENS_PER_QUESTION, 0)

@@ -1,4 +1,4 @@
-"""Pairs as files, out and in, exactly: JSONL, CSV and BEIR. Pure: pairs <-> bytes."""
+"""Lossless export and import of pairs: JSONL, CSV and BEIR. Pure functions: pairs <-> bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COLUMNS = (*_NEEDED, "relevance_score", "document", "chunk_preview")
 
 @dataclass(frozen=True, slots=True)
 class NewPair:
-    """A pair as it comes in: what training needs of it."""
+    """A pair as it is imported: only what training needs."""
 
     question_text: str
     chunk_id: str
@@ -37,12 +37,12 @@ class NewPair:
 
 
 def to_jsonl(pairs: Iterable[TrainingPair], chunks: Mapping[str, Chunk]) -> bytes:
-    """One object a line. The document and the preview are for the reader; import ignores them."""
+    """One object per line. Document and preview are for human readers; import ignores them."""
     return json_lines(_row(pair, chunks) for pair in pairs).encode()
 
 
 def to_csv(pairs: Iterable[TrainingPair], chunks: Mapping[str, Chunk]) -> bytes:
-    """The same columns as `to_jsonl`, in UTF-8 with the mark by which spreadsheets know it."""
+    """The same columns as `to_jsonl`, in UTF-8 with a byte order mark, for spreadsheets."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, _COLUMNS)
     writer.writeheader()
@@ -51,7 +51,7 @@ def to_csv(pairs: Iterable[TrainingPair], chunks: Mapping[str, Chunk]) -> bytes:
 
 
 def to_beir(pairs: Sequence[TrainingPair], chunks: Mapping[str, Chunk]) -> bytes:
-    """A zip with the chunks that the pairs ask about, whole where they are still stored."""
+    """A zip with the chunks that the pairs ask about: their whole text if still stored."""
     passages = {
         pair.chunk_id: (
             Passage(chunk.id, chunk.document, chunk.text)
@@ -60,8 +60,8 @@ def to_beir(pairs: Sequence[TrainingPair], chunks: Mapping[str, Chunk]) -> bytes
         )
         for pair in pairs
     }
-    # One query for a question, however many chunks answer it. By its very text, not `question_key`:
-    # what goes out comes in again exactly.
+    # One query per question, however many chunks answer it. Keyed by the exact text rather than by
+    # `question_key`, so that an export can be imported again unchanged.
     ids: dict[str, str] = {}
     judgements = [
         Judgement(
@@ -83,10 +83,10 @@ _WRITERS: dict[str, Callable[[Sequence[TrainingPair], Mapping[str, Chunk]], byte
 
 
 def write_pairs(ending: str, pairs: Sequence[TrainingPair], chunks: Mapping[str, Chunk]) -> bytes:
-    """A file of pairs in the form that its name's ending says; `chunks` are all that are stored.
+    """A file of pairs in the format of this file extension; `chunks` are all that are stored.
 
     Raises:
-        DocumentRejected: there is no such form.
+        DocumentRejected: there is no such format.
     """
     if ending not in _WRITERS:
         raise DocumentRejected("Pairs go out as .jsonl, .csv or BEIR's .zip.")
@@ -94,12 +94,12 @@ def write_pairs(ending: str, pairs: Sequence[TrainingPair], chunks: Mapping[str,
 
 
 def read_pairs(name: str, data: bytes) -> list[NewPair]:
-    """Read a file of pairs; its name's ending says in which form it is.
+    """Read a file of pairs, in the format of its extension.
 
-    A relevance that is not given is 1. BEIR's grades above 1 count as 1; one of 0 is no pair.
+    A missing relevance counts as 1, as do BEIR's grades above 1; a grade of 0 yields no pair.
 
     Raises:
-        DocumentRejected: the file or one of its lines is wrong. All of it is refused.
+        DocumentRejected: the file or one of its lines is invalid. The whole file is refused.
     """
     match name.lower().rpartition(".")[2]:
         case "jsonl":
@@ -121,10 +121,10 @@ def read_pairs(name: str, data: bytes) -> list[NewPair]:
 
 
 def read_csv(data: bytes, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Return the rows of a CSV file with headings, each with its number, from 1.
+    """Return the rows of a CSV file with a header, each with its number, from 1.
 
     Raises:
-        DocumentRejected: it is no CSV, or lacks one of the `needed` columns.
+        DocumentRejected: it is not CSV, or lacks one of the `needed` columns.
     """
     try:
         reader = csv.DictReader(io.StringIO(decoded(data), newline=""), strict=True)

@@ -1,4 +1,4 @@
-"""Pairs that a person should look at before training: repeated, leaking or unanswered questions."""
+"""Pairs that a person should review before training: repeated, leaking or unanswered questions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAID = r"mentioned|described|stated|discussed|explained|outlined|presented|list
 _SAYS = (
     r"say|state|mention|describe|discuss|explain|outline|present|tell|talk|suggest|indicate|define"
 )
-# "the text of the treaty" and "the section on returns" say which one they mean.
+# Not "the text of the treaty" or "the section on returns", which say which one they mean.
 _UNNAMED = rf"the (?:{_PLACE})\b(?! (?:of|on|about|for|that|which)\b)"
 _GIVES_ITSELF_AWAY = re.compile(
     rf"\b(?:in|from|by|to|of|on|does|do|is|are) (?:this|the (?:given|above|provided|following|"
@@ -45,7 +45,7 @@ class Flag(StrEnum):
     DUPLICATE = "duplicate"  # the same words as an earlier question
     NEAR_DUPLICATE = "near duplicate"  # asks the same as an earlier pair of the same chunk
     GIVES_ITSELF_AWAY = "gives itself away"  # speaks of "this passage" or "the author"
-    NOT_ANSWERED = "not answered"  # search with the question does not find its own chunk
+    NOT_ANSWERED = "not answered"  # searching for the question does not find its own chunk
 
 
 def flag_pairs(
@@ -54,7 +54,7 @@ def flag_pairs(
     question_vectors: np.ndarray,
     chunk_vectors: np.ndarray,
 ) -> list[frozenset[Flag]]:
-    """Say for each pair what is doubtful about it; an empty set means nothing is.
+    """Return the flags of each pair; an empty set means that nothing is doubtful.
 
     Pair i asks `questions[i]`, embedded in row i of `question_vectors` (n, width), of the chunk in
     row `chunk_rows[i]` of `chunk_vectors` (m, width). All vectors are normalised.
@@ -75,9 +75,9 @@ def flag_pairs(
 
 
 def duplicates(questions: Sequence[str], chunk_rows: Sequence[int]) -> set[int]:
-    """The questions that an earlier one asks already, but for case, spaces and punctuation.
+    """The questions that repeat an earlier one, except for case, spaces and punctuation.
 
-    The very same question about another chunk is no fault: several chunks may answer it.
+    The same question about another chunk is allowed: several chunks may answer it.
     """
     asked: dict[str, tuple[str, set[int]]] = {}
     repeated = set()
@@ -98,7 +98,7 @@ def near_duplicates(
 ) -> set[int]:
     """The questions that say nearly the same as an earlier one about the same chunk.
 
-    Across chunks alike questions are no fault: forms and reports ask the same of each year.
+    Similar questions about different chunks are allowed: reports repeat the same for each year.
     """
     rows_of: dict[int, list[int]] = {}
     repeated = set()
@@ -111,7 +111,7 @@ def near_duplicates(
 
 
 def gives_itself_away(question: str) -> bool:
-    """Whether the question speaks of its source, as nobody does who has not read it yet."""
+    """Whether the question refers to its source, as only somebody who has read it would."""
     return _GIVES_ITSELF_AWAY.search(question) is not None
 
 
@@ -121,9 +121,9 @@ def not_answered(
     chunk_rows: Sequence[int],
     depth: int = ROUND_TRIP_DEPTH,
 ) -> set[int]:
-    """The questions whose own chunk is not among the first `depth` that they find.
+    """The questions that do not find their own chunk among the first `depth` results.
 
-    Round-trip consistency (Alberti et al., 2019), with search in the place of the reader.
+    Round-trip consistency (Alberti et al., 2019), with search in place of the reader.
     """
     rows = np.asarray(chunk_rows, np.int64)
     lost: set[int] = set()

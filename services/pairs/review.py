@@ -1,4 +1,4 @@
-"""What a person does with the pairs of a run: read, check, correct, drop; in and out as files."""
+"""What a person does with the pairs of a run: read, check, correct, drop, import, export."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Pairs:
     def page(
         self, run_id: str, *, limit: int, offset: int = 0, search: str = ""
     ) -> list[TrainingPair]:
-        """Pairs in a stable order, those of a chunk together."""
+        """A page of pairs in a stable order, those of a chunk together."""
         return self._pairs.page(run_id, limit=limit, offset=offset, search=search)
 
     def count(self, run_id: str, *, search: str = "") -> int:
@@ -72,13 +72,13 @@ class Pairs:
         return dropped
 
     def check_cost(self, run: TrainingRun) -> float | None:
-        """US dollars for one check of the run's pairs, None when no price is known."""
+        """The cost of one check of the run's pairs in US dollars; None if it is not known."""
         return estimate_check(run.pair_count, self._settings)
 
     def are_checked_unasked(self, run: TrainingRun, asked_before: bool = False) -> bool:
-        """Whether checking the run's pairs costs nothing and takes a moment only.
+        """Whether checking the run's pairs is free and takes only a moment.
 
-        A second check does, as long as all the questions of the first are remembered.
+        A second check is, as long as all the vectors of the first are still cached.
         """
         if asked_before and run.pair_count <= MOST_REMEMBERED:
             return True
@@ -117,7 +117,7 @@ class Pairs:
         """All pairs of a run as a file: "jsonl", "csv", or "zip" for BEIR.
 
         Raises:
-            DocumentRejected: another ending.
+            DocumentRejected: the ending is none of these.
         """
         chunks = {chunk.id: chunk for chunk in self._store.snapshot().chunks}
         return write_pairs(ending, self._pairs.all(run_id), chunks)

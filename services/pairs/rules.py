@@ -1,12 +1,12 @@
-"""Two rules about pairs, each said here alone: when questions are the same, and what counts."""
+"""Two rules about pairs, defined only here: when questions are the same, and what is relevant."""
 
 from __future__ import annotations
 
 
 def question_key(question: str) -> str:
-    """Equal for questions that are the same: case and white space make no difference.
+    """A key that is equal for the same question: case and white space make no difference.
 
-    The database's function of this name keeps one such question for each chunk of a run.
+    The database's function of this name ensures one such question per chunk of a run.
     """
     return " ".join(question.split()).casefold()
 
@@ -14,7 +14,7 @@ def question_key(question: str) -> str:
 def is_relevant(score: float) -> bool:
     """Whether a chunk with this relevance answers its question: any above 0 does.
 
-    Both trainers and all measures take a chunk as an answer or not: DeepLake's client takes whole
-    numbers only, and its service trains on 1 alone.
+    Both trainers and all metrics treat relevance as binary: DeepLake's client accepts only whole
+    numbers, and its service trains only on 1.
     """
     return score > 0

@@ -1,4 +1,4 @@
-"""The question-chunk pairs of a run: read page by page, edited and dropped in review."""
+"""The question-chunk pairs of a run: read in pages, edited and dropped in review."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _ADDED_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class AddedPairs:
-    """What became of the pairs of an import."""
+    """How many pairs of an import were added, and how many were not."""
 
     added: int
-    duplicates: int  # question and chunk stand in the run already, or twice in the file
+    duplicates: int  # the run already has this question and chunk, or the file has them twice
     unknown: int  # their chunk is not in the knowledge base
 
 
 class PairStore:
-    """Pairs as the given identity sees them."""
+    """Pairs as the identity of `database` sees them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -35,7 +35,7 @@ class PairStore:
     def page(
         self, run_id: str, *, limit: int, offset: int = 0, search: str = ""
     ) -> list[TrainingPair]:
-        """Pairs in a stable order, those of a chunk together."""
+        """A page of pairs in a stable order, those of a chunk together."""
         rows = self._database.execute(
             lambda c: (
                 _matching(c.table(_PAIRS).select(_COLUMNS), run_id, search)
@@ -86,12 +86,12 @@ class PairStore:
         """Change a question of a run while that is in review.
 
         Raises:
-            NotAllowed: empty, or its chunk has this question already.
+            NotAllowed: the question is empty, or its chunk already has it.
             NotFound: the pair is gone, or its run is not in review.
         """
         question = " ".join(question.split())
         if not question:
-            raise NotAllowed("A question can not be empty. Drop the pair instead.")
+            raise NotAllowed("A question cannot be empty. Drop the pair instead.")
         rows = self._database.execute(
             lambda c: (
                 c.table(_PAIRS)
@@ -105,10 +105,10 @@ class PairStore:
         return TrainingPair(**{name: rows[0][name] for name in _COLUMNS.split(", ")})
 
     def add(self, run_id: str, pairs: Sequence[NewPair], chunks: Mapping[str, Chunk]) -> AddedPairs:
-        """Add pairs to a run in review, in batches; what is there already is left as it is.
+        """Add pairs to a run in review, in batches; existing pairs are left unchanged.
 
-        Safe to repeat after a failure: what landed counts as duplicate then. `chunks` are those of
-        the knowledge base by id; pairs of others are left out.
+        Safe to repeat after a failure: pairs already added then count as duplicates. `chunks` are
+        those of the knowledge base by id; pairs of other chunks are left out.
 
         Raises:
             NotAllowed: the run is not in review, or not the caller's.
@@ -132,7 +132,7 @@ class PairStore:
         return AddedPairs(added, len(rows) - added, len(pairs) - len(rows))
 
     def drop(self, run_id: str, pair_ids: Sequence[str]) -> int:
-        """Drop pairs of a run while that is in review; returns how many went."""
+        """Drop pairs of a run while that is in review; returns how many were dropped."""
         dropped = 0
         for first in range(0, len(pair_ids), 100):  # ids travel in the URL
             dropped += self._drop(run_id, pair_ids[first : first + 100])
@@ -146,7 +146,7 @@ class PairStore:
 
 
 def storable(text: str) -> str:
-    """`text` without what Postgres can not hold: NUL, and halves of surrogate pairs."""
+    """`text` without what Postgres cannot store: NUL, and lone surrogates."""
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
@@ -156,6 +156,6 @@ def _matching(query: Any, run_id: str, search: str) -> Any:
 
 
 def _literally(text: str) -> str:
-    """`text` for LIKE, without its wildcards. PostgREST reads * as a wildcard, too."""
+    """`text` with LIKE's wildcards escaped. PostgREST treats * as a wildcard too."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return escaped.replace("*", "_")

@@ -1,7 +1,7 @@
-"""A worker's hold on one run: what only the worker that claimed this attempt may write.
+"""A worker's lease on one run: what only the worker that claimed this attempt may write.
 
-Every write is repeated while the database is away, because each is safe to send twice, and each
-says whether the hold is still there.
+Unless its docstring says otherwise, a write is retried while the database is unavailable, because
+it is safe to send twice. Each write also says whether the lease is still held.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 Waits = Callable[[], Waiting | None]
 
-# Work that costs money goes on for this long on the last good news of the hold. So a stop, or a
-# rescue while this process slept or was cut off, ends the spending within 5 seconds all the same.
+# Work that costs money continues for this long after the lease was last confirmed. So a stop, or a
+# rescue while this process was asleep or cut off, still ends the spending within 5 seconds.
 _GOOD_NEWS_LASTS_S = 5.0
 _LONGEST_PAUSE_S = 5.0  # below the 20 seconds that rescue_runs() waits after an outage
 
 
 def _nothing() -> None:
-    """For work that waits for nothing outside."""
+    """The default for work that waits for nothing external."""
 
 
 class RunLost(Exception):
-    """This attempt no longer holds the run: it was stopped, rescued or handed on. No error."""
+    """This attempt no longer holds the run: it was stopped, rescued or handed on. Not a failure."""
 
 
 class RunLease:
     """The claim of one worker on one attempt of a run. Thread-safe, as its database is.
 
-    `lost` is set as soon as the hold is gone, or the process wants to end: whoever works for the
-    run reads it before every expensive step. Batches and cloud jobs, which not every run has, are
+    `lost` is set as soon as the lease is gone or the process is about to end; code working on the
+    run checks it before every expensive step. Batches and cloud jobs, which not every run has, are
     written elsewhere (BatchLedger, record_submission), through `call` and `database`.
     """
 
@@ -60,35 +60,35 @@ class RunLease:
         self.user_id = run.user_id
         self.attempt = run.attempt
         self.lost = threading.Event()
-        self._held_at = time.monotonic()  # when the hold was last known to be there
+        self._held_at = time.monotonic()  # when the lease was last known to be held
         self._kept_from_writing: Waiting | None = None
         self._watched: Waits = _nothing
-        self._noted: Waiting | None = None  # what the row says of `waiting`
+        self._noted: Waiting | None = None  # what the row's column `waiting` holds
 
     def claim(self) -> TrainingRun:
         rows = self.call("claim_run")
         return run_from_row(rows[0])
 
     def check(self) -> None:
-        """Raise RunLost when the hold is known to be gone. Asks nobody."""
+        """Raise RunLost if the lease is known to be lost. Does not query the database."""
         if self.lost.is_set():
             raise RunLost
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the hold was there a moment ago: to be read before what costs money."""
+        """Whether the lease was confirmed a moment ago. Check it before anything that costs."""
         return time.monotonic() - self._held_at < _GOOD_NEWS_LASTS_S
 
     @property
     def waiting(self) -> Waiting | None:
-        """What keeps the work from going on now, as this process knows it; None while it moves."""
+        """What the work is waiting for, as far as this process knows; None while it progresses."""
         if self._kept_from_writing is None and not self.is_confirmed:
             return Waiting(DatabaseUnavailable.waits_for)
         return self._kept_from_writing or self._watched()
 
     @contextmanager
     def watching(self, waits: Waits) -> Iterator[None]:
-        """During the block, the run waits when `waits()` says for what."""
+        """During the block, the run counts as waiting whenever `waits()` returns a reason."""
         self._watched = waits
         try:
             yield
@@ -96,7 +96,7 @@ class RunLease:
             self._watched = _nothing
 
     def note_waiting(self) -> None:
-        """Say in the row what the run waits for, if that has changed. Does not retry either."""
+        """Store in the row what the run waits for, if that has changed. Does not retry."""
         waiting = self.waiting
         if waiting != self._noted:
             row = row_of_waiting(waiting)
@@ -107,11 +107,11 @@ class RunLease:
             self._noted = waiting
 
     def heartbeat(self) -> None:
-        """Extend the lease once. The worker's thread repeats it, so this does not retry."""
+        """Extend the lease once. Does not retry: the worker's thread calls it regularly."""
         self._require(self._asked(lambda: self.database.rpc("heartbeat_run", **self._key)))
 
     def poll(self) -> None:
-        """Learn whether the hold is still there, without writing. Does not retry either."""
+        """Check that the lease is still held, without writing. Does not retry."""
         answer = self._asked(
             lambda: self.database.execute(
                 lambda c: (
@@ -128,28 +128,31 @@ class RunLease:
         self._require(bool(answer.data))
 
     def leave(self) -> None:
-        """Say that nothing more comes for a run that was stopped. Does not retry."""
+        """Tell the database that this worker will store nothing more for a stopped run.
+
+        Does not retry.
+        """
         self.database.rpc("leave_run", **self._key)
 
     def was_stopped(self) -> bool:
-        """Whether a person ended the run, and nobody proceeded with it since.
+        """Whether a person stopped the run, and nobody has proceeded with it since.
 
-        False after a shutdown or a rescue: the next attempt takes up what was begun outside.
+        False after a shutdown or a rescue: the next attempt takes over the external work.
         """
         last = self.database.execute(
             lambda c: (
                 c.table("deep_memory_run_events")
                 .select("kind")
                 .eq("training_run_id", self.run_id)
-                .neq("kind", "goes_on")  # said of a run that was stopped
+                .neq("kind", "goes_on")  # added after a stop, when the cloud job continues
                 .order("id", desc=True)
                 .limit(1)
             )
         ).data
-        return not last or last[0]["kind"] == "stopped"  # none: the run was removed, too
+        return not last or last[0]["kind"] == "stopped"  # no event: the run was removed, too
 
     def begin_generation(self, chunk_ids: list[str]) -> set[str]:
-        """Fit the run to these chunks, and return the ids of those that were asked already."""
+        """Set the run up for these chunks, and return the ids of those that are already done."""
         self.call("begin_generation", p_chunk_ids=chunk_ids)
         done: list[str] = []
         while rows := self.retrying(lambda: self._chunks_after(done[-1] if done else "")):
@@ -162,10 +165,10 @@ class RunLease:
         pairs: list[dict[str, Any]],
         usage: dict[str, Any],
     ) -> TrainingRun:
-        """Store a batch of finished chunks: pairs, progress and usage are one write.
+        """Store a batch of finished chunks: pairs, progress and usage in one write.
 
-        Of a run that a person stopped too, until it is proceeded with: these answers are paid for.
-        `lost` is set then.
+        This also works for a run that a person has stopped, until somebody proceeds with it,
+        because these answers are paid for. `lost` is then set.
         """
         return self.call_to_save("save_pairs", p_chunks=chunks, p_pairs=pairs, p_usage=usage)
 
@@ -173,7 +176,7 @@ class RunLease:
         self.call("finish_generation")
 
     def note_training(self, step: str, share: float) -> None:
-        """Say where training stands: `step` in words, `share` from 0 to 1."""
+        """Store the progress of training: `step` in words, `share` from 0 to 1."""
         progress = {"step": step, "share": round(share, 3)}
         self.call("note_training", p_progress=progress)
 
@@ -184,14 +187,14 @@ class RunLease:
         self.call("fail_run", p_message=message)
 
     def fail_once(self, message: str) -> None:
-        """As `fail`, without repeating it: for a process that is about to end."""
+        """Like `fail`, but without retrying: for a process that is about to end."""
         self.database.rpc("fail_run", **self._key, p_message=message)
 
     def call(self, function: str, **parameters: Any) -> Any:
-        """Call a database function that asks for the hold, and return its answer.
+        """Call a database function that requires the lease, and return its answer.
 
         Raises:
-            RunLost: the hold is gone, and nothing was written.
+            RunLost: the lease is gone, and nothing was written.
         """
         answer = self.retrying(
             lambda: self._asked(lambda: self.database.rpc(function, **self._key, **parameters))
@@ -200,16 +203,20 @@ class RunLease:
         return answer
 
     def call_to_save(self, function: str, **parameters: Any) -> TrainingRun:
-        """As `call`, for answers that are paid for: a stopped run keeps them, and is lost then."""
+        """Like `call`, for answers that are paid for: a stopped run accepts them, then is lost."""
         run = run_from_row(self.call(function, **parameters)[0])
         if run.status is not RunStatus.GENERATING:
             self.lost.set()
         return run
 
     def retrying(self, statement: Callable[[], Answer]) -> Answer:
-        """Repeat `statement`, with growing pauses, for as long as the database is away.
+        """Retry `statement`, with growing pauses, for as long as the database is unavailable.
 
-        When the hold is lost meanwhile, once more at once: what it stores may be paid for.
+        If the lease is lost meanwhile, it is tried once more at once, because what it stores may
+        be paid for.
+
+        Raises:
+            RunLost: that last try failed too.
         """
         pause_s = 0.2
         try:
@@ -240,7 +247,7 @@ class RunLease:
         ).data
 
     def _asked(self, statement: Callable[[], Answer]) -> Answer:
-        # By the time of the question: this process may sleep between an answer and its reading.
+        # Taken before the call: this process may be suspended before it reads the answer.
         asked_at = time.monotonic()
         answer = statement()
         self._held_at = asked_at

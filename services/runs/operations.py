@@ -39,7 +39,7 @@ class Runs:
 
     @property
     def are_available(self) -> bool:
-        """False where DeepLake Cloud must train but does not hold the store (the contract)."""
+        """False if DeepLake Cloud is to train but does not hold the store (API contract)."""
         return self._settings.deep_memory_trainer == "local" or self._settings.is_cloud
 
     # Reading
@@ -51,7 +51,7 @@ class Runs:
     def page(
         self, *, limit: int, offset: int = 0, status: RunStatus | None = None
     ) -> tuple[list[TrainingRun], int]:
-        """Runs, newest first, and how many there are in all."""
+        """A page of runs, newest first, and how many runs there are in all."""
         return self._runs.page(limit=limit, offset=offset, status=status)
 
     def events(self, run_id: str) -> list[RunEvent]:
@@ -59,15 +59,15 @@ class Runs:
         return self._runs.events(run_id)
 
     def problems(self, run_id: str) -> dict[str, int]:
-        """Why chunks yielded nothing or less than asked, with how many: most frequent first."""
+        """Problem -> number of chunks that yielded fewer pairs than asked; most frequent first."""
         return self._runs.problems(run_id)
 
     def chunks_with_problem(self, run_id: str, *, limit: int) -> list[tuple[str, str]]:
-        """(chunk id, problem) of chunks that yielded nothing or less, at most `limit`."""
+        """(chunk id, problem) of at most `limit` chunks that yielded fewer pairs than asked."""
         return self._runs.chunks_with_problem(run_id, limit=limit)
 
     def waiting_at_openai(self, run: TrainingRun) -> WaitingChunks:
-        """How many chunks of a run in the batch mode wait for an answer, and have one ready."""
+        """How many chunks of a batch-mode run wait for an answer, and how many have one ready."""
         return waiting(run, self._database)
 
     def spent(self, run: TrainingRun) -> tuple[TokenUsage, float | None]:
@@ -93,16 +93,16 @@ class Runs:
 
     @property
     def offer_batch_mode(self) -> bool:
-        """Whether a run over the knowledge base may be written at half the price, in a day."""
+        """Whether a run may use the batch mode: half the price, and up to a day of waiting."""
         return self._batch_mode.is_offered(self._settings, self._store.count())
 
     def generate(
         self, questions_per_chunk: int | None = None, *, batch_mode: bool = False
     ) -> TrainingRun:
-        """Start a run: questions for every chunk of the knowledge base.
+        """Start a run that generates questions for every chunk of the knowledge base.
 
         Raises:
-            RunBlocked: an unfinished run is in the way.
+            RunBlocked: there is an unfinished run.
             NotAllowed: the knowledge base is empty, the number is out of bounds, or the batch
                 mode is not offered for it.
         """
@@ -132,7 +132,7 @@ class Runs:
         return run
 
     def retry_problems(self, run_id: str) -> TrainingRun:
-        """Ask again only the chunks that yielded nothing or less; the pairs that are there stay.
+        """Retry only the chunks that yielded fewer pairs than asked; existing pairs stay.
 
         Raises:
             NotFound: there is no such run.
@@ -147,7 +147,7 @@ class Runs:
         self._jobs.launch(run)
         return run
 
-    # Training, and moving on
+    # Training, proceeding, stopping, removing
 
     def train(self, run_id: str) -> TrainingRun:
         """Start training on the pairs of a reviewed run."""
@@ -161,7 +161,7 @@ class Runs:
         return run
 
     def proceed(self, run_id: str) -> tuple[TrainingRun, str]:
-        """Go on with a failed run where it stopped; returns it and a sentence that says where."""
+        """Resume a failed run where it stopped; returns it and a sentence that says where."""
         self._require_available()
         stopped = self._runs.get(run_id)
         if stopped.status is RunStatus.GENERATING_FAILED and not self._store.count():
@@ -178,7 +178,7 @@ class Runs:
         return run, f"Resuming generation from chunk {run.processed_chunks}/{total}"
 
     def _await_last_answers(self, run: TrainingRun) -> None:
-        """Give the worker of a stopped run, wherever it is, time to store what it had asked for.
+        """Give the worker of a stopped run, in whichever process, time to store its last answers.
 
         The new attempt locks it out, and would ask and pay for the same again.
         """
@@ -191,8 +191,8 @@ class Runs:
         """Stop an active run or discard one in review. What it made is kept.
 
         Raises:
-            TrainingError: the run was stopped, but its job in DeepLake Cloud may go on.
-            GenerationError: the run was stopped, but a batch at OpenAI may go on.
+            TrainingError: the run was stopped, but its job in DeepLake Cloud may continue.
+            GenerationError: the run was stopped, but a batch at OpenAI may continue.
         """
         run = self._runs.stop(run_id, by=self._identity.email)
         self._jobs.stop_here(run)
@@ -229,7 +229,7 @@ class Runs:
         return f"Training run, its model and {pairs} associated pairs deleted"
 
     def _cancel_outside(self, run: TrainingRun, batches: Sequence[RememberedBatch]) -> None:
-        """Cancel what a person gives up where it runs, so that it costs nothing more."""
+        """Cancel the external work of a run that was given up, so that it costs nothing more."""
         self._backend.cancel(run)
         cancel_batches(self._settings, batches)
 

@@ -6,8 +6,8 @@
          |                        |
     generating (proceed)     training (proceed)
 
-The database holds the same list, and guards the moves (supabase/schema.sql);
-tests/test_migrations.py fails when they differ from what is said here and in tests/moves.py.
+The database holds the same list and guards the moves (supabase/schema.sql);
+tests/test_migrations.py fails if it differs from this module or from tests/moves.py.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from enum import StrEnum
 
 class RunStatus(StrEnum):
     GENERATING = "generating"  # a worker is writing questions for the chunks
-    GENERATED = "generated"  # every chunk was asked; the pairs await review
-    TRAINING = "training"  # a worker trains Deep Memory on the pairs
+    GENERATED = "generated"  # every chunk is done; the pairs await review
+    TRAINING = "training"  # a worker is training Deep Memory on the pairs
     COMPLETED = "completed"  # trained and measured
     GENERATING_FAILED = "generating_failed"  # stopped while generating; the pairs are kept
     TRAINING_FAILED = "training_failed"  # stopped while training; the pairs are kept

@@ -1,4 +1,4 @@
-"""Runs as a person sees and moves them. Every move is one guarded statement in the database."""
+"""Runs as a person sees and moves them. Each move is one guarded statement in the database."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _BLOCKING = {
 
 
 def why_blocked(status: RunStatus) -> str:
-    """Why a run in `status` keeps a new one from starting, for the person."""
+    """Why a run in `status` keeps a new one from starting, as a sentence for the person."""
     return _BLOCKING[status]
 
 
 class RunStore:
     """The runs of the signed-in user; row-level security hides everybody else's.
 
-    `waiting_here` tells by id what a run waits for whose worker is in this process: it knows at
-    once, and while the database takes no writes it alone knows.
+    `waiting_here` returns what a run, given its id, waits for if its worker is in this process.
+    That is fresher than the row, and the only source while the database takes no writes.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class RunStore:
     def page(
         self, *, limit: int, offset: int = 0, status: RunStatus | None = None
     ) -> tuple[list[TrainingRun], int]:
-        """Runs, newest first, and how many there are in all."""
-        # Counted apart: PostgREST refuses to count and skip past the end in one statement.
+        """A page of runs, newest first, and how many runs there are in all."""
+        # Counted separately: PostgREST refuses to count when the offset is past the end.
         rows = self._database.execute(
             lambda c: (
                 _in_status(c.table(_RUNS).select("*"), status)
@@ -78,7 +78,7 @@ class RunStore:
         ).count
 
     def blocking(self) -> TrainingRun | None:
-        """The unfinished run that keeps a new one from starting; of several, the newest."""
+        """The unfinished run that keeps a new one from starting; if several, the newest."""
         rows = self._database.execute(
             lambda c: (
                 c.table(_RUNS)
@@ -108,12 +108,12 @@ class RunStore:
         ]
 
     def problems(self, run_id: str) -> dict[str, int]:
-        """Why chunks yielded nothing or less than asked, with how many: most frequent first."""
+        """Problem -> number of chunks that yielded fewer pairs than asked; most frequent first."""
         rows = self._database.rpc("run_problems", p_run=run_id)
         return {row["problem"]: row["chunks"] for row in rows}
 
     def chunks_with_problem(self, run_id: str, *, limit: int = 100) -> list[tuple[str, str]]:
-        """(chunk id, problem) of chunks that yielded nothing or less, at most `limit`."""
+        """(chunk id, problem) of at most `limit` chunks that yielded fewer pairs than asked."""
         rows = self._database.execute(
             lambda c: (
                 c.table("deep_memory_run_chunks")
@@ -132,7 +132,7 @@ class RunStore:
         """Begin a run in `generating`, for a worker to claim.
 
         Raises:
-            RunBlocked: an unfinished run is in the way; it is named.
+            RunBlocked: there is an unfinished run; the error names it.
         """
         rows = self._database.rpc("start_run", p_total_chunks=total_chunks, p_settings=settings)
         if rows:
@@ -150,14 +150,14 @@ class RunStore:
         """Move a failed run back to its phase, for a worker to claim.
 
         Raises:
-            RunBlocked: another run is unfinished. Only runs from before migration 009 meet this.
+            RunBlocked: another run is unfinished, which only runs older than migration 009 allow.
         """
         return self._back_to_work("proceed_run", run_id)
 
     def retry_problems(self, run_id: str) -> TrainingRun:
-        """Move a run in review back to `generating`, to ask again only chunks with a problem.
+        """Move a run in review back to `generating`, to retry only the chunks with a problem.
 
-        What was added to the knowledge base since is asked too, as when proceeding.
+        Chunks added to the knowledge base since are included too, as when proceeding.
         """
         return self._back_to_work("retry_problem_chunks", run_id)
 
@@ -166,22 +166,23 @@ class RunStore:
         return self._moved(run_id, self._database.rpc("stop_run", p_run=run_id, p_by=by))
 
     def say_job_goes_on(self, run_id: str, message: str) -> None:
-        """Say in the row and the timeline of a stopped run that its job could not be cancelled."""
+        """Note in the row and timeline of a stopped run that its job could not be cancelled."""
         self._database.rpc("say_job_goes_on", p_run=run_id, p_message=message)
 
     def remove(self, run_id: str) -> int:
-        """Delete a failed run with its pairs; returns how many pairs went."""
+        """Delete a failed run with its pairs; returns how many pairs were deleted."""
         pairs = self._database.rpc("remove_run", p_run=run_id)
         if pairs is None:
             raise self._moved_error(run_id)
         return int(pairs)
 
     def remove_completed(self, run_id: str) -> int:
-        """Delete a completed run with its pairs; returns how many pairs went.
+        """Delete a completed run with its pairs; returns how many pairs were deleted.
 
         Raises:
             RunMoved: it is not completed.
-            NotAllowed: search uses its model, or DeepLake Cloud holds it beside older runs.
+            NotAllowed: search uses its model; or DeepLake Cloud holds it, and there are older
+                cloud runs.
         """
         pairs = self._database.rpc("remove_completed_run", p_run=run_id)
         if pairs is not None:
@@ -196,7 +197,7 @@ class RunStore:
         )
 
     def known(self, run: TrainingRun) -> TrainingRun:
-        """A run that somebody read, with what its worker in this process says of it."""
+        """`run` with what its worker says it waits for, if that worker is in this process."""
         waiting = self._waiting_here(run.id) if run.status.is_active else None
         return replace(run, waiting=waiting) if waiting else run
 
@@ -254,7 +255,7 @@ def run_from_row(row: dict[str, Any]) -> TrainingRun:
 
 
 def row_of_waiting(waiting: Waiting | None) -> dict[str, str | None] | None:
-    """The value of the column `waiting`."""
+    """`waiting` as the value of the column of that name."""
     if waiting is None:
         return None
     return {

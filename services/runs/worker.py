@@ -1,4 +1,4 @@
-"""Worker threads: claim a run, keep its lease, do its job, and end it in words whatever happens."""
+"""Worker threads: claim a run, keep its lease, do its job, and report any failure in the row."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from services.runs.states import RunStatus
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 10.0  # the lease lasts 28 seconds, by the database's clock
-SWEEP_S = 10.0  # rescue_runs() takes a gap of 15 seconds for an outage
-POLL_S = 2.0  # how soon a stop that was asked for elsewhere is noticed
+SWEEP_S = 10.0  # rescue_runs() takes a gap of 15 seconds between sweeps for an outage
+POLL_S = 2.0  # how soon a stop from another process is noticed
 
 Job = Callable[[RunLease, TrainingRun], None]
 
@@ -30,7 +30,7 @@ _PHASE = {
 class JobRunner:
     """Runs jobs in threads of this process, and rescues runs whose process is gone.
 
-    `jobs` names the job of each active status. A job gets the lease and the run, reads
+    `jobs` maps each active status to its job. A job gets the lease and the run, checks
     `lease.lost` before each expensive step, and raises RunLost when it is set.
     """
 
@@ -42,26 +42,26 @@ class JobRunner:
         self._ending = threading.Event()
 
     def start_sweeping(self) -> None:
-        """Fail, now and every 10 seconds, the runs that nobody works on any more."""
+        """Fail, now and every 10 seconds, the runs that no worker holds any more."""
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
     def launch(self, run: TrainingRun) -> None:
-        """Work on a run that was just started or proceeded, in a thread of its own."""
+        """Work on a run that was just started or resumed, in a thread of its own."""
         lease = RunLease(self._service, run)
-        # Daemon: a job must not keep an ending process alive. drain() ends them in order.
+        # Daemon: a job must not keep an ending process alive. drain() ends jobs cleanly.
         thread = threading.Thread(
             target=self._work, args=(lease, run), name=f"run-{run.id}", daemon=True
         )
         with self._lock:
             if self._ending.is_set():
-                return  # the lease that the run was started with runs out, and it is rescued
+                return  # the run's initial lease expires, and the run is rescued
             self._working[lease] = thread
             thread.start()
 
     def stop_here(self, stopped: TrainingRun) -> None:
-        """Tell the worker of this process at once that its run was stopped."""
+        """If the run's worker is in this process, tell it at once that the run was stopped."""
         with self._lock:
-            # Not a later attempt: the run may have been proceeded with in the meantime.
+            # Not a later attempt: somebody may have proceeded with the run in the meantime.
             leases = [
                 lease
                 for lease in self._working
@@ -71,7 +71,7 @@ class JobRunner:
             lease.lost.set()
 
     def waiting(self, run_id: str) -> Waiting | None:
-        """What a run that is worked on here waits for; None when it moves, or is not here."""
+        """What a run waits for; None if it progresses, or its worker is not in this process."""
         with self._lock:
             leases = [lease for lease in self._working if lease.run_id == run_id]
         return next((lease.waiting for lease in leases if not lease.lost.is_set()), None)
@@ -79,7 +79,7 @@ class JobRunner:
     def drain(self, timeout_s: float = 3.0) -> None:
         """Stop all work of this process, and say so in the rows. For a clean shutdown.
 
-        It returns in time even when the database does not answer; the runs are rescued then.
+        It returns in time even if the database does not answer; the runs are then rescued.
         """
         deadline = time.monotonic() + timeout_s
         with self._lock:
@@ -102,7 +102,7 @@ class JobRunner:
             farewell.join(max(0.0, deadline - time.monotonic()))
 
     def _say_shut_down(self, lease: RunLease, worker: threading.Thread, timeout_s: float) -> None:
-        worker.join(timeout_s)  # it waits for answers under way, and stores what is finished
+        worker.join(timeout_s)  # it awaits the answers in flight, and stores what is finished
         try:
             lease.fail_once("The app was shut down during this run. What was made is kept.")
         except AppError:
@@ -146,11 +146,11 @@ class JobRunner:
     def _leave(self, lease: RunLease) -> None:
         try:
             lease.leave()
-        except AppError:  # whoever proceeds waits for it a few seconds, and then goes on
+        except AppError:  # whoever proceeds waits a few seconds for this, then continues anyway
             log.warning("leaving_could_not_be_said run=%s", lease.run_id)
 
     def _keep(self, lease: RunLease, done: threading.Event) -> None:
-        """Heartbeats and polls, in a thread of their own: a call to a model can outlast a lease."""
+        """Send heartbeats and poll, in a separate thread: a call to a model can outlast a lease."""
         extended_at = time.monotonic()
         while not done.wait(POLL_S) and not lease.lost.is_set():
             try:

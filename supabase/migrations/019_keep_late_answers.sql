@@ -1,9 +1,9 @@
--- What a stopped run had asked before it was stopped is paid for, so its answers are still stored.
+-- What a run had asked before it was stopped is paid for, so its answers are still stored.
 --
--- A run that a person stops keeps the name of its worker, who may bring what was under way, asks
--- nothing more, and takes his name off when he leaves. Whoever proceeds waits a while for that, then
+-- A run that a person stops keeps its worker_id. The worker may store the answers in flight, asks
+-- nothing more, and clears its id when it leaves. Whoever proceeds waits a while for that, then
 -- starts a new attempt without a worker, so that later answers of the old one change nothing. A run
--- that was rescued, or failed, names no worker: nothing comes late.
+-- that was rescued or has failed has no worker_id: no late answers are accepted.
 
 create or replace function public.stop_run(p_run uuid, p_by text)
 returns setof public.deep_memory_training_runs

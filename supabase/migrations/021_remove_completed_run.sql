@@ -1,9 +1,9 @@
--- A person may remove a completed run too, unless search uses its model: its pairs, their previews
--- of documents and its figures would stay for ever otherwise. remove_run() keeps its rule, which is
--- the contract's: failed runs only.
+-- A person may remove a completed run too, unless search uses its model: otherwise its pairs, their
+-- previews of documents and its figures would stay forever. remove_run() keeps the rule of the API
+-- contract: failed runs only.
 
--- Whether a run may go, whoever asks. The run whose model DeepLake Cloud holds goes after the other
--- runs of the cloud: without it, one of them would pass for the model that answers there.
+-- Whether a run may be removed, whoever asks. The run whose model DeepLake Cloud holds can only be
+-- removed after the other cloud runs: otherwise one of them would be taken for the model's run.
 create function public.may_remove_run(p_run public.deep_memory_training_runs) returns boolean
 language sql stable set search_path = '' as $$
   select p_run.status in ('generating_failed', 'training_failed')

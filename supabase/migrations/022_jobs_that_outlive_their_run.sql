@@ -1,9 +1,9 @@
--- DeepLake Cloud may refuse to cancel a training, or end one while nobody looks: its job outlives
--- the run that submitted it, and the model of the last job to complete is the one that answers there.
+-- DeepLake Cloud may refuse to cancel a training, or end one while no worker watches: its job then
+-- outlives the run that submitted it, and the last job to complete provides the model used there.
 --
--- So each job that is submitted is written down here, beside its run, and stays until its end is
--- known: it goes when it is gone or has failed, and all of a person's go when a run completes with
--- what it trained. One that completed for no run stays, and says that the model there is nobody's.
+-- So each submitted job is recorded here, beside its run, until its outcome is known: its row is
+-- deleted when the job is gone or has failed, and all of a person's rows when a run completes with
+-- what it trained. A job that completed for no run stays: the model there belongs to no run.
 
 create table public.deep_memory_cloud_jobs (
   user_id uuid not null references auth.users (id) on delete cascade,

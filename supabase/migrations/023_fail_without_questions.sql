@@ -1,8 +1,9 @@
--- A run in which no chunk gave a question has failed, whoever wrote them: a server that is down but
--- answers politely, or a model that never obeys, must not look like work to review.
+-- A run in which no chunk yielded a question has failed, whichever writer was used: a server that
+-- is down but answers 200, or a question model that never follows the form, leaves nothing to
+-- review.
 --
--- The database decides, where it counts: with the pairs that the table holds. What the chunks said
--- stays, and proceed_run asks them again, because it forgets the chunks that yielded no pair.
+-- The database decides, by the pairs in the table. The problems of the chunks stay, and proceed_run
+-- retries these chunks, because it forgets those that yielded no pair.
 
 create function public.why_no_questions(p_run uuid, p_total_chunks int) returns text
 language sql stable set search_path = '' as $$

@@ -1,6 +1,6 @@
--- What a run waits for, so that whoever looks at it sees why it stands still, and until when:
--- {"what": "OpenAI's rate limit", "until": "2026-11-27T14:32:00+00:00"}; `until` is null when nobody
--- can say. Its worker writes it and clears it when the run goes on.
+-- What a run waits for, so that whoever looks at it sees why it makes no progress, and until when:
+-- {"what": "OpenAI's rate limit", "until": "2026-11-27T14:32:00+00:00"}; `until` is null if it is
+-- not known. The run's worker writes it, and clears it when the run continues.
 alter table public.deep_memory_training_runs add column waiting jsonb;
 
 create function public.note_waiting(

@@ -1,6 +1,6 @@
--- Which migrations this database has, for an app that starts: one that is older than the database
--- must refuse in words, and one that is newer must say what to do. The Supabase CLI keeps the list in
--- a schema that the REST interface does not show. No rows where the files were applied by hand.
+-- Which migrations this database has, for an app that starts: an app older than the database must
+-- refuse with a message, and a newer one must say what to do. The Supabase CLI keeps the list in a
+-- schema that the REST interface does not expose. Returns no rows if they were applied by hand.
 create function public.applied_migrations() returns setof text
 language plpgsql stable security definer set search_path = '' as $$
 begin

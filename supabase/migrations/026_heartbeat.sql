@@ -1,8 +1,8 @@
--- One word for one thing, as in the app: a worker's heartbeat extends its lease, and the sweep gives
--- workers a grace after a gap. A change of names only.
+-- The same terms as in the app: a worker's heartbeat extends its lease, and the sweep gives workers
+-- a grace period after a gap. This only renames things.
 --
--- `beat_run` stays for replicas of the app of the day before, whose workers would lose their runs
--- without it; a later migration drops it. They do not name the columns of the watch.
+-- `beat_run` stays for replicas of the app's previous version, whose workers would lose their runs
+-- without it; a later migration drops it. They do not use the columns of the watch table.
 create function public.heartbeat_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt int)
 returns boolean language sql set search_path = '' as $$
   with extended as (

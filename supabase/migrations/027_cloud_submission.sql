@@ -1,12 +1,12 @@
--- `deeplake_job_id` of a run also held texts: "submitting:JOBS for questions HASH" before the service
--- had told an id, and "ID for questions HASH" after. It is the id now, and nothing else; what was
--- submitted has a column of its own, {"questions": "HASH", "known": ["job", ...]}: a fingerprint of
--- the questions, and the jobs that were there before, for as long as the id is not known.
+-- A run's `deeplake_job_id` also held texts: "submitting:JOBS for questions HASH" before the
+-- service had reported an id, and "ID for questions HASH" after. Now it is only the id; what was
+-- submitted has its own column, {"questions": "HASH", "known": ["job", ...]}: a fingerprint of the
+-- questions, and the jobs that existed before, for as long as the id is not known.
 --
--- Replicas of the app of the day before go on for the minutes of a deploy: their workers call
--- `record_training_job`, and their searches read `job` and call `settle_cloud_job`. A later migration
--- drops the three. Such a replica takes a run that a new one has submitted for one with other
--- questions: it cancels the job, or waits until it has ended, before it submits another.
+-- Replicas of the app's previous version keep running for the minutes of a deploy: their workers
+-- call `record_training_job`, and their searches read `job` and call `settle_cloud_job`. A later
+-- migration drops all three. Such a replica mistakes a run submitted by a new one for a run with
+-- different questions: it cancels the job, or waits until it has ended, before it submits another.
 
 create function public.job_of_text(p_text text) returns text
 language sql immutable set search_path = '' as $$

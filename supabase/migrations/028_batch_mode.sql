@@ -1,7 +1,7 @@
--- The choice of the batch mode stood in a run's settings as "patient"; it is "batch_mode" now, as in
--- the app. For the minutes of a deploy a run may be worked on by a replica of the app of the day
--- before, which reads the old name only and would ask at full price what waits in batches already.
--- So each run keeps both, whichever it was started with; a later migration drops the old one.
+-- The choice of the batch mode was stored in a run's settings as "patient"; it is "batch_mode" now,
+-- as in the app. For the minutes of a deploy, a replica of the app's previous version may work on a
+-- run: it reads only the old name, and would ask at full price what already waits in batches. So
+-- each run has both names, whichever it was started with; a later migration drops the old one.
 
 update public.deep_memory_training_runs
    set settings = settings || jsonb_build_object('batch_mode', settings -> 'patient')

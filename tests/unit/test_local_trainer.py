@@ -156,7 +156,7 @@ def test_a_damaged_cut_or_foreign_file_is_refused(trained: QueryMap, tmp_path: P
     np.savez(foreign, matrix=np.eye(3))
     for content in (b"", b"not a model", whole[: len(whole) // 2], foreign.read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(TrainingError, match=r"run\.npz can not be read"):
+        with pytest.raises(TrainingError, match=r"run\.npz cannot be read"):
             QueryMap.load(path)
     with pytest.raises(TrainingError):
         QueryMap.load(tmp_path / "missing.npz")
@@ -168,11 +168,11 @@ def test_a_changed_byte_anywhere_in_a_model_is_noticed(trained: QueryMap, tmp_pa
     whole = path.read_bytes()
     for place in range(0, len(whole), max(1, len(whole) // 400)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(TrainingError, match="can not be read"):
+        with pytest.raises(TrainingError, match="cannot be read"):
             QueryMap.load(path)
     for end in (len(whole) - 72, len(whole) - 1):
         path.write_bytes(whole[:end])
-        with pytest.raises(TrainingError, match="can not be read"):
+        with pytest.raises(TrainingError, match="cannot be read"):
             QueryMap.load(path)
 
 
@@ -201,7 +201,7 @@ def test_a_model_without_a_checksum_is_refused_where_the_head_of_its_numbers_is_
         for byte in b"(}\0\xff":
             if byte != whole[place]:
                 path.write_bytes(whole[:place] + bytes([byte]) + whole[place + 1 :])
-                with pytest.raises(TrainingError, match="can not be read"):
+                with pytest.raises(TrainingError, match="cannot be read"):
                     QueryMap.load(path)
 
 
@@ -210,7 +210,7 @@ def test_a_model_that_can_not_be_written_leaves_the_old_one(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way of a folder")
-    with pytest.raises(TrainingError, match="can not be written"):
+    with pytest.raises(TrainingError, match="cannot be written"):
         trained.save(blocked / "run.npz")
     assert blocked.read_text() == "in the way of a folder"
 
@@ -291,5 +291,5 @@ def test_questions_written_by_rule_which_repeat_words_do_not_raise_the_weight_ab
 
 def test_a_map_without_a_weight_is_not_a_hybrid_model(trained: QueryMap, tmp_path: Path) -> None:
     trained.save(tmp_path / "run.npz")
-    with pytest.raises(TrainingError, match="can not be read"):
+    with pytest.raises(TrainingError, match="cannot be read"):
         DeepMemoryModel.load(tmp_path / "run.npz")
