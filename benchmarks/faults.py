@@ -63,7 +63,7 @@ CLOUD_FAULTS: dict[str, tuple[Fault, str]] = {
     "connection lost after the job was made": (activeloop_server.done_but_hang_up, TRAIN),
     "slow replies (1 s)": (wire.slow(1.0), ""),
     "job deleted there": (activeloop_server.failing(404), "/status"),
-    "the plan can not be read": (activeloop_server.failing(500), "/features/deepmemory"),
+    "the plan cannot be read": (activeloop_server.failing(500), "/features/deepmemory"),
 }
 
 

@@ -73,7 +73,7 @@ def quiet_line() -> None:
             st.rerun()
         st.session_state["_waited"] = True
         st.caption(
-            ":material/cloud_off: The database can not be reached just now. Nothing is lost; "
+            ":material/cloud_off: The database cannot be reached just now. Nothing is lost; "
             "this page tries again by itself."
         )
 

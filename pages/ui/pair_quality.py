@@ -130,7 +130,7 @@ def _confirm_drop(
     left = len(check.pairs) - len(flagged)
     st.markdown(
         f"**{count_text(len(flagged), 'pair')}** will be deleted from this run, "
-        f"**{left:,}** stay for training. This can not be undone."
+        f"**{left:,}** stay for training. This cannot be undone."
     )
 
     def drop() -> None:

@@ -93,7 +93,7 @@ def _model_in_use(space: Workspace, run: TrainingRun, state: ModelState, problem
 
     with st.container(horizontal=True, vertical_alignment="center"):
         if unusable:
-            st.markdown(f":material/block: {unusable} Search can not use it.")
+            st.markdown(f":material/block: {unusable} Search cannot use it.")
         elif not is_chosen:
             st.button(
                 "Use this model",

@@ -72,7 +72,7 @@ class SignedInUser:
         """A token that is valid for at least a minute, refreshed when it has to be.
 
         Raises:
-            NotSignedIn: the session was signed out, here or elsewhere, or can not be refreshed.
+            NotSignedIn: the session was signed out, here or elsewhere, or cannot be refreshed.
         """
         with self._lock:
             is_trusted = time.monotonic() - self._checked_at < _TRUSTED_S

@@ -166,7 +166,7 @@ def _app_error(error: APIError) -> AppError:
     return AppError("The database refused this. Nothing was changed.")
 
 
-# PostgREST can not reach Postgres (PGRST0xx); Postgres goes down or comes up (57P0x), loses the
+# PostgREST cannot reach Postgres (PGRST0xx); Postgres goes down or comes up (57P0x), loses the
 # connection (08), is out of resources (53), or chose this one of two that waited for each other
 # (40); a proxy in front of it answers with an HTTP status of its own.
 _PASSES_BY_ITSELF = re.compile(r"PGRST0\d\d|(57P|08\w|53\w|40\w)\w\w|5\d\d|429")

@@ -1,4 +1,4 @@
-"""File bytes to text, or a reason in words why a file can not be added."""
+"""File bytes to text, or a reason in words why a file cannot be added."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def extract_text(name: str, content: bytes) -> str:
     extract = _EXTRACTORS.get(PurePath(name).suffix.lower())
     if extract is None:
         raise DocumentRejected(
-            f"{name} is of a kind that can not be read.",
+            f"{name} is of a kind that cannot be read.",
             next_step="Use a txt, md, html, pdf, docx or csv file.",
         )
     if not content:
@@ -145,7 +145,7 @@ def _pdf(name: str, content: bytes) -> str:
 
 
 def _tidy(name: str, text: str) -> str:
-    """Return composed characters, \\n as line end, and nothing that can not be stored or shown."""
+    """Return composed characters, \\n as line end, and nothing that cannot be stored or shown."""
     if not text.isascii() and _STACKED.search(
         "".join("m" if unicodedata.combining(c) else " " for c in text)
     ):

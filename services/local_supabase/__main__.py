@@ -102,7 +102,7 @@ def _migrate(postgres: Postgres, secrets: data_folder.Secrets) -> str:
             return ensure_demo_account(connection, secrets.demo_password)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(
-            f"The database can not be brought up to date: {error}. What is stored is safe."
+            f"The database cannot be brought up to date: {error}. What is stored is safe."
         ) from error
 
 

@@ -54,7 +54,7 @@ create table if not exists auth.sessions (
 );
 create index if not exists sessions_user_id_idx on auth.sessions (user_id);
 
--- `token` holds a SHA-256 digest: who reads this table can not sign in with what is in it.
+-- `token` holds a SHA-256 digest: who reads this table cannot sign in with what is in it.
 create table if not exists auth.refresh_tokens (
   id bigint generated always as identity primary key,
   token varchar(255) not null unique,

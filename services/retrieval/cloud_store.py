@@ -169,7 +169,7 @@ def open_cloud_store(
 ) -> CloudVectorStore:
     """The user's own dataset: the one in DEEPLAKE_PATH with the user's id behind its name."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", user_id):
-        raise NotAllowed("This user id can not name a dataset.")
+        raise NotAllowed("This user id cannot name a dataset.")
     assert settings.deeplake_path and settings.activeloop_token  # `Settings` saw to both
     token = settings.activeloop_token.get_secret_value()
     path = f"{settings.deeplake_path.rstrip('/')}-{user_id}"

@@ -30,7 +30,7 @@ class Embedder(Protocol):
         A text in which WordLlama knows no word gives a row of zeros.
 
         Raises:
-            AppError: the model can not be reached, refuses, or gives what is no vector; nothing
+            AppError: the model cannot be reached, refuses, or gives what is no vector; nothing
                 was changed.
         """
 

@@ -90,7 +90,7 @@ class LocalVectorStore(VectorStore):
         except FileNotFoundError:
             return ABSENT
         except OSError as error:
-            raise StoreUnavailable("The knowledge base can not be read.") from error
+            raise StoreUnavailable("The knowledge base cannot be read.") from error
 
     def _content(self) -> Content:
         with self._loading:
@@ -129,7 +129,7 @@ class LocalVectorStore(VectorStore):
             ) from error
         except OSError as error:
             raise StoreUnavailable(
-                f"The knowledge base can not be written ({error.strerror}). It is as it was.",
+                f"The knowledge base cannot be written ({error.strerror}). It is as it was.",
                 next_step="Check that the data folder is writable and the disk is not full.",
             ) from error
 
@@ -268,7 +268,7 @@ def _read_dataset(path: Path) -> Content:
         exceptions.ReadSampleFromChunkError,
     ) as error:
         raise StoreDamaged(
-            "The knowledge base can not be read: its files are damaged or missing."
+            "The knowledge base cannot be read: its files are damaged or missing."
         ) from error
     chunks = tuple(
         Chunk(str(id_), about["document_id"], about["document"], about["position"], str(text))

@@ -33,7 +33,7 @@ class VectorIndex:
         self.vectors = vectors
         self._codes: Any = None
         self._encoding = threading.Thread(target=self._encode, name="encode-vectors", daemon=True)
-        # An odd width can not be cut in pairs; no embedder has one.
+        # An odd width cannot be cut in pairs; no embedder has one.
         self.is_exact = len(vectors) <= exact_up_to or vectors.shape[1] % 2 == 1
         if not self.is_exact:
             self._encoding.start()

@@ -62,7 +62,7 @@ def compare(
 
     Raises:
         NotAllowed: the query is empty, or the embedder knows none of its words.
-        EmbedderUnavailable: the query can not be embedded just now.
+        EmbedderUnavailable: the query cannot be embedded just now.
     """
     vector = _embedded(query, embedder)
     without = _hits(*plain.top(vector, k), snapshot)

@@ -60,7 +60,7 @@ def models_folder(settings: Settings, user_id: str) -> Path:
 
 def _store_folder(settings: Settings, user_id: str) -> Path:
     if not _USER_ID.fullmatch(user_id):
-        raise NotAllowed("This user id can not name a folder.")
+        raise NotAllowed("This user id cannot name a folder.")
     return _stores_folder(settings) / user_id
 
 

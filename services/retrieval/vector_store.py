@@ -33,7 +33,7 @@ class VectorStore(ABC):
 
         Raises:
             EmbedderMismatch: the store holds vectors of another embedder.
-            StoreUnavailable: it can not be written; it is as it was before.
+            StoreUnavailable: it cannot be written; it is as it was before.
         """
         with self._changing():
             before = self._present()
@@ -95,7 +95,7 @@ class VectorStore(ABC):
         """The content as it is now.
 
         Raises:
-            StoreDamaged: it can not be read, or is not there though it held documents.
+            StoreDamaged: it cannot be read, or is not there though it held documents.
         """
         content = self._content()
         if content.version == ABSENT and self._witness is not None and self._witness.exists():

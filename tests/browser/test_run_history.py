@@ -217,7 +217,7 @@ def test_a_page_says_quietly_that_the_database_is_away_and_recovers(
     network.cut()
     try:
         analyst.page.reload()
-        expect(analyst.page.get_by_text("can not be reached just now")).to_be_visible()
+        expect(analyst.page.get_by_text("cannot be reached just now")).to_be_visible()
         expect(analyst.page.get_by_role("alert")).to_have_count(0)
     finally:
         network.restore()
