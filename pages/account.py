@@ -1,4 +1,4 @@
-"""Who is signed in, and which settings are present. Never their values."""
+"""Who is signed in, and which settings are present; their values are never shown."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ def _present(settings: Settings) -> list[tuple[str, bool, str]]:
         (
             "Supabase",
             not settings.is_embedded,
-            "The embedded one runs on this machine. Set SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY "
-            "and SUPABASE_SECRET_KEY for a hosted one.",
+            "The embedded one runs on this machine. For a hosted one, set SUPABASE_URL, "
+            "SUPABASE_PUBLISHABLE_KEY and SUPABASE_SECRET_KEY.",
         ),
         (
             "DeepLake Cloud",
             settings.is_cloud,
-            "The vector store is a folder of this machine. Set DEEPLAKE_PATH=hub://... and "
-            "ACTIVELOOP_TOKEN for the cloud.",
+            "The vector store is a folder on this machine. For the cloud, set "
+            "DEEPLAKE_PATH=hub://... and ACTIVELOOP_TOKEN.",
         ),
         (
-            "OpenAI, or a server that speaks like it",
+            "OpenAI, or a server with its API",
             bool(settings.openai_api_key or settings.openai_base_url),
-            "Questions and embeddings are made offline. Set OPENAI_API_KEY or OPENAI_BASE_URL.",
+            "Questions and embeddings are made offline. For a model, set OPENAI_API_KEY or "
+            "OPENAI_BASE_URL.",
         ),
     ]
 
@@ -52,10 +53,10 @@ for name, present, otherwise in _present(settings):
 
 
 def _test_connection() -> None:
-    """Ask the set models one question each; a person presses it, because it costs tokens."""
+    """Send each configured model one request, on a button, because it costs tokens."""
     if not st.button("Test connection", key="test_connection", icon=":material/network_check:"):
         return
-    with st.spinner("Asking for one question and one embedding (a few hundred tokens)"):
+    with st.spinner("Requesting one question and one embedding (a few hundred tokens)"):
         report = check_connection(settings)
     for problem in report.problems:
         st.error(plain(problem), icon=":material/error:")
@@ -66,7 +67,7 @@ def _test_connection() -> None:
         )
     if report.embedding_width is not None:
         st.success(
-            f"`{report.embedding_model}` embeds in {report.embedding_width:,} numbers.",
+            f"`{report.embedding_model}` gives vectors of {report.embedding_width:,} numbers.",
             icon=":material/check:",
         )
 
@@ -80,7 +81,7 @@ st.table(
         "Question writer": context.studio().writer.name,
         "Embedder": context.studio().embedder_name,
         "Trainer": settings.deep_memory_trainer,
-        "Questions for each chunk": str(settings.questions_per_chunk),
+        "Questions per chunk": str(settings.questions_per_chunk),
         "Supabase address (for HTTP callers)": context.studio().endpoint.url,
     }
 )

@@ -16,12 +16,12 @@ _LABELS = {
     "question_model": "Questions by",
     "embedding_model": "Embeddings by",
     "trainer": "Trainer",
-    "questions_per_chunk": "Questions for each chunk",
+    "questions_per_chunk": "Questions per chunk",
 }
 
 
 def run_details(space: Workspace, run: TrainingRun) -> None:
-    """Timeline, settings and cost, folded away."""
+    """A collapsed section with timeline, settings and cost."""
     with st.expander("Timeline, settings and cost", icon=":material/timeline:"):
         settings = [
             f"{label}: **{run.settings[key]}**"
@@ -42,7 +42,7 @@ def run_details(space: Workspace, run: TrainingRun) -> None:
 
 
 def usage_text(run: TrainingRun) -> str:
-    """The tokens and the money that the run has taken so far; empty when it took none."""
+    """The tokens and money that the run has used so far; empty when it used none."""
     usage = usage_so_far(run.usage)
     if not usage.input_tokens:
         return ""

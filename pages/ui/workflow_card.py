@@ -166,7 +166,7 @@ def _estimate(space: Workspace) -> None:
     columns = st.columns([1, 3], vertical_alignment="bottom")
     with columns[0]:
         count = st.number_input(
-            "Questions for each chunk",
+            "Questions per chunk",
             min_value=1,
             max_value=MOST_QUESTIONS_PER_CHUNK,
             value=context.studio().settings.questions_per_chunk,
