@@ -163,6 +163,4 @@ def test_the_card_offers_it_with_its_price_and_tells_what_waits(
     assert not page.exception
     waiting = f"{DOCUMENTS} chunks are waiting at OpenAI"
     assert any(waiting in caption.value for caption in page.caption)
-        f"{DOCUMENTS} chunks are waiting at OpenAI" in caption.value for caption in page.caption
-    )
     workspace.runs.stop(run.id)
