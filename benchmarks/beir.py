@@ -28,10 +28,10 @@ class DataSet:
 
 
 def read_beir(folder: Path) -> DataSet:
-    """Read the folder; judgements of 0, or of passages that the corpus lacks, do not count.
+    """Read the folder; judgements of 0, or of passages missing from the corpus, do not count.
 
     Raises:
-        SystemExit: a file is missing, and the message names it, or something in one is malformed.
+        SystemExit: a file is missing (the message names it) or malformed.
     """
     try:
         corpus = list(_json_lines(folder / "corpus.jsonl"))
