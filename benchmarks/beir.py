@@ -54,7 +54,7 @@ def read_beir(folder: Path) -> DataSet:
 
 
 def _document(row: dict[str, Any]) -> str:
-    """BEIR has no document ids: the title where there is one, else an id as in <document>-<n>."""
+    """BEIR has no document ids: use the title, or else the <document> part of <document>-<n>."""
     head, dash, number = str(row["_id"]).rpartition("-")
     return row.get("title") or (head if dash and number.isdigit() else row["_id"])
 

@@ -56,7 +56,7 @@ def _ingestion() -> None:
         _say_where_it_belongs(
             space.documents.chunk_count() + progress.chunks_total - progress.chunks_done
         )
-        st.caption("You can go on to another page meanwhile.")
+        st.caption("You can open other pages meanwhile.")
 
     panel()
 

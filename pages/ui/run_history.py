@@ -161,7 +161,7 @@ def _recall(run: TrainingRun) -> str:
 
 
 def _refreshed(space: Workspace, run: TrainingRun) -> TrainingRun:
-    """The run read anew after Refresh in this fragment, otherwise as the page read it."""
+    """The run, read again after a click on Refresh, otherwise as the page read it."""
     if not st.session_state.pop(f"{_REFRESHED}_{run.id}", False):
         return run
     try:

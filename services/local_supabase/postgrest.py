@@ -62,7 +62,7 @@ def find_or_fetch(data_dir: Path, on_status: Callable[[str], None]) -> Path:
 
 
 def _fetch(target: Path) -> None:
-    """Install the locked package beside `target`, then move its modules there in one step."""
+    """Install the locked package next to `target`, then move its modules there in one step."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(_PACKAGE / name, folder)
