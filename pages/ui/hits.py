@@ -11,7 +11,8 @@ from services.models import SearchHit
 
 INDEXING = (
     "Deep Memory is indexing the words of this knowledge base, as it does after each change: this "
-    "takes seconds for 10,000 chunks, minutes for 1,000,000. Meanwhile search works without it."
+    "takes seconds for 10,000 chunks, minutes for 1,000,000. Meanwhile search works without it; "
+    "search again soon."
 )
 _PREVIEW = 240  # characters
 

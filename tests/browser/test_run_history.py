@@ -124,7 +124,7 @@ def test_a_completed_row_shows_its_results_and_does_not_expand(
     analyst.clicks_row(run_id)
 
     expect(analyst.page.get_by_text(re.compile("went from 70.0% to 80.0%"))).to_be_visible()
-    expect(analyst.page.get_by_text("others of the same documents were")).to_be_visible()
+    expect(analyst.page.get_by_text("though their documents were")).to_be_visible()
     expect(analyst.row(run_id).get_by_role("button", name="Proceed")).to_have_count(0)
 
 
