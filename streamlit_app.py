@@ -28,8 +28,8 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, object]]:
     try:
         studio = start_studio(_say)
     except AppError as error:
-        _say(f"can not start. {error} {error.next_step}")
-        # Anything that unwinds from here buries that sentence under the server's traceback.
+        _say(f"cannot start. {error} {error.next_step}")
+        # Any other exit would bury that message under the server's traceback.
         os._exit(1)
     answer_without_delay()
     _say("ready")

@@ -28,10 +28,10 @@ class DataSet:
 
 
 def read_beir(folder: Path) -> DataSet:
-    """Read the folder; judgements of 0, or of passages that the corpus lacks, do not count.
+    """Read the folder; judgements of 0, or of passages missing from the corpus, do not count.
 
     Raises:
-        SystemExit: a file is missing, and the message names it, or something in one is malformed.
+        SystemExit: a file is missing (the message names it) or malformed.
     """
     try:
         corpus = list(_json_lines(folder / "corpus.jsonl"))
@@ -54,7 +54,7 @@ def read_beir(folder: Path) -> DataSet:
 
 
 def _document(row: dict[str, Any]) -> str:
-    """BEIR has no document ids: the title where there is one, else an id as in <document>-<n>."""
+    """BEIR has no document ids: use the title, or else the <document> part of <document>-<n>."""
     head, dash, number = str(row["_id"]).rpartition("-")
     return row.get("title") or (head if dash and number.isdigit() else row["_id"])
 

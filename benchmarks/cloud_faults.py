@@ -1,4 +1,4 @@
-"""Faults of DeepLake Cloud that take more than a scripted answer, for `benchmarks.faults`."""
+"""Faults of DeepLake Cloud that need more than a scripted answer, for `benchmarks.faults`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def scenarios(workspace: Workspace, cloud: FakeActiveloop) -> Iterator[Row]:
 
 
 def cancel_refused(workspace: Workspace, cloud: FakeActiveloop) -> Row:
-    """A person stops a run; the cloud trains on, and has ended when the person proceeds."""
+    """A person stops a run; the cloud goes on training, and is done when the person proceeds."""
     run, _ = timed(workspace, workspace.runs.generate)
     cloud.outcome, cloud.refuses_to_cancel = "stuck", 409
     before = set(cloud.jobs)
@@ -73,7 +73,7 @@ def said(act: Callable[[], object]) -> str:
 
 
 def timed(workspace: Workspace, begin: Callable[[], object]) -> tuple[TrainingRun, float]:
-    """Begin something, and return the newest run and the seconds when nobody works on it."""
+    """Call `begin`, and return the newest run and the seconds until nobody works on it."""
     began = time.monotonic()
     begin()
     while True:

@@ -1,7 +1,7 @@
 """What each crash costs: `python -m benchmarks.crashes [--outage-s 60]`, about 8 minutes.
 
-Real apps, the real database, and the real waits: a run is found by the sweep of another app, when
-its lease has run out. Prints a table in Markdown, and one JSON object last.
+Real apps, the real database and the real waits: the sweep of another app finds a run when its lease
+has expired. Prints a Markdown table and, last, one JSON object.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def wait_for_the_sweep(scene: Scene, person: Person) -> None:
 
 
 def only_app_killed() -> Outcome:
-    """Nobody is left to look, and the database is down as well, until the app starts again."""
+    """No app is left to rescue the run, and the database is down, too, until the app restarts."""
     with temporary_data_dir() as data_dir, only_app(data_dir) as alone:
         with alone.running() as first:
             person = make_person(alone.accounts(first), alone.fake, alone.data_dir)

@@ -1,8 +1,8 @@
-"""What each fault of OpenAI, its likes and DeepLake Cloud does: `python -m benchmarks.faults`.
+"""What faults of OpenAI, similar servers and DeepLake Cloud do: `python -m benchmarks.faults`.
 
-Whole runs with the real clients against the stand-ins, one fault after another. Prints a table in
-Markdown, and one JSON object last: fault, what the person reads, the pairs kept, whether Proceed
-completed the run once the fault had passed.
+Whole runs with the real clients against the stand-ins, one fault after another. Prints a Markdown
+table and, last, one JSON object: the fault, what the person reads, the pairs kept, and whether
+Proceed completed the run once the fault had passed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.fakes.wire import Fault, WireServer
 
 DOCUMENTS = 40
 TRAIN = "/deepmemory/v1/train"
-STUCK_S = 5.0  # a job that does not move is given up after an hour otherwise
+STUCK_S = 5.0  # normally a job that does not move is given up after an hour
 OPENAI_FAULTS: dict[str, tuple[Fault, float]] = {
     "wrong or expired key": (openai_server.failing(401, "invalid_api_key"), ALWAYS),
     "key without the right": (openai_server.failing(403), ALWAYS),
@@ -63,7 +63,7 @@ CLOUD_FAULTS: dict[str, tuple[Fault, str]] = {
     "connection lost after the job was made": (activeloop_server.done_but_hang_up, TRAIN),
     "slow replies (1 s)": (wire.slow(1.0), ""),
     "job deleted there": (activeloop_server.failing(404), "/status"),
-    "the plan can not be read": (activeloop_server.failing(500), "/features/deepmemory"),
+    "the plan cannot be read": (activeloop_server.failing(500), "/features/deepmemory"),
 }
 
 
@@ -74,7 +74,7 @@ class Outcome:
     seen: str  # what the person reads, or the problems that the run counts
     seconds: float
     pairs_kept: int
-    proceed_completed: bool | None  # None: the fault was not noticed, there was nothing to proceed
+    proceed_completed: bool | None  # None: the fault had no effect, so there was nothing to proceed
 
 
 def main() -> None:
@@ -170,7 +170,7 @@ def generation_with(
 
 
 def embedding_with(studio: Studio, openai: FakeOpenAI, name: str, fault: Fault) -> Outcome:
-    """Documents added by somebody new while the embedding server has the fault; then a run."""
+    """A new person adds documents while the embedding server has the fault, then starts a run."""
     user = studio.accounts.sign_up(f"{len(openai.calls())}@example.com", "a long password")
     workspace = Workspace(studio, user)
     files = [document(number) for number in range(DOCUMENTS)]
@@ -199,7 +199,7 @@ def training_with(
     workspace: Workspace, cloud: FakeActiveloop, name: str, begin: Callable[[], None]
 ) -> Outcome:
     run, _ = timed(workspace, workspace.runs.generate)
-    store_of(workspace).count()  # the content is in memory, so that the fault meets the training
+    store_of(workspace).count()  # load the content first, so that the fault hits the training
     begin()
     submitted_before = len(cloud.calls(TRAIN))
     run, seconds = timed(workspace, lambda: workspace.runs.train(run.id))

@@ -1,6 +1,6 @@
-"""What damaged and lost files of this machine show, keep and need: a part of `benchmarks.faults`.
+"""What the app shows and keeps when local files are damaged or lost: part of `benchmarks.faults`.
 
-By itself: `python -m benchmarks.faults_store`, half a minute.
+Run alone: `python -m benchmarks.faults_store`, half a minute.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FileFault:
 
 
 def outcomes() -> list[FileFault]:
-    """Do each fault to an app on a folder of its own, and mend it."""
+    """Cause each fault in an app with its own folder, and repair it."""
     with temporary_data_dir() as data_dir:
         studio = Studio(Settings(_env_file=None, data_dir=data_dir))
         try:

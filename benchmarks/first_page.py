@@ -1,9 +1,9 @@
 """How long a person waits for the first page: `python -m benchmarks.first_page`.
 
-Starts the app on an empty data folder (the first start fetches PostgREST and makes the database),
-then three times on the same folder: until it is ready (it answers, with its database up) and until
-a browser, which has nothing cached, shows the sign-in page. Needs requirements-dev.txt and
-a browser. Prints one JSON object last; times are in seconds.
+Starts the app on an empty data folder (the first start fetches PostgREST and creates the database),
+then three times on the same folder. Measures the time until it is ready (it answers, with its
+database up) and until a browser with an empty cache shows the sign-in page. Needs
+requirements-dev.txt and a browser. Prints one JSON object last; times are in seconds.
 """
 
 from __future__ import annotations

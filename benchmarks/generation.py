@@ -1,7 +1,7 @@
 """Measure what generation adds to the model's own time: `python -m benchmarks.generation`.
 
-The whole pool against the embedded Supabase, and a stand-in for OpenAI in a process of its own
-that takes 200 ms for an answer. Prints one JSON object last. The ideal rate is concurrency/latency.
+Runs the whole pool against the embedded Supabase and a stand-in for OpenAI, in a separate process,
+that takes 200 ms per answer. Prints one JSON object last. The ideal rate is concurrency/latency.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def generation(settings: Settings, chunk_count: int, concurrency: int) -> tuple[float, int]:
-    """Return the seconds from the first question to the stored end, and the pairs stored."""
+    """Return the seconds from the first call until the end is stored, and the number of pairs."""
     chunks = [Chunk(f"c{n}", "d", "Quays.txt", n, TEXT.format(n)) for n in range(chunk_count)]
     studio = Studio(settings)
     try:
@@ -69,7 +69,7 @@ def generation(settings: Settings, chunk_count: int, concurrency: int) -> tuple[
         run = runs.start(total_chunks=chunk_count, settings={})
         lease = RunLease(Database(studio.endpoint.url, studio.endpoint.secret_key), run)
         lease.claim()
-        writer = make_question_writer(settings)  # imports openai, which the app has done by then
+        writer = make_question_writer(settings)  # imports openai, as the app has by then
         began = time.perf_counter()
         generate_pairs(
             lease,
@@ -85,7 +85,7 @@ def generation(settings: Settings, chunk_count: int, concurrency: int) -> tuple[
 
 @contextmanager
 def fake_openai(latency_s: float) -> Iterator[tuple[str, str]]:
-    """The base URL and the key of a stand-in, in a process of its own."""
+    """The base URL and the key of a stand-in in a separate process."""
     command = [sys.executable, "-m", "tests.fakes.openai_server", "--port", "0"]
     command += ["--latency-s", str(latency_s)]
     server = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""Deep Memory beside its peers: the same embeddings, training pairs and test questions, in one run.
+"""Deep Memory and its peers on the same embeddings, training pairs and test questions, in one run.
 
     python3.11 -m venv PEERS && PEERS/bin/pip install -r benchmarks/requirements-peers.txt
     PEERS/bin/python -m benchmarks.peers DIR [--seeds N ...]
@@ -8,22 +8,22 @@ chunks around each chunk:
 
 - LlamaIndex, `EmbeddingAdapterFinetuneEngine`, unmodified, with its defaults (batches of 10, AdamW,
   learning rate 2e-5, linear warm-up and decay). "documented" is the linear adapter of its guide
-  "Finetuning an Adapter on Top of any Black-Box Embedding Model", 4 epochs; the others have the 25
+  "Finetuning an Adapter on Top of any Black-Box Embedding Model", 4 epochs; the others use the 25
   epochs of the same guide's larger adapters.
 - sentence-transformers, `SentenceTransformerTrainer` on a `Router` whose query side is the vectors
   and a `Dense` layer. "documented" is the trainer's defaults (3 epochs, batches of 8, learning rate
   5e-5) with the loss, MultipleNegativesRankingLoss, and the sampler that its guide pairs with it;
-  the others have batches of 128, which that loss gains from, and 25 epochs.
+  the others use batches of 128, which suit that loss, and 25 epochs.
 
 Both are also tried with larger learning rates, because the defaults are meant for whole language
 models. "best" is the setting with the highest recall@10 *on the test questions*: a choice that no
-user could make, in the peers' favour. Ours are trained once, as the app does. Vectors are made
-beforehand and looked up, so that no training time holds any embedding. On a machine that does other
-work set OMP_NUM_THREADS=1, which holds for both sides. No graphics card is needed, but PyPI's torch
-for Linux does not import without its CUDA packages (6 GB with everything).
+user could make, in the peers' favour. Ours are trained once, as in the app. Vectors are made
+beforehand and looked up, so that training times include no embedding. On a busy machine set
+OMP_NUM_THREADS=1, which applies to both sides. No GPU is needed, but PyPI's torch for Linux does
+not import without its CUDA packages (6 GB with everything).
 
-The output is a table, and one JSON object as its last line. "ratios" has ours over each peer's
-best: the gain over plain cosine (null where the peer gains nothing) and the training time.
+The output is a table, and one JSON object as its last line. "ratios" divides ours by each peer's
+best: the gain over plain cosine (null if the peer gains nothing) and the training time.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-# Nothing is fetched, and nobody is told: set before the libraries read it.
+# No downloads and no telemetry: set before the libraries read it.
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
 
-import llama_index.finetuning.embeddings.adapter_utils  # noqa: F401 - else its import is timed
+import llama_index.finetuning.embeddings.adapter_utils  # noqa: F401 - or its import is timed
 import numpy as np
 import torch
 from datasets import Dataset
@@ -70,7 +70,7 @@ Embed = Callable[[Sequence[str]], np.ndarray]  # questions -> (n, width)
 
 
 class PeerBench(Bench):
-    """Also scores as the peers do; a method of theirs is "<peer> <setting>"."""
+    """Also scores as the peers do; their methods are called "<peer> <setting>"."""
 
     def scorer(self, method: str, seed: int) -> Score:
         if method not in PEER_METHODS:
@@ -88,8 +88,8 @@ class PeerBench(Bench):
     def shuffled_pairs(self, seed: int) -> list[tuple[str, str]]:
         """Every question with every passage that answers it.
 
-        Shuffled, because LlamaIndex takes its batches in the order given, and a question's other
-        passage in the same batch would be taken for a wrong answer.
+        Shuffled, because LlamaIndex takes its batches in the given order, and another passage of
+        the same question in the same batch would count as a wrong answer.
         """
         passages = self.data.passages
         pairs = [
@@ -102,7 +102,7 @@ class PeerBench(Bench):
 
 
 class LookedUp(BaseEmbedding):
-    """LlamaIndex's protocol over vectors that are there already."""
+    """LlamaIndex's embedding protocol over precomputed vectors."""
 
     _vectors: dict[str, np.ndarray] = PrivateAttr()  # a field would be written into every event
 
@@ -121,7 +121,7 @@ class LookedUp(BaseEmbedding):
 
 
 class LookedUpModule(InputModule):
-    """The first module of a SentenceTransformer, over vectors that are there already."""
+    """The first module of a SentenceTransformer, over precomputed vectors."""
 
     def __init__(self, vectors: dict[str, np.ndarray]) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ PEERS = ("llamaindex", "sentence-transformers")
 
 
 def with_ratios(report: dict[str, Any]) -> dict[str, Any]:
-    """Add each peer's best setting, and ours over it."""
+    """Add each peer's best setting, and the ratio of ours to it."""
     methods, baseline = report["methods"], report["baseline"]
     best, ratios = {}, {}
     for peer in PEERS:

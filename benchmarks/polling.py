@@ -1,8 +1,8 @@
-"""Measure what clients that poll cost a generation: `python -m benchmarks.polling`.
+"""Measure how much polling clients slow down a generation: `python -m benchmarks.polling`.
 
 50 people poll settings and runs over HTTP, every 2 seconds as the screens do, while one run asks a
-stand-in for OpenAI that takes 200 ms for an answer. The same run is measured without and with
-them, in turn. Everything shares this machine, the clients too. Prints one JSON object last.
+stand-in for OpenAI that takes 200 ms per answer. The same run is measured without and with them, in
+turn. Everything shares this machine, including the clients. Prints one JSON object last.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CONCURRENCY = 16
 
 @dataclass
 class Polls:
-    """Seconds that each answer took, and the statuses of answers that were not 200."""
+    """The seconds that each answer took, and the statuses of those that were not 200."""
 
     seconds: list[float] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
@@ -114,7 +114,7 @@ def _add_document(address: str, user: SignedInUser, chunk_count: int) -> int:
 
 
 def _generate(address: str, user: SignedInUser) -> float:
-    """Let a run ask about every chunk, remove it; return its seconds by the database's clock."""
+    """Let a run ask about every chunk, then remove it; return its seconds by the database clock."""
     runs = RunStore(user.database)
     body = {"user_id": user.identity.user_id, "questions_per_chunk": 1}
     started = httpx.post(f"{address}/deep-memory/generate", json=body, headers=_headers(user))
@@ -132,7 +132,7 @@ def _generate(address: str, user: SignedInUser) -> float:
 def _polling(
     address: str, users: list[SignedInUser], every_s: float, polls: Polls
 ) -> Iterator[None]:
-    """Poll from a thread of its own for the duration of the block."""
+    """Poll from a separate thread during the block."""
     stop = threading.Event()
     thread = threading.Thread(
         target=lambda: asyncio.run(_poll_all(address, users, every_s, polls, stop))
@@ -148,7 +148,7 @@ def _polling(
 async def _poll_all(
     address: str, users: list[SignedInUser], every_s: float, polls: Polls, stop: threading.Event
 ) -> None:
-    # Below the 5 s after which the server hangs up on a silent connection.
+    # Below the 5 s after which the server closes an idle connection.
     limits = httpx.Limits(max_connections=None, keepalive_expiry=4)
     async with httpx.AsyncClient(timeout=30, limits=limits) as client:
         starts = np.linspace(0, every_s, len(users), endpoint=False)

@@ -6,7 +6,7 @@
 Trains on qrels/train (or on pairs that the offline writer makes from the passages) and measures on
 qrels/test, with the parts that the app itself uses. The last line of the output is one JSON object:
 "trained" is the mean over the seeds of the first trained method; "methods" has each method's
-figures, and the 95% paired bootstrap intervals of the first seed's gain over plain cosine.
+figures and the 95% paired bootstrap intervals of the first seed's gain over plain cosine.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Bench:
         return self.embedder.embed(self.data.test.texts)
 
     def scorer(self, method: str, seed: int) -> Score:
-        """Train, where the method does, and return the way it scores."""
+        """Train, if the method does, and return its scoring function."""
         if method == "cosine":
             return lambda vectors, _: vectors @ self.chunks.T
         if method == "bm25":
@@ -82,7 +82,7 @@ class Bench:
             seed=seed,
             embedder=self.embedder.name,
         )
-        # As the app has it: Deep Memory alone is the trained model without its words.
+        # As in the app: Deep Memory alone is the trained model without exact words.
         model = model.without_words() if method == "dense" else model
         return lambda vectors, texts: model.scores(vectors, texts, index)
 

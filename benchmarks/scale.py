@@ -2,9 +2,10 @@
 
     python -m benchmarks.scale [--sizes 1000 10000 100000]
 
-As many pairs as chunks, made up: 256-dimensional vectors in documents of ten chunks, and texts of
-rare and frequent words, of which a question repeats a few. Each size runs in a process of its own,
-so that its peak memory is its own. The last line of the output is one JSON object.
+The data is synthetic, with as many pairs as chunks: 256-dimensional vectors in documents of ten
+chunks, and texts of rare and frequent words, of which a question repeats a few. Each size runs in a
+separate process, so that its peak memory is its own. The last line of the output is one JSON
+object.
 """
 
 from __future__ import annotations

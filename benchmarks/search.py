@@ -2,12 +2,12 @@
 
     python -m benchmarks.search [DIR ...] [--chunks 10000 100000 1000000]
 
-The chunks are varied from the passages of the data sets DIR (BEIR layout) and asked their test
-questions; without DIR, from the sample knowledge base. A search is all that it takes here: to embed
-the question, and to rank, by plain cosine, by the trained map, and hybrid. Above the size up to
-which search is exact, `lost` is the share of the exact first ten that it misses. Each size runs in
-a process of its own, so that its peak memory is its own; 1,000,000 chunks take some 20 minutes and
-6 GB. The last line of the output is one JSON object.
+The chunks are variations of the passages of the data sets DIR (BEIR layout), searched with their
+test questions; without DIR, of the sample knowledge base. A search includes embedding the question
+and ranking: by plain cosine, by the trained map, and hybrid. Above the size up to which search is
+exact, `lost` is the share of the exact first ten that it misses. Each size runs in a separate
+process, so that its peak memory is its own; 1,000,000 chunks take some 20 minutes and 6 GB. The
+last line of the output is one JSON object.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def resident_mb() -> int:
 
 
 def store_times(chunk_count: int) -> dict[str, float]:
-    """Time what a store of `chunk_count` chunks takes, with deeplake imported already."""
+    """Time the operations of a store of `chunk_count` chunks, with deeplake already imported."""
     import_s = seconds_of(import_deeplake)
     documents = random_documents(chunk_count)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,16 +1,16 @@
 """Does anything grow? `python -m benchmarks.soak --minutes 10 [--with-fakes]`.
 
-The app in a process of its own with the embedded database, and people who use it without a pause:
+The app runs in a separate process with the embedded database, and people use it without a pause:
 each signs in, adds documents, generates and follows the events, reviews, trains, searches without
 and with Deep Memory, removes a document and signs out; others open the screens over a websocket
 and leave. Offline by default; with `--with-fakes` strict stand-ins for OpenAI and DeepLake Cloud
-write, embed, store and train. Each knowledge base keeps its size, so what grows is not freed.
+write, embed, store and train. Each knowledge base keeps its size, so whatever grows is a leak.
 
-Every two seconds it notes memory (MB that are a process's own, and resident), open files, threads
-and processes, of the app, of the workers below it and of the embedded Supabase. Prints one JSON
-object last: for each of them the mean of the first and of the last third after the warm-up (a
-quarter of the time), and the slope per hour (Theil and Sen's: the median of all slopes between two
-samples). It ends with status 1 when an operation failed.
+Every two seconds it records memory (MB private to a process, and resident), open files, threads and
+processes of the app, of its worker processes and of the embedded Supabase. Prints one JSON object
+last: for each of them the mean of the first and of the last third after the warm-up (a quarter of
+the time), and the slope per hour (Theil-Sen: the median of all slopes between two samples). It
+exits with status 1 if an operation failed.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def growth(times: list[float], values: list[float]) -> dict[str, float]:
 
 
 def _sampled(app: RunningApp, data_dir: Path, until: float) -> tuple[list[float], Series]:
-    """What each group of processes holds, noted every two seconds, and when."""
+    """What each group of processes uses, recorded every two seconds, and when."""
     times: list[float] = []
     series: Series = defaultdict(list)
     while True:
@@ -156,7 +156,7 @@ def _group(app: RunningApp, process: psutil.Process) -> str:
 
 @contextmanager
 def _working(work: list[Callable[[], None]], until: float, errors: list[str]) -> Iterator[None]:
-    """Do each of `work` again and again, in a thread of its own, until the time is over."""
+    """Repeat each of `work`, in its own thread, until the time is over."""
 
     def repeat(one: Callable[[], None]) -> None:
         while time.monotonic() < until:
@@ -178,7 +178,7 @@ def _working(work: list[Callable[[], None]], until: float, errors: list[str]) ->
 
 
 def _settings(stack: ExitStack, data_dir: Path) -> dict[str, str]:
-    """The stand-ins, in processes of their own, and how the app finds them."""
+    """The stand-ins, in separate processes, and the settings with which the app finds them."""
     openai = stack.enter_context(_server("openai_server"))
     cloud = stack.enter_context(_server("activeloop_server", "--folder", str(data_dir.parent)))
     return {**openai, **cloud, "DEEPLAKE_PATH": "hub://acme/soak"}
@@ -186,7 +186,7 @@ def _settings(stack: ExitStack, data_dir: Path) -> dict[str, str]:
 
 @contextmanager
 def _server(name: str, *arguments: str) -> Iterator[dict[str, str]]:
-    """A stand-in, with the settings that it prints when it serves."""
+    """A stand-in, with the settings that it prints once it is serving."""
     command = [sys.executable, "-m", f"tests.fakes.{name}", "--port", "0", *arguments]
     server = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True)
     try:

@@ -36,7 +36,7 @@ _THINGS = ("cargo", "harbour", "vessel", "customs", "mooring", "crane", "pilot",
 
 
 class Person:
-    """Someone who does a whole day's work over HTTP in some seconds, again and again."""
+    """Someone who does a day's work over HTTP in a few seconds, again and again."""
 
     def __init__(self, app: RunningApp, data_dir: Path, number: int, done: Counter[str]) -> None:
         self._url = f"{app.url}{PREFIX}"
@@ -71,7 +71,7 @@ class Person:
             self._done["sign in"] += 1
             self._id = session["user"]["id"]
             bearer = {"Authorization": f"Bearer {session['access_token']}"}
-            # Below the 5 s after which the server hangs up on a silent connection.
+            # Below the 5 s after which the server closes an idle connection.
             limits = httpx.Limits(keepalive_expiry=4)
             with httpx.Client(
                 base_url=self._url, headers=bearer, timeout=_TIMEOUT_S, limits=limits
@@ -115,7 +115,7 @@ class Person:
             raise RuntimeError("a search found nothing")
 
     def _work(self, api: httpx.Client, what: str, **body: Any) -> str:
-        """Set a run to work, and follow its events to the end."""
+        """Start a run, and follow its events to the end."""
         own = {"user_id": self._id, **body}
         job = self._ask(api, "POST", f"/deep-memory/{what}", json=own)["job_id"]
         last: dict[str, Any] = {}
@@ -141,7 +141,7 @@ class Person:
 
 
 def watch_screens(app: RunningApp, data_dir: Path, done: Counter[str]) -> Callable[[], None]:
-    """Someone who opens all screens in a browser of their own, and leaves; for each call."""
+    """Someone who, at each call, opens all screens in a new browser and leaves."""
     secrets = load_or_create_secrets(data_dir)
     keys = SecretStr(secrets.publishable_key), SecretStr(secrets.secret_key)
     endpoint = SupabaseEndpoint(_supabase_url(app), *keys)
@@ -165,7 +165,7 @@ def watch_screens(app: RunningApp, data_dir: Path, done: Counter[str]) -> Callab
 
 
 def _read_to_the_end(browser: Any) -> None:
-    """Read what a script draws; raises when it fails."""
+    """Read what a script draws; raise if it fails."""
     deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
         message = ForwardMsg.FromString(browser.recv(timeout=_TIMEOUT_S))

@@ -1,7 +1,7 @@
-"""What holds a run up from outside: what the person reads meanwhile, and that nothing is lost.
+"""External faults that hold up a run: what the person reads meanwhile, and that nothing is lost.
 
-A limit of an hour at OpenAI, a database that is away, a disk that is full. The disk is a small one
-in memory, which only root can mount.
+A rate limit of an hour at OpenAI, an unavailable database, a full disk. The disk is a small one in
+memory, which only root can mount.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Scene:
     disk: Path
 
     def generating(self) -> str:
-        """A run of which the first chunks are stored."""
+        """A run whose first chunks are stored."""
         run_id = self.workspace.runs.generate().id
         until(lambda: self.run(run_id).processed_chunks > 0)
         return run_id
@@ -60,7 +60,7 @@ def stalls() -> list[Row]:
 
 
 def an_hour(at: Scene) -> Row:
-    """Stopped by a person while it waits; Proceed need not wait for the hour."""
+    """A person stops the run while it waits; Proceed does not have to wait for the hour."""
     limited, answered = rate_limited(3600), iter(range(DOCUMENTS // 3))
 
     def later(request: wire.Request, answer: wire.Answer) -> wire.Reply:
@@ -80,7 +80,7 @@ def an_hour(at: Scene) -> Row:
 
 
 def database_away(at: Scene) -> Row:
-    """The screen knows by its own failing read; here, what the worker's process knows."""
+    """The screen notices through its own failing read; this is what the worker's process knows."""
     at.openai.fail(wire.slow(0.2), times=10 * DOCUMENTS)
     run_id = at.generating()
     at.network.cut()
@@ -98,7 +98,7 @@ def disk_full(at: Scene) -> Row:
 
 
 def kept(at: Scene, run_id: str) -> int:
-    """The pairs of a run that goes on by itself to its end."""
+    """The pairs of a run that continues by itself to its end."""
     assert at.completed(run_id), at.run(run_id).error_message
     pairs = at.run(run_id).pair_count
     discard(at, run_id)
@@ -112,7 +112,7 @@ def discard(at: Scene, run_id: str) -> None:
 
 
 def waited_for(seen: Callable[[], Waiting | None]) -> tuple[str, float]:
-    """What is read, and after how many seconds from now."""
+    """What the person reads, and after how many seconds from now."""
     began = time.monotonic()
     until(lambda: seen() is not None)
     waiting = seen()

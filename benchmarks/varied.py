@@ -1,9 +1,10 @@
 """Any number of chunks that read and embed like real ones, made from a few thousand real ones.
 
-Random vectors would not do: they have no neighbours, which no index library finds quickly and no
-knowledge base has. A made document repeats one real passage's sentences, chunk by chunk, each in
-an order of its own and with a share of the words replaced: by words of the whole collection as
-often as they come there (Zipf's law), and by reference numbers that come once or twice.
+Random vectors would not do: they have no near neighbours, unlike any real knowledge base, and no
+index searches them quickly. A synthetic document repeats the sentences of one real passage in each
+of its chunks, every time in a different order and with a share of the words replaced: by words of
+the whole collection at their natural frequency (Zipf's law), and by reference numbers that occur
+once or twice.
 """
 
 from __future__ import annotations

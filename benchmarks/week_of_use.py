@@ -1,7 +1,7 @@
 """A week of use of OpenAI and DeepLake Cloud: `python -m benchmarks.week_of_use`.
 
 The real services and clients against the stand-ins, with faults, stops and restarts in between.
-Prints what happened each day, and one JSON object last. It ends with status 1 when a promise is
+Prints what happened each day, and one JSON object last. It exits with status 1 if a promise is
 broken: a call without a time limit, an answer or a training that is paid for twice, or a day that
 did not end as it should.
 """
@@ -44,7 +44,7 @@ _ID = re.compile(r"(?<=/)(file-|batch_)\d+|(?<=/)[\w-]*[0-9a-f-]{20,}\w*")
 
 @dataclass
 class Week:
-    """One person, the app that is restarted under way, and what was noticed."""
+    """One person, an app that is restarted along the way, and what was noticed."""
 
     settings: Settings
     openai: FakeOpenAI
@@ -95,7 +95,7 @@ class Week:
         return self.expect(trained, RunStatus.COMPLETED)
 
     def proceed(self, run: TrainingRun) -> TrainingRun:
-        """Go on, and see that nothing that is stored is asked again."""
+        """Proceed, and check that nothing that is stored is asked again."""
         stored = {pair.chunk_id for pair in PairStore(self.space.user.database).all(run.id)}
         texts = {chunk.id: chunk.text for chunk in store_of(self.space).snapshot().chunks}
         before = len(self.openai.log)
@@ -104,7 +104,7 @@ class Week:
         self.stored_and_asked_again += sum(asked[texts[id_]] for id_ in stored if id_ in texts)
         if after.status is RunStatus.GENERATED:
             all_asked = Counter(map(passage, answered(self.openai.log[self._run_began :])))
-            # Answered, and not stored: what was under way when the work was ended.
+            # Answered but not stored: what was in flight when the work was stopped.
             self.under_way_and_asked_again += sum(count - 1 for count in all_asked.values())
         return after
 
@@ -134,7 +134,7 @@ def monday(week: Week) -> str:
 
 
 def tuesday(week: Week) -> str:
-    """429, dropped connections and slow replies pass by; cut answers are asked again on request."""
+    """429, dropped connections and slow replies pass; cut-off answers are retried on request."""
     week.add(10)
     week.openai.fail(openai_server.rate_limited(0.5), times=3, matching=CHAT)
     week.openai.fail(wire.hang_up, times=2, matching=CHAT)
@@ -153,7 +153,7 @@ def tuesday(week: Week) -> str:
 
 
 def wednesday(week: Week) -> str:
-    """A stop in the middle of a generation, and Proceed; a document goes."""
+    """A stop in the middle of a generation, then Proceed; a document is removed."""
     week.add(10)
     week.openai.fail(wire.slow(0.8), times=10_000, matching=CHAT)
     run = week.begin()
@@ -192,7 +192,7 @@ def thursday(week: Week) -> str:
 
 
 def friday(week: Week) -> str:
-    """The batch mode, with a restart while a batch waits."""
+    """Batch mode, with a restart while a batch is waiting."""
     week.add(5)
     queue = week.openai.queue
     assert queue is not None
@@ -317,7 +317,7 @@ def limit_s(headers: dict[str, str]) -> float:
 
 
 def routes(calls: list[Call], server: str) -> dict[str, int]:
-    """How many calls went to each route, whose ids are left out."""
+    """How many calls went to each route, ids left out."""
     counted = Counter(f"{server} {call.method} {_ID.sub('*', call.path)}" for call in calls)
     return dict(sorted(counted.items()))
 

@@ -1,4 +1,4 @@
-"""Who is signed in, and which settings are present. Never their values."""
+"""Who is signed in, and which settings are present; their values are never shown."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ def _present(set_up: SetUp) -> list[tuple[str, bool, str]]:
         (
             "Supabase",
             set_up.supabase_is_set,
-            "The embedded one runs on this machine. Set SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY "
-            "and SUPABASE_SECRET_KEY for a hosted one.",
+            "The embedded one runs on this machine. For a hosted one, set SUPABASE_URL, "
+            "SUPABASE_PUBLISHABLE_KEY and SUPABASE_SECRET_KEY.",
         ),
         (
             "DeepLake Cloud",
             set_up.deeplake_cloud_is_set,
-            "The vector store is a folder of this machine. Set DEEPLAKE_PATH=hub://... and "
-            "ACTIVELOOP_TOKEN for the cloud.",
+            "The vector store is a folder on this machine. For the cloud, set "
+            "DEEPLAKE_PATH=hub://... and ACTIVELOOP_TOKEN.",
         ),
         (
-            "OpenAI, or a server that speaks like it",
+            "OpenAI, or a server with its API",
             set_up.openai_is_set,
-            "Questions and embeddings are made offline. Set OPENAI_API_KEY or OPENAI_BASE_URL.",
+            "Questions and embeddings are made offline. For a model, set OPENAI_API_KEY or "
+            "OPENAI_BASE_URL.",
         ),
     ]
 
@@ -51,11 +52,13 @@ for name, present, otherwise in _present(set_up):
 
 
 def _test_connection() -> None:
-    """Ask the set models one question each; a person presses it, because it costs tokens."""
+    """Send each configured model one request, on a button, because it costs tokens."""
     if not st.button("Test connection", key="test_connection", icon=":material/network_check:"):
         return
     with st.spinner("Asking for one question and one embedding (a few hundred tokens)"):
         report = space.account.check_connection()
+    with st.spinner("Requesting one question and one embedding (a few hundred tokens)"):
+        report = check_connection(settings)
     for problem in report.problems:
         st.error(plain(problem), icon=":material/error:")
     if report.answer_form is not None:
@@ -65,7 +68,7 @@ def _test_connection() -> None:
         )
     if report.embedding_width is not None:
         st.success(
-            f"`{report.embedding_model}` embeds in {report.embedding_width:,} numbers.",
+            f"`{report.embedding_model}` gives vectors of {report.embedding_width:,} numbers.",
             icon=":material/check:",
         )
 
@@ -81,6 +84,11 @@ st.table(
         "Trainer": set_up.trainer,
         "Questions for each chunk": str(set_up.questions_per_chunk),
         "Supabase address (for HTTP callers)": set_up.supabase_url,
+        "Question writer": context.studio().writer.name,
+        "Embedder": context.studio().embedder_name,
+        "Trainer": settings.deep_memory_trainer,
+        "Questions per chunk": str(settings.questions_per_chunk),
+        "Supabase address (for HTTP callers)": context.studio().endpoint.url,
     }
 )
 st.caption("Values are set in the environment, in `.env` or in `.streamlit/secrets.toml`.")

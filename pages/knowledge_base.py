@@ -1,4 +1,4 @@
-"""Add documents, see what is stored, remove. No rule about documents lives here."""
+"""Add documents, see what is stored, remove. The rules about documents live in the services."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ st.markdown("The documents that search looks through. Deep Memory learns from th
 
 
 def _ingestion() -> None:
-    """The import that runs, polled; then what became of each file, until that was read."""
+    """The running import, polled; then what became of each file, until that is acknowledged."""
     ingestion = space.documents.current_import
     if ingestion is None:
         return
@@ -56,7 +56,7 @@ def _ingestion() -> None:
         _say_where_it_belongs(
             space.documents.chunk_count() + progress.chunks_total - progress.chunks_done
         )
-        st.caption("You can go on to another page meanwhile.")
+        st.caption("You can open other pages meanwhile.")
 
     panel()
 
@@ -76,8 +76,8 @@ def _say_where_it_belongs(chunk_count: int) -> None:
     if space.documents.belong_on_cloud(chunk_count):
         st.caption(
             f":material/cloud: More than {MOST_CHUNKS:,} chunks belong on DeepLake Cloud: search "
-            "and training on this machine were measured up to there. Set `DEEPLAKE_PATH` and "
-            "`ACTIVELOOP_TOKEN`, and add the documents there."
+            "and training on this machine were measured only up to that size. Set `DEEPLAKE_PATH` "
+            "and `ACTIVELOOP_TOKEN`, and add the documents there."
         )
 
 
@@ -90,7 +90,7 @@ def _tell(ingestion: Ingestion) -> None:
         added = count_text(len(report.added), "document")
         st.success(f"Added {added} with {count_text(chunks, 'chunk')}.", icon=":material/check:")
     elif ingestion.report is not None and not report.rejected:
-        st.info("All of these documents are in the knowledge base already.")
+        st.info("All of these documents are already in the knowledge base.")
     for name, error in report.rejected:
         message = f"**{plain(name)}**: {plain(str(error))} {error.next_step}"
         st.warning(message, icon=":material/block:")
@@ -134,8 +134,8 @@ def _load_sample(is_busy: bool) -> None:
 @st.dialog("Begin anew?")
 def _confirm_begin_anew() -> None:
     st.markdown(
-        "What is left of the knowledge base is deleted. Do this only when its folder cannot be put "
-        "back from a backup. Runs and their pairs stay."
+        "What is left of the knowledge base is deleted. Do this only if its folder cannot be "
+        "restored from a backup. Runs and their pairs stay."
     )
 
     def begin() -> None:
@@ -148,10 +148,10 @@ def _confirm_begin_anew() -> None:
 @st.dialog("Remove this document?")
 def _confirm_remove(document: Document) -> None:
     st.markdown(
-        f"**{plain(document.name)}** leaves the knowledge base with its "
-        f"{document.chunk_count:,} chunks. Runs train only on documents that are still here; one "
-        "that goes on generating drops its pairs of the others. The pairs of a run that is kept "
-        "show the first lines of each chunk until the run is removed."
+        f"**{plain(document.name)}** and its {document.chunk_count:,} chunks are removed from the "
+        "knowledge base. Training will not use its pairs any more, and a run that is still "
+        "generating drops them. Other runs keep their pairs, with the first lines of each chunk, "
+        "until you remove the run."
     )
 
     def remove() -> None:
@@ -167,7 +167,7 @@ def _table(documents: list[Document]) -> None:
         wanted = st.text_input("Find a document", key="document_filter", placeholder="by name")
     found = [d for d in documents if wanted.strip().lower() in d.name.lower()]
     if not found:
-        st.info("No document has this in its name.", icon=":material/search_off:")
+        st.info("No document name contains this.", icon=":material/search_off:")
         return
     page = page_of(len(found), _ROWS, key="document_page")
     with st.container(key="wide_only_documents"):

@@ -27,7 +27,7 @@ try:
     signed_in = context.workspace() is not None
     page = st.navigation(PAGES, position="sidebar" if signed_in else "hidden")
     if signed_in:
-        with st.container(key=FLASH):  # of its own: the page below stays put when it comes or goes
+        with st.container(key=FLASH):  # so that the page below stays put when it comes or goes
             context.keep_signed_in()
             show_flash()
         page.run()

@@ -1,4 +1,4 @@
-"""One query, two lists side by side: by plain cosine, and by the trained model."""
+"""One query, two ranked lists side by side: plain cosine and the trained model."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from services.errors import NotAllowed
 
 HYBRID, MAP_ALONE = "Hybrid", "Deep Memory"
 _WHAT = {
-    HYBRID: "The trained query map and the exact words.",
-    MAP_ALONE: "The trained query map without the words.",
+    HYBRID: "The trained model, and matches of the exact words.",
+    MAP_ALONE: "The trained model, without matches of the exact words.",
 }
-_CLOUD = "The model that DeepLake Cloud has trained."
-_PLAIN = "The embeddings as they are, nothing trained."
-_HELP = """The list on the left is always **plain cosine**: how near the embeddings of question and
-chunk are, nothing trained.
+_CLOUD = "The model that DeepLake Cloud trained."
+_PLAIN = "The embeddings as they are, without training."
+_HELP = """The list on the left is always **plain cosine**: how similar the embeddings of question
+and chunk are, without training.
 
-**Hybrid** moves the question to where its answers were in training, looks at a chunk with those
-around it, and adds the score of the exact words (BM25), as much as was best on the training pairs.
+**Hybrid** shifts the question's embedding towards where training found the answers, scores each
+chunk together with its neighbours, and adds a score for exact words (BM25) with the weight that was
+best on the training pairs.
 
-**Deep Memory** is the same without the words."""
+**Deep Memory** is the same without the exact words."""
 
 space = context.require_workspace()
 
@@ -37,7 +38,7 @@ if space.documents.chunk_count() == 0:
 
 with st.form("search", border=False):
     query_column, k_column, button_column = st.columns([6, 1, 1], vertical_alignment="bottom")
-    query = query_column.text_input("Question", key="query", placeholder="Ask as you would ask")
+    query = query_column.text_input("Question", key="query", placeholder="In your own words")
     k = k_column.number_input("Hits", min_value=1, max_value=50, value=10, key="k")
     button_column.form_submit_button("Search", type="primary", icon=":material/search:")
 
@@ -55,7 +56,7 @@ def _use(*, deep_memory: bool, said: str) -> None:
 
 
 def _in_use(is_used: bool, *, deep_memory: bool, name: str) -> None:
-    """Say that search uses this list, or offer it in one click."""
+    """Say that search uses this ranking, or offer a button to use it."""
     if is_used:
         st.caption(":material/check: What search uses now")
         return

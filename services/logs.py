@@ -1,4 +1,4 @@
-"""What the app's log shows of an error: where it happened and of what kind, never its words."""
+"""How the app logs an error: where it happened and its type, never its message."""
 
 from __future__ import annotations
 

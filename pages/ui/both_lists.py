@@ -1,4 +1,4 @@
-"""One question of a measurement, with both lists to look at."""
+"""One question of a measurement, with its two ranked lists."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from services.errors import AppError
 from services.models import SearchHit, TrainingRun
 from services.workspace import Workspace
 
-_DEPTH = 10  # as the measures look
+_DEPTH = 10  # the same as in the measures
 
 
 @st.dialog("Both lists of one question", width="large")
 def both_lists(space: Workspace, run: TrainingRun, change: dict[str, Any]) -> None:
-    """Search a question of a rank `change` of `compared` again, with the model of `run`."""
+    """Search again for the question of `change` (from `compared`), with the model of `run`."""
     st.markdown(f"**{plain(change['question'])}**")
     st.caption(
         f"Measured: {rank_text(change['before'])} without, {rank_text(change['after'])} with this "
-        "model. Below it is searched again, in the knowledge base as it is now."
+        "model. The lists below are a new search, in the knowledge base as it is now."
     )
     try:
         comparison = space.search.compare(change["question"], _DEPTH, run)
@@ -38,11 +38,11 @@ def both_lists(space: Workspace, run: TrainingRun, change: dict[str, Any]) -> No
         return
     relevant = change.get("relevant", ())
     if not relevant:
-        st.caption(":material/info: This older measurement did not keep which chunk answers.")
+        st.caption(":material/info: This older measurement did not record which chunk answers.")
     else:
         st.markdown(
             f":material/task_alt: The answer is now at **{_rank(comparison.without, relevant)}** "
-            f"by plain cosine, at **{_rank(comparison.with_, relevant)}** with this model."
+            f"with plain cosine, and at **{_rank(comparison.with_, relevant)}** with this model."
         )
     without, with_ = st.columns(2)
     with without:

@@ -39,7 +39,7 @@ def status_badge(status: RunStatus) -> None:
 
 
 def show_error(error: AppError) -> None:
-    """What happened and what to do next; a database that is away is one quiet line."""
+    """Show what happened and what to do next; an unavailable database is one quiet line."""
     if isinstance(error, DatabaseUnavailable) and not isinstance(error, DiskFull):
         quiet_line()
     else:
@@ -47,7 +47,7 @@ def show_error(error: AppError) -> None:
 
 
 def show_uncaught(error: Exception) -> bool:
-    """The last edge: whatever a page, a fragment or a callback lets through, in words.
+    """The last resort: show whatever exception a page, a fragment or a callback lets through.
 
     True tells Streamlit that it was shown.
     """
@@ -57,14 +57,14 @@ def show_uncaught(error: Exception) -> bool:
         log.error("page_failed", exc_info=error)
         st.error(
             "Something unexpected happened on this page. What was stored is safe; the cause "
-            "is in the app's log. Reload the page to go on.",
+            "is in the app's log. Reload the page to continue.",
             icon=":material/error:",
         )
     return True
 
 
 def quiet_line() -> None:
-    """Say that the database is away, and look again by itself."""
+    """Say that the database is unavailable, and check again automatically."""
 
     @st.fragment(run_every="4s")
     def waiting() -> None:
@@ -73,8 +73,8 @@ def quiet_line() -> None:
             st.rerun()
         st.session_state["_waited"] = True
         st.caption(
-            ":material/cloud_off: The database can not be reached just now. Nothing is lost; "
-            "this page tries again by itself."
+            ":material/cloud_off: The database cannot be reached just now. Nothing is lost; "
+            "this page keeps trying."
         )
 
     waiting()
@@ -91,12 +91,12 @@ def show_flash() -> None:
         st.success(message, icon=icon)
     elif kind == "error":
         st.error(message, icon=icon)
-        bring_into_view(FLASH)  # what a click could not do shows nowhere else
+        bring_into_view(FLASH)  # a failed click is shown nowhere else
 
 
 def bring_into_view(key: str) -> None:
     """Scroll to the container of this key, below the app's own header."""
-    st.html(  # the time, because the browser runs an unchanged script no second time
+    st.html(  # with the time, because the browser does not run an unchanged script again
         f"""<script>/* {time.monotonic_ns()} */ {{
           const found = document.querySelector('.st-key-{key}');
           if (found) {{ found.style.scrollMarginTop = '4.5rem'; found.scrollIntoView(); }}
@@ -122,9 +122,9 @@ def empty_state(icon: str, title: str, text: str) -> None:
 
 
 def page_of(rows: int, rows_a_page: int, *, key: str) -> int:
-    """Let the person choose a page of `rows`; returns its number from 0. One page needs no choice.
+    """Let the person choose a page of `rows`; return its number, from 0. One page needs no choice.
 
-    A page that is gone (rows were removed, a filter was set) becomes the last one there is.
+    A page that is gone (rows were removed, a filter was set) becomes the last page.
     """
     pages = max(1, -(-rows // rows_a_page))
     if pages == 1:
@@ -136,10 +136,10 @@ def page_of(rows: int, rows_a_page: int, *, key: str) -> int:
 
 
 def small_screens() -> None:
-    """What Streamlit's columns need on a phone, and the rows that can be clicked anywhere.
+    """Add the CSS for columns on a phone, and for rows that can be clicked anywhere.
 
-    Below 640 pixels the heading row of a table goes, the cells of a row stand two by two, and each
-    says what it is.
+    Below 640 pixels the heading row of a table is hidden, and the cells of a row stand two by two,
+    each with its own label.
     """
     st.html(
         """<style>
@@ -181,10 +181,10 @@ def small_screens() -> None:
 
 
 def plain(text: str) -> str:
-    """`text` on one line, for st.markdown to show as it stands: a document, or what a server says,
-    is data and not markup.
+    """`text` on one line and escaped for st.markdown: documents and server messages are data, not
+    markup.
 
-    Markdown headings are told from what follows by a dot, because their lines are gone.
+    A dot separates a Markdown heading from what follows, because the line break is gone.
     """
     line = " ".join(_HEADING.sub(r"\1 ·", text).split()).removesuffix(" ·")
     return _MARKUP.sub(r"\\\1", line)
@@ -211,13 +211,13 @@ def duration_text(seconds: float) -> str:
 
 
 def when_text(moment: datetime) -> str:
-    """21 Nov 2026, 14:05, in the viewer's own time zone."""
+    """21 Nov 2026, 14:05, in the viewer's time zone."""
     moment = _for_viewer(moment)
     return f"{moment.day} {moment:%b %Y, %H:%M}"
 
 
 def waiting_text(waiting: Waiting) -> str:
-    """Waiting for OpenAI's rate limit until 14:32, with the day when it is another one."""
+    """Waiting for OpenAI's rate limit until 14:32, with the date when that is not today."""
     words = f"Waiting for {waiting.what}"
     if waiting.until is None or waiting.until <= datetime.now(UTC):
         return words
@@ -227,7 +227,7 @@ def waiting_text(waiting: Waiting) -> str:
 
 
 def waiting_line(waiting: Waiting | None) -> None:
-    """Why a run stands still; nothing while it moves."""
+    """Show why a run stands still; nothing while it moves."""
     if waiting is not None:
         st.markdown(f":material/hourglass_top: {waiting_text(waiting)}")
 

@@ -36,7 +36,7 @@ def workspace() -> Workspace | None:
 
 
 def require_workspace() -> Workspace:
-    """For the parts of a page that only a signed-in person reaches."""
+    """The same, for the parts of a page that only a signed-in person reaches."""
     found = workspace()
     assert found is not None, "pages run for signed-in people only"
     return found
@@ -61,7 +61,7 @@ def sign_out() -> None:
 
 
 def forget() -> None:
-    """Drop what this browser session holds about the person."""
+    """Drop everything that this browser session holds about the person."""
     st.session_state.clear()
     st.session_state[_SIGNED_OUT] = True
 

@@ -1,6 +1,6 @@
 """Figures of a comparison on the same questions: the verdict, a chart, a table, wins and losses.
 
-Each takes what `services.deep_memory.measurement.compared` keeps of it.
+Each function takes the result of `services.deep_memory.measurement.compared`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CHANGES = {  # from best to worst, with colors
 
 
 def verdict(figures: dict[str, Any], questions: str) -> None:
-    """Better, no change, not proven or worse on `questions`, with the interval."""
+    """Show the verdict (better, no change, not proven or worse) on `questions`, with interval."""
     before, after = figures["before"]["recall@10"], figures["after"]["recall@10"]
     low, high = figures["intervals"]["recall@10"]
     went = f"Recall@10 on {questions} went from {percent(before)} to {percent(after)}."
@@ -52,7 +52,7 @@ def verdict(figures: dict[str, Any], questions: str) -> None:
             stayed = f"Recall@10 on {questions} stayed at {percent(after)}."
             st.info(f"**No change.** {stayed} {change}", icon=":material/trending_flat:")
         case Verdict.NOT_PROVEN:
-            chance = "With so few questions, or documents, that can be chance."
+            chance = "With so few questions or documents, that may be chance."
             st.info(f"**Not proven.** {went} {change} {chance}", icon=":material/trending_flat:")
 
 
@@ -102,7 +102,7 @@ def rank_changes_of(
 ) -> None:
     """How ranks changed, as a chart, then wins and losses one by one, the largest first.
 
-    `show` opens one of them; `key` tells several of these on a page apart.
+    `show` opens one of them; `key` distinguishes several of these on one page.
     """
     st.markdown("**Wins and losses**")
     _changes(figures)
@@ -127,7 +127,7 @@ def _questions(
     show: Callable[[dict[str, Any]], None],
 ) -> None:
     if changes:
-        st.caption("A click on a question shows both lists.")
+        st.caption("Click a question to see both lists.")
     first = _QUESTIONS_A_PAGE * page_of(len(changes), _QUESTIONS_A_PAGE, key=f"page_{key}")
     for number, change in enumerate(changes[first : first + _QUESTIONS_A_PAGE], start=first):
         ranks = f"{rank_text(change['before'])} → {rank_text(change['after'])}"
@@ -148,7 +148,7 @@ def _changes(figures: dict[str, Any]) -> None:
         counts = dict.fromkeys(_CHANGES, 0)
         for before, after, questions in figures["ranks"]:
             counts[_change(before, after)] += questions
-        st.caption("Where the first chunk that answers went, by number of questions.")
+        st.caption("How the rank of the first relevant chunk changed, by number of questions.")
     else:  # measured before ranks were kept
         won, lost = figures["win_count"], figures["loss_count"]
         counts = {_WON: won, _SAME: figures["questions"] - won - lost, _LOST: lost}
@@ -179,7 +179,7 @@ def _changes(figures: dict[str, Any]) -> None:
 
 
 def _change(before: int | None, after: int | None) -> str:
-    """Which of `_CHANGES` it is, from the ranks of the first chunk that answers."""
+    """Which of `_CHANGES` it is, from the ranks of the first relevant chunk."""
     if before == after:
         return _SAME if before else _NEVER
     if before is None:

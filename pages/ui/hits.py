@@ -10,8 +10,9 @@ from pages.ui.components import plain
 from services.models import SearchHit
 
 INDEXING = (
-    "Deep Memory is indexing the words of this knowledge base, once after each change: seconds for "
-    "10,000 chunks, minutes for 1,000,000. Search without it works meanwhile; search again soon."
+    "Deep Memory is indexing the words of this knowledge base, as it does after each change: this "
+    "takes seconds for 10,000 chunks, minutes for 1,000,000. Meanwhile search works without it; "
+    "search again soon."
 )
 _PREVIEW = 240  # characters
 
@@ -21,10 +22,10 @@ def hit_list(
     moved: Mapping[str, int | None] | None = None,
     relevant: Collection[str] = (),
 ) -> None:
-    """One card a hit, best first.
+    """One card per hit, best first.
 
-    `moved` says by chunk id how far each went up, None for a new one; `relevant` holds the ids of
-    chunks, or the names of documents, that answer: they are marked.
+    `moved` says by chunk id how many ranks each went up, None for a new one. `relevant` holds the
+    ids of the chunks, or the names of the documents, that answer the question: they are marked.
     """
     for hit in hits:
         badges = [_moved_text(moved[hit.chunk_id])] if moved else []

@@ -1,6 +1,6 @@
-"""Trained models beside each other: which one search uses, how good each is, and one click between.
+"""Trained models side by side: which one search uses, how good each is, and a button to switch.
 
-A model is called by the moment its run started, as its row in the history is.
+A model is named after the time its run started, like its row in the history.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _HEADINGS = ("Model", "Recall@10", "MRR@10", "Verdict", "")
 
 
 def switch_to(space: Workspace, run: TrainingRun) -> None:
-    """Make search use this model, and say so; for a click."""
+    """Make search use this model, and say so. For an `on_click`."""
     if attempt(lambda: space.models.use(run.id)) is not None:
         flash(f"Search uses the model of {when_text(run.started_at)} now.")
 
 
 def in_use_badge(*, enabled: bool) -> None:
-    """For the model that is chosen; Deep Memory as a whole may be switched off."""
+    """The badge of the chosen model; Deep Memory as a whole may be switched off."""
     if enabled:
         st.badge("In use", icon=":material/check:", color="blue")
     else:
@@ -39,7 +39,7 @@ def in_use_badge(*, enabled: bool) -> None:
 def compare_models(
     space: Workspace, runs: Sequence[TrainingRun], active_id: str | None, *, enabled: bool
 ) -> None:
-    """Folded away: a chart and a table of the models of `runs`, and a button to use each."""
+    """A collapsed section with a chart and a table of the models, and a button to use each."""
     measured = [run for run in runs if _figures(run, HELD_OUT)]
     if len(measured) < 2:
         return
@@ -83,21 +83,21 @@ def _action(
             "Use",
             key=f"use_{run.id}",
             icon=":material/swap_horiz:",
-            help="Search uses this model from this click on.",
+            help="Search will use this model.",
             on_click=switch_to,
             args=(space, run),
         )
 
 
 def _test_set(runs: Sequence[TrainingRun]) -> str:
-    """Which questions the models are compared on, by the person's choice."""
+    """The test set that the models are compared on, chosen by the person."""
     names = Counter(kept["name"] for run in runs for kept in run.metrics.get("test_sets", []))
     options = [*(name for name, count in names.items() if count > 1), HELD_OUT]
     chosen = options[0]
     if len(options) > 1:
         chosen = st.selectbox("Compared on", options, key="compared_on")
     st.caption(
-        "Each model's own held-out questions. They are not the same for all: compare the gains."
+        "Each model's own held-out questions. They differ between models: compare the gains."
         if chosen == HELD_OUT
         else "The same questions for every model, each measured when it was trained."
     )
@@ -105,7 +105,7 @@ def _test_set(runs: Sequence[TrainingRun]) -> str:
 
 
 def _figures(run: TrainingRun, test_set: str) -> dict[str, Any] | None:
-    """What was measured of a run on a test set, None when nothing was."""
+    """The figures of a run on a test set; None when it was not measured on it."""
     sets = [{**run.metrics, "name": HELD_OUT}, *run.metrics.get("test_sets", [])]
     found: dict[str, Any] = next((kept for kept in sets if kept["name"] == test_set), {})
     measured = all("recall@10" in found.get(when, {}) for when in ("before", "after"))
@@ -127,7 +127,7 @@ def _cells(run: TrainingRun, test_set: str) -> list[str]:
 
 
 def _names(runs: Sequence[TrainingRun]) -> dict[str, str]:
-    """What each model is called, by the run's id; numbered where two began in the same minute."""
+    """The name of each model by run id; numbered where two runs began in the same minute."""
     names: dict[str, str] = {}
     for run in runs:
         when = when_text(run.started_at)

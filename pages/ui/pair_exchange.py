@@ -1,4 +1,4 @@
-"""Pairs go out as files, and come in while their run is in review."""
+"""Export of pairs as files, and import while their run is in review."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.pairs.store import AddedPairs
 from services.runs.states import RunStatus
 from services.workspace import Workspace
 
-_FORMS = {  # what each is called, with the ending of its files and their type
+_FORMS = {  # label: (file extension, MIME type)
     "JSONL": ("jsonl", "application/jsonl"),
     "CSV": ("csv", "text/csv"),
     "BEIR": ("zip", "application/zip"),
@@ -22,10 +22,10 @@ _FILE = "pair_file"
 
 
 def pair_exchange(space: Workspace, run: TrainingRun) -> None:
-    """Downloads, and in review the import, folded away."""
+    """A collapsed section with the downloads and, in review, the import."""
     takes_more = run.status is RunStatus.GENERATED
     title = "Export and import pairs" if takes_more else "Export pairs"
-    # Its state is kept, so that it does not fold when something above it comes or goes.
+    # Its state is kept, so that it does not collapse when something above it comes or goes.
     with st.expander(title, icon=":material/swap_vert:", key="pair_exchange", on_change="rerun"):
         _downloads(space, run)
         if takes_more:
@@ -37,7 +37,7 @@ def _downloads(space: Workspace, run: TrainingRun) -> None:
         for label, (ending, mime) in _FORMS.items():
             st.download_button(
                 label,
-                data=partial(space.pairs.export, run.id, ending),  # made when somebody takes it
+                data=partial(space.pairs.export, run.id, ending),  # made on click
                 file_name=f"pairs-{run.started_at:%Y-%m-%d}.{ending}",
                 mime=mime,
                 key=f"export_{ending}",
@@ -71,7 +71,7 @@ def _import(space: Workspace, run: TrainingRun) -> None:
 def _told(added: AddedPairs) -> str:
     parts = [f"Imported {count_text(added.added, 'pair')}."]
     if added.duplicates:
-        parts.append(f"{added.duplicates:,} were left out: the run has them already.")
+        parts.append(f"{added.duplicates:,} were left out: the run already has them.")
     if added.unknown:
         parts.append(
             f"{added.unknown:,} were left out: their chunks are not in the knowledge base."

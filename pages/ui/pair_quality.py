@@ -1,4 +1,4 @@
-"""What is doubtful about the pairs of a run in review: checked, filtered, dropped or kept."""
+"""Doubtful pairs of a run in review: check, filter, drop or keep them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _LABELS: dict[str, str] = {
     Flag.NOT_ANSWERED: "Chunk not in the top 10",
 }
 _ALL, _FLAGGED = "all", "flagged"
-_CHECK = "pair_check"  # (what it is of, PairCheck)
+_CHECK = "pair_check"  # (what was checked, PairCheck)
 _EDITS = "pair_edits"
-_ASKED = "pair_check_asked"  # the run of which the person wanted a check
-_KEPT = "pairs_kept"  # ids whose flags the person has put aside
+_ASKED = "pair_check_asked"  # the run for which the person asked for a check
+_KEPT = "pairs_kept"  # ids whose flags the person has dismissed
 
 
 def forget_check() -> None:
-    """The pairs have changed: look again."""
+    """Check again, because the pairs have changed."""
     st.session_state[_EDITS] = st.session_state.get(_EDITS, 0) + 1
 
 
 def pair_check(space: Workspace, run: TrainingRun) -> PairCheck | None:
-    """The check of the run's pairs as they are now, less what the person keeps.
+    """The check of the run's current pairs, without the flags that the person dismissed.
 
-    Made at once where that costs nothing; else there is a button, and None until it is pressed.
-    After that only what was edited is embedded anew, so it is not asked for again.
+    Made at once if it costs nothing; otherwise there is a button, and None until it is pressed.
+    After that only edited questions are embedded again, so the button does not come back.
     """
     version = space.documents.version()
     of = (run.id, run.pair_count, st.session_state.get(_EDITS, 0), version)
@@ -79,7 +79,7 @@ def check_summary(check: PairCheck | None) -> None:
     st.caption(f":material/fact_check: Flagged: {share} pairs ({named}).")
     if counts[Flag.NOT_ANSWERED]:
         st.caption(
-            "A question that does not find its chunk may be wrong, or just what search has to "
+            "A question that does not find its chunk may be wrong, or exactly what search has to "
             "learn: read it before you drop it."
         )
 
@@ -91,7 +91,7 @@ def bulk_actions(
     flagged: Sequence[TrainingPair],
     to_drop: set[str],
 ) -> None:
-    """Drop or keep all of `flagged` at once; none of them stays in `to_drop`."""
+    """Buttons to drop or keep all of `flagged` at once; none of them stays in `to_drop`."""
 
     def keep() -> None:
         ids = {pair.id for pair in flagged}
@@ -102,8 +102,8 @@ def bulk_actions(
         flash(f"Kept {count_text(len(flagged), 'pair')}.")
 
     st.caption(
-        "Dropping deletes them from this run. Keeping leaves them for training and takes "
-        "the flags away."
+        "Dropping deletes them from this run. Keeping leaves them for training and removes the "
+        "flags."
     )
     with st.container(horizontal=True):
         if st.button(
@@ -129,8 +129,8 @@ def _confirm_drop(
 ) -> None:
     left = len(check.pairs) - len(flagged)
     st.markdown(
-        f"**{count_text(len(flagged), 'pair')}** will be deleted from this run, "
-        f"**{left:,}** stay for training. This can not be undone."
+        f"**{count_text(len(flagged), 'pair')}** will be deleted from this run, and "
+        f"**{left:,}** stay for training. This cannot be undone."
     )
 
     def drop() -> None:
@@ -155,8 +155,8 @@ def _ask(space: Workspace, run: TrainingRun) -> bool:
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Check the pairs", key="check_pairs", icon=":material/fact_check:")
         st.caption(
-            "Finds duplicates, questions that give themselves away, and those that do not find "
-            f"their own chunk. Embeds {count_text(run.pair_count, 'question')}: {words}."
+            "Finds duplicates, questions that give away their own answer, and those that do not "
+            f"find their chunk. Embeds {count_text(run.pair_count, 'question')}: {words}."
         )
     return pressed
 

@@ -1,4 +1,4 @@
-"""Review: the pairs page by page, the chunk beside the question; edit, drop, search, keep."""
+"""Review: pairs page by page, with the chunk next to its question; edit, drop, search, keep."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pair_review(space: Workspace, run: TrainingRun) -> None:
         f"**{run.pair_count:,} pairs** from {run.processed_chunks:,} chunks are ready. "
         "Look through them, correct or drop what is wrong, then start training."
     )
-    # Each in a place of its own: what is below stays put when something comes or goes.
+    # Each in its own container, so that what is below stays put when something comes or goes.
     with st.container():
         problem_chunks(space, run)
     to_drop: set[str] = st.session_state.setdefault(_TO_DROP, set())
@@ -68,7 +68,7 @@ def _choose(space: Workspace, run: TrainingRun, check: PairCheck | None) -> list
         page = page_of(len(found), _ROWS, key="pair_page")
         pairs = found[page * _ROWS : (page + 1) * _ROWS]
     if not pairs:
-        message = "No question has these words." if search.strip() else "No pair is flagged so."
+        message = "No question has these words." if search.strip() else "No pair matches."
         st.info(message, icon=":material/search_off:")
     return pairs
 
@@ -134,7 +134,7 @@ def _actions(space: Workspace, run: TrainingRun, to_drop: set[str]) -> None:
             type="secondary" if to_drop else "primary",
             icon=":material/model_training:",
             disabled=bool(to_drop) or run.pair_count == 0,
-            help="Drop the marked pairs, or keep them, first." if to_drop else None,
+            help="First drop or keep the marked pairs." if to_drop else None,
             on_click=train,
         )
         st.button(
@@ -142,6 +142,6 @@ def _actions(space: Workspace, run: TrainingRun, to_drop: set[str]) -> None:
             key="discard_run",
             type="tertiary",
             icon=":material/cancel:",
-            help="It is kept as a failed run, to proceed with or to remove.",
+            help="It is kept as a failed run that you can proceed with or remove.",
             on_click=lambda: attempt(lambda: space.runs.stop(run.id)),
         )

@@ -1,4 +1,4 @@
-"""In review: the chunks that yielded nothing or less than asked, by reason and by name."""
+"""In review: the chunks that gave no questions or too few, by reason and by name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def problem_chunks(space: Workspace, run: TrainingRun) -> None:
     if not problems:
         return
     named = ", ".join(f"{count:,} {problem}" for problem, count in problems.items())
-    st.caption(f":material/info: Chunks that yielded nothing or less than asked: {named}.")
+    st.caption(f":material/info: Chunks with no questions, or fewer than asked for: {named}.")
     count = sum(problems.values())
 
     def ask_again() -> None:
@@ -31,7 +31,7 @@ def problem_chunks(space: Workspace, run: TrainingRun) -> None:
             f"Ask {'this one' if count == 1 else f'these {count:,}'} again",
             key="retry_problems",
             icon=":material/replay:",
-            help="The pairs that are there stay. It costs what those chunks cost.",
+            help="Existing pairs stay. You pay for these chunks again.",
             on_click=ask_again,
         )
         with st.popover("Which ones", type="tertiary"):

@@ -1,4 +1,4 @@
-"""What a worker is doing now: polled from the database, without disturbing the page."""
+"""The progress of a worker: polled from the database, without redrawing the page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.workspace import Workspace
 _POLL = "2s"
 _SAMPLES = "progress_samples"
 _SEEN = "progress_last_seen"
-_WINDOW = 30  # polls, so that a rate follows what happens now
+_WINDOW = 30  # polls, so that the rate reflects the last minute
 
 
 def generation_progress(space: Workspace, run: TrainingRun) -> None:
@@ -62,7 +62,7 @@ def training_progress(space: Workspace, run: TrainingRun) -> None:
 
 
 def last_seen_progress() -> None:
-    """How far the run was when the database was last there, for a page that cannot ask it now."""
+    """How far the run was when the database last answered, for a page that cannot ask now."""
     seen: TrainingRun | None = st.session_state.get(_SEEN)
     if seen is not None:
         st.progress(
@@ -73,10 +73,10 @@ def last_seen_progress() -> None:
 
 
 def _poll(space: Workspace, run: TrainingRun) -> TrainingRun:
-    """The run as it is now, or as it was last seen while the database is away.
+    """The run as it is now, or as last seen while the database is unavailable.
 
-    Leaves the fragment with a full rerun when its status moved, or what it waits for: the other
-    cards say that too.
+    Triggers a full rerun when the run's status, or what it waits for, has changed, because the
+    other cards show that, too.
     """
     try:
         current = space.runs.get(run.id)
@@ -84,7 +84,7 @@ def _poll(space: Workspace, run: TrainingRun) -> TrainingRun:
         seen: TrainingRun = st.session_state.get(_SEEN, run)
         known = seen if seen.id == run.id else run
         return replace(known, waiting=Waiting(error.waits_for))
-    except (NotFound, NotSignedIn):  # removed, or signed out, elsewhere: the whole page knows
+    except (NotFound, NotSignedIn):  # removed, or signed out, elsewhere: redraw the whole page
         st.rerun()
     if current.status is not run.status:
         st.session_state.pop(_SAMPLES, None)
@@ -98,15 +98,17 @@ def _poll(space: Workspace, run: TrainingRun) -> TrainingRun:
 
 def _pace(run: TrainingRun) -> list[str]:
     if run.waiting is not None:
-        st.session_state.pop(_SAMPLES, None)  # the pace from before the wait says nothing after it
+        st.session_state.pop(
+            _SAMPLES, None
+        )  # the pace from before the wait does not apply after it
         return []
     rate = _rate((run.id, run.attempt), run.share_done)
-    chunks = [f"{rate * run.total_chunks:.1f} chunks a second"] if rate else []
+    chunks = [f"{rate * run.total_chunks:.1f} chunks per second"] if rate else []
     return [*chunks, _left_text(rate, run.share_done)]
 
 
 def time_left(work: tuple[object, ...], share_done: float) -> str:
-    """About how long `work` still takes, at its pace over the last minute of polls."""
+    """About how long `work` will still take, at its pace over the last polls."""
     return _left_text(_rate(work, share_done), share_done)
 
 
@@ -117,18 +119,18 @@ def _left_text(rate: float | None, share_done: float) -> str:
 
 
 def _waiting(space: Workspace, run: TrainingRun) -> None:
-    """What is at OpenAI; nothing where the database is away for a moment."""
+    """Say how many chunks wait at OpenAI; nothing while the database is unavailable."""
     with contextlib.suppress(DatabaseUnavailable):
         chunks, answered = space.runs.waiting_at_openai(run)
         if chunks:
             st.caption(
-                f"{chunks:,} chunks wait at OpenAI, which has written for {answered:,} of them. "
-                "It takes up to 24 hours. The app may be stopped meanwhile: Proceed waits on."
+                f"{chunks:,} chunks are waiting at OpenAI, {answered:,} of them answered. This "
+                "takes up to 24 hours. You may stop the app meanwhile: Proceed continues the wait."
             )
 
 
 def _rate(work: tuple[object, ...], share_done: float) -> float | None:
-    """The share that is done in a second; None until two polls of `work` differ."""
+    """The share of the work done per second; None until two polls of `work` differ."""
     known, samples = st.session_state.get(_SAMPLES, (None, None))
     if known != work:
         samples = deque(maxlen=_WINDOW)
@@ -144,6 +146,6 @@ def _stop_button(space: Workspace, run: TrainingRun) -> None:
         f"Stop {what}",
         key=f"stop_{run.id}",
         icon=":material/stop_circle:",
-        help="What was made so far is kept, and can be proceeded with.",
+        help="What was made so far is kept. Proceed continues from there.",
         on_click=lambda: attempt(lambda: space.runs.stop(run.id)),
     )

@@ -1,4 +1,4 @@
-"""Results: recall before and after, on questions that were held out, as a chart and a table."""
+"""Results: recall before and after on held-out questions, as a chart and a table."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from services.models import TrainingRun
 from services.workspace import Workspace
 
 _UNSEEN = {
-    "document": "documents that were not trained on",
-    "chunk": "chunks that were not trained on, while others of the same documents were",
+    "document": "documents that were not used in training",
+    "chunk": "chunks that were not used in training, though their documents were",
 }
 
 
@@ -29,13 +29,13 @@ def results(space: Workspace, run: TrainingRun, state: ModelState, problem: str)
     """`problem` says why search cannot use the chosen model; it is empty when it can."""
     metrics = run.metrics
     if "verdict" not in metrics:  # completed before this app measured
-        st.info("No figures were kept of this run.", icon=":material/info:")
+        st.info("There are no figures for this run.", icon=":material/info:")
         run_details(space, run)
         return
     _verdict(metrics)
     held_out = {**metrics, "name": HELD_OUT, "questions": metrics["held_out_questions"]}
     sets = [held_out, *metrics.get("test_sets", [])]
-    if moves := space.models.rank_changes(run):  # the row has the first of them only
+    if moves := space.models.rank_changes(run):  # the row has only the first of them
         sets = [kept | moved for kept, moved in zip(sets, moves, strict=True)]
     for number, tab in enumerate(st.tabs([s["name"] for s in sets])):
         with tab:
@@ -51,15 +51,15 @@ def _verdict(metrics: dict[str, Any]) -> None:
     verdict(metrics, "held-out questions")
     if measured_lower(metrics["before"], metrics["after"]):
         st.caption(
-            ":material/info: Search does not use this model by itself: it measured lower at "
-            "recall@10, or at nDCG@10 where that is equal."
+            ":material/info: This model was not put to use automatically: its recall@10 is lower "
+            "than without it, or its nDCG@10 if recall@10 is equal."
         )
     trained, chunks = metrics["trained_questions"], metrics["trained_chunks"]
     unseen = _UNSEEN[metrics.get("held_out_by", "document")]
     st.caption(
         f"Trained on {trained:,} questions about {chunks:,} chunks in "
         f"{metrics['train_seconds']:.1f} s. Recall@k is the share of a question's relevant chunks "
-        f"found among the first k; the held-out questions are about {unseen}."
+        f"among the first k results. The held-out questions are about {unseen}."
     )
     if metrics.get("pairs_without_chunk"):
         st.caption(
@@ -71,15 +71,15 @@ def _verdict(metrics: dict[str, Any]) -> None:
 
 
 def _service(figures: dict[str, Any]) -> None:
-    """What DeepLake Cloud says of its own job, told apart from what was measured here."""
-    said = "gave no figure of its own training"
+    """What DeepLake Cloud reports about its job, kept apart from what this app measured."""
+    said = "reported no figure for its training"
     if figures["recall_at_10"] is not None:
-        said = f"says of its own training: recall@10 {percent(figures['recall_at_10'])}"
+        said = f"reports recall@10 {percent(figures['recall_at_10'])} for its training"
     if figures["gain"] is not None:
         said += f" ({100 * figures['gain']:+.1f} points)"
     st.caption(
-        f":material/cloud: DeepLake Cloud {said}. Its figure flatters; all others on this page are "
-        f"measured by this app. Job `{figures['job_id']}`."
+        f":material/cloud: DeepLake Cloud {said}. Its figure is too optimistic; this app measured "
+        f"all others on this page. Job `{figures['job_id']}`."
     )
 
 
@@ -93,7 +93,7 @@ def _model_in_use(space: Workspace, run: TrainingRun, state: ModelState, problem
 
     with st.container(horizontal=True, vertical_alignment="center"):
         if unusable:
-            st.markdown(f":material/block: {unusable} Search can not use it.")
+            st.markdown(f":material/block: {unusable} Search cannot use it.")
         elif not is_chosen:
             st.button(
                 "Use this model",

@@ -13,12 +13,12 @@ _LABELS = {
     "question_model": "Questions by",
     "embedding_model": "Embeddings by",
     "trainer": "Trainer",
-    "questions_per_chunk": "Questions for each chunk",
+    "questions_per_chunk": "Questions per chunk",
 }
 
 
 def run_details(space: Workspace, run: TrainingRun) -> None:
-    """Timeline, settings and cost, folded away."""
+    """A collapsed section with timeline, settings and cost."""
     with st.expander("Timeline, settings and cost", icon=":material/timeline:"):
         settings = [
             f"{label}: **{run.settings[key]}**"

@@ -1,4 +1,4 @@
-"""The history of runs: one row each, expandable, with what can be done about a run."""
+"""The history of runs: one expandable row each, with the actions that a run allows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _REFRESHED = "refreshed_runs"
 
 
 def run_history(space: Workspace, state: ModelState, problem: str) -> None:
-    """The runs, newest first; `problem` says why search cannot use the chosen model, if so."""
+    """The runs, newest first. `problem` says why search cannot use the chosen model, if so."""
     with st.container(border=True, key="history"):
         st.subheader("Training history", anchor=False)
         status = st.selectbox(
@@ -78,7 +78,7 @@ def _nothing(*, filtered: bool) -> None:
         st.info("No run has this status.", icon=":material/filter_alt_off:")
     else:
         empty_state(
-            ":material/history:", "No runs yet", "Generate training data to start the first."
+            ":material/history:", "No runs yet", "Generate training data to start the first one."
         )
 
 
@@ -92,7 +92,7 @@ def _row(
     may_go: bool,
     is_kept: bool,
 ) -> None:
-    """One run. A fragment, so that Refresh reads and draws this row alone."""
+    """One run. A fragment, so that Refresh reads and redraws only this row."""
     run = _refreshed(space, run)
     expandable = run.status.is_active or run.status.is_failed
     is_open = expandable and st.session_state.get(EXPANDED_RUN) == run.id
@@ -161,7 +161,7 @@ def _recall(run: TrainingRun) -> str:
 
 
 def _refreshed(space: Workspace, run: TrainingRun) -> TrainingRun:
-    """The run as Refresh read it in this fragment, else as the page read it."""
+    """The run, read again after a click on Refresh, otherwise as the page read it."""
     if not st.session_state.pop(f"{_REFRESHED}_{run.id}", False):
         return run
     try:
@@ -216,7 +216,7 @@ def _remove_completed(space: Workspace, run: TrainingRun, *, may_go: bool) -> No
         disabled=not may_go,
         help="Remove this run"
         if may_go
-        else "Search uses its model: use another one, or switch Deep Memory off, to remove it.",
+        else "Search uses its model. To remove it, use another model or switch Deep Memory off.",
     ):
         _confirm_remove(space, run)
 
@@ -224,8 +224,8 @@ def _remove_completed(space: Workspace, run: TrainingRun, *, may_go: bool) -> No
 @st.dialog("Remove this run?")
 def _confirm_remove(space: Workspace, run: TrainingRun) -> None:
     st.markdown(
-        f"The run of {when_text(run.started_at)} goes, with its **{run.pair_count:,} pairs**, its "
-        "figures and any model file of it. This cannot be undone."
+        f"The run of {when_text(run.started_at)} will be deleted, with its **{run.pair_count:,} "
+        "pairs**, its figures and its model file, if any. This cannot be undone."
     )
 
     def remove() -> None:

@@ -1,7 +1,6 @@
-"""Which run is shown, which row is open, and what has to come into view: by id, never by position.
+"""Which run is shown, which row is open and what to scroll to: by id, never by position.
 
-What a click shows may be far from the click, above a long list or below it, so the page is scrolled
-there.
+What a click opens may be far away, above or below a long list, so the page scrolls there.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _ASKED_FOR = "asked_for"  # the key of the container that the last click asked f
 
 
 def follow_work() -> None:
-    """Show the run that was just set to work: its progress in the workflow card, no other run."""
+    """Show the progress of the run that was just started in the workflow card, and no other run."""
     close_run()
     st.session_state[EXPANDED_RUN] = None
     st.session_state[_ASKED_FOR] = WORKFLOW
@@ -43,11 +42,11 @@ def select_run(run_id: str) -> None:
 
 
 def close_run() -> None:
-    """Show in the workflow card what it shows by itself."""
+    """Make the workflow card show its default run again."""
     st.session_state.pop(SELECTED_RUN, None)
 
 
 def show_what_was_asked_for() -> None:
-    """Scroll to it; for the end of the page, when all of it is there."""
+    """Scroll to what the last click asked for. Call it at the end of the page."""
     if key := st.session_state.pop(_ASKED_FOR, None):
         bring_into_view(key)

@@ -1,4 +1,4 @@
-"""The switch, and what Deep Memory knows."""
+"""The switch for Deep Memory, and the state of its training."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def settings_card(space: Workspace, settings: DeepMemorySettings, problem: str) 
                 if settings.enabled and problem
                 else "Search uses the trained model."
                 if settings.enabled
-                else "Search works without it just now."
+                else "Search works without it at the moment."
                 if settings.can_enable
                 else f"{problem} Search works without it."
                 if problem
-                else "It can be switched on as soon as a training has made search better."
+                else "You can switch it on once training has made search better."
             )
         trained = settings.last_trained_at
         figures[0].metric("Last trained", ago_text(trained) if trained else "never")
-        figures[1].metric("Chunks in all", f"{settings.total_chunks:,}")
+        figures[1].metric("Total chunks", f"{settings.total_chunks:,}")
         figures[2].metric("Chunks trained on", f"{settings.trained_chunk_count:,}")

@@ -1,4 +1,4 @@
-"""Sign in, sign up, or go on as the demo analyst."""
+"""Sign in, sign up, or continue as the demo analyst."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def sign_in_page() -> None:
             "Make the search over your documents find what it misses now: "
             "generate questions, review them, train, compare."
         )
-        with st.container(key=FLASH):  # of its own: else the tabs below would go back to the first
+        with st.container(key=FLASH):  # its own container, or the tabs below would reset
             show_flash()
         if context.studio().local_supabase is not None:
             _demo()
@@ -29,7 +29,7 @@ def sign_in_page() -> None:
 
 def _demo() -> None:
     with st.container(border=True):
-        st.markdown("**Just looking?** Go on with a demo account that lives on this machine only.")
+        st.markdown("**Just looking?** Use a demo account that exists only on this machine.")
         st.button(
             "Continue as demo analyst",
             key="demo",

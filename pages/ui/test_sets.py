@@ -1,4 +1,4 @@
-"""Measure any trained model on test questions: the sample's own, and those a person brings."""
+"""Measure any trained model on test questions: the sample's own, and those a person uploads."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from services.deep_memory.cloud_training import MOST_MEASURED
 from services.models import TrainingRun
 from services.workspace import Workspace
 
-_MEASURED = "measured"  # (what it is of, the figures)
+_MEASURED = "measured"  # ((run id, test set, version of the knowledge base), figures)
 _FILE, _NAME = "question_file", "test_set_name"
 
 
 def own_questions(space: Workspace, run: TrainingRun) -> None:
-    """Folded away, because few bring any."""
-    # Its state is kept, so that it does not fold when something above it comes or goes.
+    """A collapsed section, because few people have test questions."""
+    # Its state is kept, so that it does not collapse when something above it comes or goes.
     folded = st.expander(
         "Measure on your own test questions",
         icon=":material/quiz:",
@@ -40,7 +40,7 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
     if run.metrics.get("trainer") == "cloud":
         st.caption(
             ":material/cloud: Each question is a search in DeepLake Cloud, so at most "
-            f"{MOST_MEASURED} of them are asked, chosen by chance."
+            f"{MOST_MEASURED} of them are asked, chosen at random."
         )
 
     def measure() -> None:
@@ -67,11 +67,11 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
         return
     verdict(figures, f"“{name}”")
     if figures["by_document"]:
-        st.caption("Measured by documents: one is found where its best chunk is.")
+        st.caption("Measured by document: a document's rank is that of its best chunk.")
     if figures["not_found"]:
         st.caption(
             f":material/info: {count_text(figures['not_found'], 'question')} left out: the "
-            "knowledge base has not what answers them."
+            "knowledge base does not contain the answers."
         )
     figures_of(figures)
     rank_changes_of(figures, f"{run.id}_own", partial(both_lists, space, run))
@@ -91,12 +91,12 @@ def _upload(space: Workspace) -> None:
 
     with st.form("add_test_set", clear_on_submit=True, border=False):
         st.file_uploader(
-            "Bring test questions: csv, or BEIR as zip",
+            "Upload test questions: csv, or BEIR as zip",
             type=["csv", "zip"],
             key=_FILE,
-            help="CSV needs the column question, and chunk_id, document (its name) or answer "
-            "(words that stand in the text). BEIR needs queries.jsonl and qrels/test.tsv, with ids "
-            "of chunks or documents.",
+            help="CSV needs a column question, and one of chunk_id, document (its name) or answer "
+            "(a quote from the text). BEIR needs queries.jsonl and qrels/test.tsv, with ids of "
+            "chunks or documents.",
         )
-        st.text_input("Name of the test set", key=_NAME, placeholder="As the file is called")
+        st.text_input("Name of the test set", key=_NAME, placeholder="The name of the file")
         st.form_submit_button("Add test questions", icon=":material/upload:", on_click=add)

@@ -47,7 +47,7 @@ def workflow_card(space: Workspace, state: ModelState, problem: str) -> None:
     with st.container(border=True, key=WORKFLOW):
         st.subheader("Training workflow", anchor=False)
         _steps(_STEP_OF[first.status if first else None])
-        with st.container():  # a place of its own: what is below stays put when the work ends
+        with st.container():  # its own container: what is below stays put when the work ends
             if first is current:
                 _show(space, current, state, problem)
         if selected is not None:
@@ -84,7 +84,7 @@ def _heading(run: TrainingRun) -> None:
 
 
 def _current_run(space: Workspace, state: ModelState) -> TrainingRun | None:
-    """What the card shows by itself: the unfinished run, else the last result."""
+    """What the card shows by default: the unfinished run, otherwise the last result."""
     if state.blocking is not None:
         return state.blocking
     last = state.settings.last_training_run_id
@@ -98,7 +98,7 @@ def _current_run(space: Workspace, state: ModelState) -> TrainingRun | None:
 
 
 def _selected_run(space: Workspace, current: TrainingRun | None) -> TrainingRun | None:
-    """The run that the person chose instead of the current one, or to see below its progress."""
+    """The run that the person chose to see, instead of the current one or below its progress."""
     run_id = st.session_state.get(SELECTED_RUN)
     if run_id is None or (current is not None and run_id == current.id):
         return None
@@ -149,7 +149,7 @@ def _generate(space: Workspace, settings: DeepMemorySettings, shown: TrainingRun
         )
         if blocked_by is not None:
             st.markdown(f":material/block: {why_blocked(blocked_by)}")
-            # A run in review has no row to open: the card itself shows it.
+            # A run in review has no expandable row: the card itself shows it.
             in_review = blocked_by is RunStatus.GENERATED
             st.button(
                 "Show the run",
@@ -165,7 +165,7 @@ def _estimate(space: Workspace) -> None:
     columns = st.columns([1, 3], vertical_alignment="bottom")
     with columns[0]:
         count = st.number_input(
-            "Questions for each chunk",
+            "Questions per chunk",
             min_value=1,
             max_value=MOST_QUESTIONS_PER_CHUNK,
             value=set_up.questions_per_chunk,
@@ -188,6 +188,6 @@ def _estimate(space: Workspace) -> None:
         st.checkbox(
             f"Batch mode: half the price{price}, written within 24 hours",
             key="batch_mode",
-            help="OpenAI writes the questions in batches, when it has time for them. The app may "
-            "be stopped meanwhile: Proceed collects what was written.",
+            help="OpenAI writes the questions in batches when it has capacity. You may stop the "
+            "app meanwhile: Proceed collects what was written.",
         )

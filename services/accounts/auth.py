@@ -1,4 +1,4 @@
-"""Sign up, in and out; and the sessions that F5 and a restart of the app must not end."""
+"""Sign-up, sign-in and sign-out, and sessions that survive F5 and a restart of the app."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from services.errors import AppError, DatabaseUnavailable, NotSignedIn, SignInRe
 log = logging.getLogger(__name__)
 
 _REFRESH_BEFORE_END_S = 60
-_TRUSTED_S = 30.0  # a session that was signed out elsewhere works this much longer, at most
-_STORING_S = 3.0  # between the answer to a refresh and its row in the table, at most
+_TRUSTED_S = 30.0  # how long, at most, a session still works after a sign-out elsewhere
+_STORING_S = 3.0  # the longest time between the answer to a refresh and its row in the table
 _TABLE = "app_sessions"
 
 
@@ -53,9 +53,9 @@ class BearerUser:
 class SignedInUser:
     """One signed-in session: its identity, and the database as that user sees it.
 
-    `cookie` is the random id that the browser keeps; signed, so that it still says after a sign-out
-    that this person signed in on this device before. The tokens live in the database, because
-    refresh tokens are single use and several tabs, processes and replicas share one session.
+    `cookie` is the random id that the browser keeps. It is signed, so that even after a sign-out it
+    shows that this person signed in on this device before. The tokens live in the database, because
+    refresh tokens are single-use and several tabs, processes and replicas share one session.
     """
 
     def __init__(self, accounts: Accounts, cookie: str, identity: Identity, tokens: Tokens) -> None:
@@ -69,10 +69,10 @@ class SignedInUser:
         self.database = Database(endpoint.url, endpoint.publishable_key, self.access_token)
 
     def access_token(self) -> str:
-        """A token that is valid for at least a minute, refreshed when it has to be.
+        """A token that is valid for at least a minute, refreshed if necessary.
 
         Raises:
-            NotSignedIn: the session was signed out, here or elsewhere, or can not be refreshed.
+            NotSignedIn: the session was signed out, here or elsewhere, or cannot be refreshed.
         """
         with self._lock:
             is_trusted = time.monotonic() - self._checked_at < _TRUSTED_S
@@ -90,14 +90,14 @@ class Accounts:
         self._service = service
 
     def sign_in(self, email: str, password: str, visitor: Visitor | None = None) -> SignedInUser:
-        """Without a visitor, the app itself signs in: other people's guesses do not hold it up."""
+        """Sign in. Without a visitor it is the app itself, which no one's guesses can block."""
         return self._begin(
             lambda auth: auth.sign_in_with_password({"email": email, "password": password}),
             told_of(visitor, email, self.endpoint.secret_key),
         )
 
     def sign_up(self, email: str, password: str, visitor: Visitor | None = None) -> SignedInUser:
-        """Make an account and sign in with it.
+        """Create an account and sign in with it.
 
         Raises:
             SignInRefused: also when the project wants the address confirmed by e-mail first.
@@ -116,21 +116,21 @@ class Accounts:
         return SignedInUser(self, cookie, _identity_in(tokens.access_token), tokens)
 
     def sign_out(self, user: SignedInUser) -> None:
-        """End this session, here and at Supabase. It is safe to repeat."""
+        """End this session, here and at Supabase. Safe to repeat."""
         id_hash = hashed(user.cookie)
         self._service.execute(lambda c: c.table(_TABLE).delete().eq("id_hash", id_hash))
         try:
             with passing_client(self.endpoint) as client:
                 client.auth.admin.sign_out(user.access_token(), "local")
         except (AuthError, NotSignedIn, httpx.HTTPError):
-            # The cookie opens nothing any more; the tokens end by themselves within the hour.
+            # The cookie no longer opens anything; the tokens expire within the hour.
             log.info("sign_out_at_supabase_failed user=%s", user.identity.user_id)
 
     def identify(self, access_token: str) -> Identity:
-        """Who an `Authorization: Bearer` token belongs to, as Supabase answers.
+        """Who an `Authorization: Bearer` token belongs to, according to Supabase.
 
         Raises:
-            NotSignedIn: forged, expired or signed out.
+            NotSignedIn: the token is forged, expired or signed out.
         """
         try:
             with passing_client(self.endpoint) as client:
@@ -144,14 +144,14 @@ class Accounts:
         return Identity(answer.user.id, answer.user.email or "")
 
     def bearer(self, access_token: str, identity: Identity) -> BearerUser:
-        """The user of a token that `identify` knows. It ends with the token."""
+        """The user of a token that `identify` accepted. It is valid as long as the token."""
         endpoint = self.endpoint
         return BearerUser(
             identity, Database(endpoint.url, endpoint.publishable_key, lambda: access_token)
         )
 
     def fresh_tokens(self, cookie: str) -> Tokens:
-        """Tokens of a session that last a while. One of several askers refreshes, all get the same.
+        """Tokens of a session that are not about to expire. Several callers share one refresh.
 
         Raises:
             NotSignedIn: the session has ended.
@@ -179,7 +179,7 @@ class Accounts:
         return renewed
 
     def _renewed_elsewhere(self, cookie: str, old: Tokens, error: AuthError) -> Tokens | None:
-        """The tokens of another process that was quicker; it may not have stored them yet."""
+        """The tokens of another process that was faster; it may not have stored them yet."""
         deadline = time.monotonic() + _STORING_S
         while (row := self._row(cookie)) is not None:
             if row["refresh_token"] != old.refresh_token:
@@ -192,7 +192,7 @@ class Accounts:
 
     def _begin(self, sign: Any, said: Mapping[str, str]) -> SignedInUser:
         try:
-            # With the secret key, without which nobody is believed what the headers say.
+            # With the secret key: without it, Supabase does not trust these headers.
             with passing_client(self.endpoint, self.endpoint.secret_key, said) as client:
                 answer = sign(client.auth)
         except (AuthRetryableError, httpx.HTTPError) as error:
@@ -201,14 +201,14 @@ class Accounts:
             raise _app_error(error) from error
         if answer.session is None:
             raise SignInRefused(
-                "The account is made, but its e-mail address has to be confirmed first.",
+                "The account was created, but its e-mail address has to be confirmed first.",
                 next_step="Open the link in the e-mail, then sign in.",
             )
         identity = Identity(answer.user.id, answer.user.email or "")
         return self.open_session(identity, _tokens_of_session(answer.session))
 
     def open_session(self, identity: Identity, tokens: Tokens) -> SignedInUser:
-        """A session for somebody whom Supabase gave these tokens."""
+        """A session for somebody to whom Supabase gave these tokens."""
         cookie = new_cookie(identity.email, self.endpoint.secret_key)
         row = {"id_hash": hashed(cookie), "user_id": identity.user_id, **_row_of(tokens)}
         self._service.execute(lambda c: c.table(_TABLE).upsert(row))
@@ -241,7 +241,7 @@ def _row_of(tokens: Tokens) -> dict[str, Any]:
 
 
 def _identity_in(access_token: str) -> Identity:
-    """Read the claims of a token that came from our own table; every statement has it verified."""
+    """Read the claims of a token from our own table; the database verifies it in each statement."""
     payload = access_token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return Identity(claims["sub"], claims.get("email") or "")
@@ -254,7 +254,7 @@ def _app_error(error: AuthError) -> AppError:
         return SignInRefused(
             "There is an account with this e-mail address.", next_step="Sign in with it."
         )
-    if str(error.code) == "email_reserved":  # the embedded Supabase alone says so
+    if str(error.code) == "email_reserved":  # only the embedded Supabase says so
         return SignInRefused(
             "This address belongs to the demo account.",
             next_step="Continue as demo analyst, or use another address.",

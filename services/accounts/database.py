@@ -30,7 +30,7 @@ from services.errors import (
 
 log = logging.getLogger(__name__)
 
-# One page of rows: hosted Supabase answers at most 1,000, whatever is asked for.
+# One page of rows: hosted Supabase returns at most 1,000, whatever is asked for.
 PAGE_ROWS = 1000
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 # Reading the certificates takes 40 ms, so all clients share them.
@@ -47,7 +47,7 @@ class SupabaseEndpoint:
 
     @classmethod
     def of_settings(cls, settings: Settings) -> SupabaseEndpoint:
-        """The hosted one that the settings name."""
+        """The hosted Supabase that the settings name."""
         url, publishable = settings.supabase_url, settings.supabase_publishable_key
         secret = settings.supabase_secret_key
         assert url and publishable and secret  # Settings refuses it half set
@@ -55,7 +55,7 @@ class SupabaseEndpoint:
 
 
 def _connections() -> httpx.Client:
-    """Connections of HTTP/1.1. HTTP/2, the library's default, is reported to drop idle ones
+    """HTTP/1.1 connections. HTTP/2, the library's default, is reported to drop idle ones
     (supabase-py issue 1064)."""
     return httpx.Client(verify=_TLS, timeout=_TIMEOUT, http2=False, follow_redirects=True)
 
@@ -66,9 +66,10 @@ def _client(
     connections: httpx.Client,
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Client:
-    """A client that keeps no session and refreshes nothing by itself.
+    """A client that keeps no session and refreshes no token by itself.
 
-    It repeats no read either, which would hold a screen for 7 seconds: screens poll, workers retry.
+    It does not retry reads either, which would block a screen for 7 seconds: screens poll, and
+    workers retry.
     """
     options = ClientOptions(
         headers=dict(headers),
@@ -86,11 +87,10 @@ def passing_client(
     key: SecretStr | None = None,
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Client]:
-    """A client for a call or two of someone who is not known yet; its connection ends with them.
+    """A client for a call or two of someone who is not signed in yet; its connection then closes.
 
-    `key` is the publishable one unless it is given.
-
-    A client that is only dropped keeps its connection until the garbage collector comes by.
+    `key` defaults to the publishable key. A client that is only dropped would keep its connection
+    until garbage collection.
     """
     with _connections() as connections:
         yield _client(endpoint.url, key or endpoint.publishable_key, connections, headers)
@@ -100,15 +100,15 @@ class Database:
     """The statements of one identity.
 
     With `access_token` they run as that user, under row-level security, with a fresh token each
-    time; without, as the key itself. One per signed-in session: never share it.
+    time; without it, with the role of the key. One per signed-in session: never share it.
     """
 
     def __init__(
         self, url: str, key: SecretStr, access_token: Callable[[], str] | None = None
     ) -> None:
         self._client = _client(url, key, _connections())
-        # The library makes this part at its first use: two threads that use it at once would make
-        # two, and one of them would go without the user's token.
+        # The library creates this part on first use: two threads that use it at once would create
+        # two, and one of them would lack the user's token.
         _ = self._client.postgrest
         self._access_token = access_token
 
@@ -116,12 +116,12 @@ class Database:
         """Run `query(client)` and return the library's answer (`.data`, `.count`).
 
         Raises:
-            DatabaseUnavailable: no answer; a read changed nothing, a write may have landed.
-            DiskFull: the write found no room, and changed nothing.
+            DatabaseUnavailable: no answer; a write may have landed all the same.
+            DiskFull: there was no room for the write, so nothing was changed.
             SchemaTooOld: the database lacks a migration of this app.
             NotSignedIn: the token was refused.
-            NotAllowed: the database refused the statement by one of its rules.
-            NotFound: an id is not one.
+            NotAllowed: one of the database's rules forbids the statement.
+            NotFound: an id is malformed.
         """
         try:
             if self._access_token is not None:
@@ -138,7 +138,7 @@ class Database:
 
 
 def every_row(page: Callable[[int, int], list[Any]]) -> list[Any]:
-    """Collect all rows of `page(first, last)`, whose order must be unique, past the row cap."""
+    """Collect all rows of `page(first, last)` beyond the row cap; their order must be unique."""
     rows: list[Any] = []
     while True:
         batch = page(len(rows), len(rows) + PAGE_ROWS - 1)
@@ -166,12 +166,12 @@ def _app_error(error: APIError) -> AppError:
     return AppError("The database refused this. Nothing was changed.")
 
 
-# PostgREST can not reach Postgres (PGRST0xx); Postgres goes down or comes up (57P0x), loses the
-# connection (08), is out of resources (53), or chose this one of two that waited for each other
-# (40); a proxy in front of it answers with an HTTP status of its own.
+# PostgREST cannot reach Postgres (PGRST0xx); Postgres shuts down or starts (57P0x), loses the
+# connection (08), is out of resources (53) or resolved a deadlock (40); a proxy in front of it
+# answers with its own HTTP status.
 _PASSES_BY_ITSELF = re.compile(r"PGRST0\d\d|(57P|08\w|53\w|40\w)\w\w|5\d\d|429")
 
 _REFUSALS = {
-    "23505": "That is there already.",
-    "42501": "That is not yours to change, or not in this status.",
+    "23505": "That already exists.",
+    "42501": "You may not change that, or not in this status.",
 }

@@ -1,4 +1,4 @@
-"""Single-use stand-ins for a cookie: scripts in the browser see the code of a page."""
+"""Single-use tickets that stand in for a cookie, because scripts in the browser can read a page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Tickets:
         self._lock = threading.Lock()
 
     def issue(self, cookie: str) -> str:
-        """A stand-in for `cookie`, good once and for a minute, that page code may see."""
+        """A ticket for `cookie` that page code may see; it works once, within a minute."""
         ticket = secrets.token_urlsafe(32)
         with self._lock:
             now = time.monotonic()

@@ -1,6 +1,7 @@
-"""Who is at the sign-in screen, told to Supabase so that it counts guesses for each visitor.
+"""Tells Supabase who is at the sign-in screen, so that it counts guesses for each visitor.
 
-It would see the app's own address otherwise, and anyone's wrong passwords would lock everyone out.
+Otherwise it would only see the app's address, and one person's wrong passwords would lock everyone
+out.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-# Supabase's "IP address forwarding", and what the embedded one takes beside it.
+# Supabase's "IP address forwarding", and a header that only the embedded one accepts.
 _FORWARDED_FOR, _KNOWN_DEVICE = "Sb-Forwarded-For", "X-Known-Device"
 
 
@@ -25,7 +26,7 @@ class Visitor:
 
 
 def told_of(visitor: Visitor | None, email: str, key: SecretStr) -> dict[str, str]:
-    """What Supabase is told, in headers, of a visitor who tries `email`; None is the app itself."""
+    """The headers that tell Supabase about a visitor who tries `email`; None is the app itself."""
     if visitor is None:
         return {_KNOWN_DEVICE: "the app"}
     told = {_FORWARDED_FOR: visitor.address} if visitor.address else {}
@@ -37,12 +38,12 @@ def told_of(visitor: Visitor | None, email: str, key: SecretStr) -> dict[str, st
 
 
 def new_cookie(email: str, key: SecretStr) -> str:
-    """A random cookie that says, after its session too: who has this signed in with this e-mail."""
+    """A random cookie, signed to show, even after its session, who signed in on this device."""
     return _signed(secrets.token_urlsafe(32), email, key)
 
 
 def hashed(cookie: str) -> str:
-    """What is kept of a cookie."""
+    """The hash under which a cookie is stored."""
     return hashlib.sha256(cookie.encode()).hexdigest()
 
 

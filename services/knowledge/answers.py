@@ -1,4 +1,4 @@
-"""Where an answer stands: the chunks that hold its words, however the document was cut."""
+"""Finds the chunks that contain an answer, however the document was cut."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from services.models import Chunk
 
 
 def chunks_that_hold(answer: str, chunks: Iterable[Chunk]) -> set[str]:
-    """Return the ids of the chunks of one document that hold the whole answer.
+    """Return the ids of the chunks of one document that contain the whole answer.
 
-    Where a boundary runs through the answer, they are the chunks that hold at least half of it in
-    one piece. White space does not count.
+    Where a chunk boundary runs through the answer, these are the chunks that contain at least half
+    of it in one piece. Whitespace does not count.
     """
     answer = one_spaced(answer)
     texts = {chunk.id: one_spaced(chunk.text) for chunk in chunks}
@@ -30,5 +30,5 @@ def one_spaced(text: str) -> str:
 
 def _longest_shared_run(answer: str, text: str) -> int:
     """Return the length in characters of the longest piece of `answer` found in `text`."""
-    # autojunk would drop every character that is common in a long text, which is all of them.
+    # autojunk would ignore characters that are common in a long text, which is nearly all of them.
     return SequenceMatcher(None, answer, text, autojunk=False).find_longest_match().size

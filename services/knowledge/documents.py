@@ -1,4 +1,4 @@
-"""The documents of a person, and the one import that may add to them at a time."""
+"""A person's documents; one import at a time may add to them."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ class Documents:
         return chunk
 
     def version(self) -> str:
-        """Another one after each change."""
+        """The version of the knowledge base; it differs after each change."""
         return self._store.snapshot().version
 
     def remove(self, document_id: str) -> Document:
-        """Remove a document with its chunks, and return what it was.
+        """Remove a document with its chunks, and return it.
 
         Raises:
-            NotFound: somebody removed it before.
+            NotFound: it was already removed.
         """
         return self._knowledge.remove(document_id)
 
     def begin_anew(self) -> None:
-        """Make a knowledge base that is damaged or lost an empty one, to add documents to again.
+        """Replace a damaged or lost knowledge base by an empty one.
 
         Raises:
             NotAllowed: it can be read.
@@ -65,19 +65,19 @@ class Documents:
 
     @property
     def current_import(self) -> Ingestion | None:
-        """The import that runs, or is done and not acknowledged yet."""
+        """The import that is running, or is done but not acknowledged yet."""
         return self._ingestions.of(self._owner)
 
     def start_import(self, files: Sequence[File]) -> None:
-        """Begin to add files, in a thread of their own.
+        """Begin to add files, in a separate thread.
 
         Raises:
-            NotAllowed: an import of this person runs.
+            NotAllowed: an import of this person is running.
         """
         self._ingestions.start(self._owner, lambda told: self._knowledge.add_files(files, told))
 
     def load_sample(self) -> None:
-        """Begin to add the sample documents that are not stored yet. Raises as `start_import`."""
+        """Begin to add the sample documents that are not stored yet. Raises like `start_import`."""
         self._ingestions.start(self._owner, self._knowledge.load_sample)
 
     def acknowledge_import(self) -> None:
@@ -88,7 +88,7 @@ class Documents:
         """Add files, and return when that is done.
 
         Raises:
-            NotAllowed: an import of this person runs.
+            NotAllowed: an import of this person is running.
         """
         return self._ingestions.run(
             self._owner, lambda told: self._knowledge.add_files(files, told)

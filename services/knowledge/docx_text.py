@@ -1,7 +1,7 @@
-"""The text of a Word document, taken while its XML goes by: no tree of it is ever made.
+"""The text of a Word document, parsed as a stream: no tree of its XML is ever built.
 
-A tree takes a hundred times the file: 75 kB can hold 4.5 million empty paragraphs. And what the
-XML says of the layout is not believed: a cell is read once, however many columns it is to span.
+A tree takes a hundred times the size of the file: 75 kB can hold 4.5 million empty paragraphs. And
+the layout in the XML is not trusted: a cell is read once, however many columns it claims to span.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BYTES_AT_ONCE = 65_536
 _OLE_SIGNATURE = bytes.fromhex("d0cf11e0a1b11ae1")  # old Office, and encrypted new Office
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _SIGNS = {"tab": "\t", "ptab": "\t", "cr": "\n", "noBreakHyphen": "-"}
-# What is not text, is text no longer, or stands elsewhere too.
+# What is not text, is deleted text, or occurs elsewhere too.
 _LEFT_OUT = {
     f"{_WORD}{name}"
     for name in (
@@ -45,10 +45,10 @@ _LEFT_OUT = {
 
 
 def docx_text(name: str, content: bytes) -> str:
-    """Return paragraphs and tables, apart by an empty line; a row is a line of cells with bars.
+    """Return paragraphs and tables, separated by empty lines; a table row is a line "a | b".
 
     Raises:
-        DocumentRejected: it is locked or damaged, or there is too much of it.
+        DocumentRejected: the document is locked, damaged or too large.
     """
     if content.startswith(_OLE_SIGNATURE):
         raise locked(name)
@@ -77,17 +77,17 @@ def _refuse_bombs(name: str, archive: zipfile.ZipFile) -> None:
     unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > MAX_UNPACKED_BYTES:
         raise too_intricate(name, f"unpacks to {unpacked / 1e6:.0f} MB")
-    # Only these are unpacked piece by piece, and no further than was declared.
+    # Only these are unpacked piece by piece, and never beyond their declared size.
     known = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     if any(entry.compress_type not in known for entry in archive.infolist()):
         raise damaged(name)
 
 
 def _related(name: str, archive: zipfile.ZipFile, part: str, kind: str) -> str | None:
-    """The part that `part` ("": the package) names as its `kind`."""
+    """The part that `part` ("" for the package) refers to as its `kind`."""
     folder, base = posixpath.split(part)
     about = posixpath.join(folder, "_rels", f"{base}.rels")
-    if about not in archive.namelist():  # a document that uses nothing but itself
+    if about not in archive.namelist():  # a document without references
         return None
     for relationship in _tree(name, archive, about).iter("{*}Relationship"):
         if relationship.get("Type", "").endswith(f"/{kind}"):
@@ -97,7 +97,7 @@ def _related(name: str, archive: zipfile.ZipFile, part: str, kind: str) -> str |
 
 
 def _heading_levels(name: str, archive: zipfile.ZipFile, document: str) -> dict[str, int]:
-    """The level of each style that is a heading; its id is in Word's language, its name is not."""
+    """The level of each heading style by id. Ids depend on Word's language; names do not."""
     styles = _related(name, archive, document, "styles")
     levels = {}
     for style in _tree(name, archive, styles).iter(f"{_WORD}style") if styles else ():
@@ -130,10 +130,10 @@ def _parser(**options: Any) -> etree.XMLParser:
 
 
 class _Table:
-    """The outermost table that is being read. Its cells know the column of the grid they begin in.
+    """The outermost table that is being read. It tracks the grid column in which each cell begins.
 
-    A cell that goes on from the row above repeats its text, as each row is read by itself later. A
-    cell over several columns stands once.
+    A cell merged with the one above repeats its text, because each row is read by itself later. A
+    cell over several columns appears once.
     """
 
     def __init__(self, allowance: Allowance) -> None:
@@ -159,7 +159,7 @@ class _Table:
 
 
 class _Body:
-    """What the parser tells of a document's body, element by element."""
+    """Receives a document's body from the parser, element by element."""
 
     def __init__(self, name: str, levels: Mapping[str, int]) -> None:
         self._name = name
@@ -168,8 +168,8 @@ class _Body:
         self._elements = 0
         self._left_out = 0  # how deep inside an element that is left out
         self._is_text = False
-        self._paragraphs: list[list[str]] = []  # begun: a text box stands inside a paragraph
-        self._tables = 0  # how deep inside tables; one in a cell is text of the cell
+        self._paragraphs: list[list[str]] = []  # open ones: a text box is inside a paragraph
+        self._tables = 0  # nesting depth; a table in a cell is text of that cell
         self._table = _Table(self._allowance)
         self._blocks: list[str] = []
 

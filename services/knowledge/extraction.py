@@ -1,4 +1,4 @@
-"""File bytes to text, or a reason in words why a file can not be added."""
+"""File bytes to text, or a message that says why a file cannot be added."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _CSV_DELIMITERS = ",;\t|"
 
 
 def extract_text(name: str, content: bytes) -> str:
-    """Return the text of a file; the ending of its name says what it is.
+    """Return the text of a file; the extension of its name says what it is.
 
-    Headings become lines that begin with `#`, where the format knows headings. Line ends are \\n,
+    Headings become lines that begin with `#`, if the format has headings. Line ends are \\n, and
     characters are composed (NFC) and printable.
 
     Raises:
@@ -36,7 +36,7 @@ def extract_text(name: str, content: bytes) -> str:
     extract = _EXTRACTORS.get(PurePath(name).suffix.lower())
     if extract is None:
         raise DocumentRejected(
-            f"{name} is of a kind that can not be read.",
+            f"{name} is of a type that cannot be read.",
             next_step="Use a txt, md, html, pdf, docx or csv file.",
         )
     if not content:
@@ -56,7 +56,7 @@ def _plain(name: str, content: bytes) -> str:
 
 
 def _decoded(name: str, content: bytes) -> str:
-    """Decode text: UTF-8 first, then by byte order mark, then by what charset-normalizer finds."""
+    """Decode text: as UTF-8, or by its byte order mark, or by what charset-normalizer detects."""
     try:
         text: str | None = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -72,7 +72,7 @@ def _is_binary(character: str) -> bool:
 
 
 def _csv(name: str, content: bytes) -> str:
-    """Return each row as lines "column: value", rows apart by an empty line."""
+    """Return each row as lines "column: value", with an empty line between rows."""
     text = _plain(name, content)
     try:
         dialect = csv.Sniffer().sniff(text[:10_000], delimiters=_CSV_DELIMITERS)
@@ -106,7 +106,7 @@ def _pdf(name: str, content: bytes) -> str:
     allowance = Allowance(name)
 
     def before_each_step(_: bytes, operands: list[Any], *__: Any) -> None:
-        # Stops what a page repeats without end, and one step that would take minutes.
+        # Stops a page that repeats something endlessly, and a step that would take minutes.
         allowance.check_time()
         shown = [
             o for operand in operands for o in (operand if isinstance(operand, list) else [operand])
@@ -123,7 +123,7 @@ def _pdf(name: str, content: bytes) -> str:
             pages.append(allowance.take(text))
     except LimitReachedError as error:
         raise rejections.too_intricate(name, "asks for endless work") from error
-    # Besides its own errors, pypdf lets through what a broken structure provokes.
+    # Besides its own errors, pypdf lets through whatever a broken structure provokes.
     except (
         PyPdfError,
         ArithmeticError,
@@ -145,13 +145,13 @@ def _pdf(name: str, content: bytes) -> str:
 
 
 def _tidy(name: str, text: str) -> str:
-    """Return composed characters, \\n as line end, and nothing that can not be stored or shown."""
+    """Return composed characters, with \\n as line end and only what can be stored and shown."""
     if not text.isascii() and _STACKED.search(
         "".join("m" if unicodedata.combining(c) else " " for c in text)
     ):
         raise rejections.not_text(name)
     composed = unicodedata.normalize("NFC", text)
-    if len(composed) > MAX_CHARACTERS:  # with the lines between its parts
+    if len(composed) > MAX_CHARACTERS:  # including the lines between its parts
         raise rejections.too_long(name)
     printable = "\n".join(
         "".join(
@@ -162,8 +162,8 @@ def _tidy(name: str, text: str) -> str:
     return printable.strip()
 
 
-# More marks on a letter than any script has (Unicode Annex 15, "stream-safe"): composing takes time
-# in proportion to the square of their number.
+# More marks on a letter than any script uses (Unicode Annex 15, "stream-safe"): composing them
+# takes time quadratic in their number.
 _STACKED = re.compile("m{31}")
 _UNPRINTABLE = {"Cc", "Cs", "Cn", "Co"}
 

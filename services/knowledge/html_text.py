@@ -1,4 +1,4 @@
-"""The text of a page as Markdown, within limits that count while it is read."""
+"""The text of a web page as Markdown, with limits that apply while it is read."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _NUMBERS = ("start", "colspan")  # the attributes that the text depends on
 
 
 def html_text(name: str, page: str) -> str:
-    """Return what a page shows; headings begin with `#`.
+    """Return the visible text of a page; headings begin with `#`.
 
     Raises:
-        DocumentRejected: there is too much of it.
+        DocumentRejected: the page is too large.
     """
     try:
         soup = BeautifulSoup(page, builder=_Builder(name))
@@ -36,12 +36,12 @@ def html_text(name: str, page: str) -> str:
     shown = soup.body or soup
     try:
         return _Converter(name).convert_soup(shown)
-    except RecursionError:  # hundreds of tags in one another: the text without its headings
+    except RecursionError:  # hundreds of nested tags: the text without its headings
         return Allowance(name).take(shown.get_text("\n"))
 
 
 class _Builder(LXMLTreeBuilder):
-    """Makes the tree, without what is not shown and without attributes that say nothing."""
+    """Builds the tree without hidden elements and without attributes that do not matter."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -72,17 +72,17 @@ class _Builder(LXMLTreeBuilder):
             super().data(data)
 
     def comment(self, text: Any) -> None:
-        """Nobody reads them."""
+        """Comments are ignored."""
 
 
 class _Converter(MarkdownConverter):
-    """Counts what it makes: each quotation around a line marks it once more."""
+    """Limits the size of its output: each nested quotation adds a mark to every line."""
 
     def __init__(self, name: str) -> None:
         super().__init__(heading_style="ATX", strip=["a", "img"])
         self._name = name
         self._allowance = Allowance(name)
-        self._made = 0  # characters, of the elements that are done and not yet part of another
+        self._made = 0  # characters of the finished elements that are not yet part of another
 
     def process_tag(self, node: Tag, parent_tags: set[str] | None = None) -> str:
         before = self._made

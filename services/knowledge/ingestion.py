@@ -1,4 +1,4 @@
-"""Adding documents in a thread, so that a click on another page does not end it half way."""
+"""Adds documents in a thread, so that going to another page does not interrupt it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Work = Callable[[OnProgress], IngestReport]
 
 
 class Ingestion:
-    """One person's running import: what stands in memory about it until its report was read."""
+    """One person's import, kept in memory until its report was read."""
 
     def __init__(self, work: Work) -> None:
         self.progress = IngestProgress(files_read=0, files_total=0)
         self.report: IngestReport | None = None  # set when it is done
         self.failure: AppError | None = None
         self._work = work
-        # Daemon: the store changes in one step, so that ending half way harms nothing.
+        # Daemon: the store changes in one step, so an interruption does no harm.
         self._thread = threading.Thread(target=self._run, name="ingestion", daemon=True)
         self._thread.start()
 
@@ -41,8 +41,8 @@ class Ingestion:
         except Exception:
             log.exception("ingestion_failed_unexpectedly")
             self.failure = StoreUnavailable(
-                "Something unexpected happened while the documents were added. Those that the "
-                "table shows are stored; the cause is in the app's log."
+                "Something unexpected happened while the documents were being added. Those in the "
+                "table are stored; the cause is in the app's log."
             )
 
     def _note(self, progress: IngestProgress) -> None:
@@ -60,23 +60,23 @@ class Ingestions:
         """Begin an import.
 
         Raises:
-            NotAllowed: one of this person runs.
+            NotAllowed: another one of this person is running.
         """
         with self._lock:
             current = self._of_user.get(user_id)
             if current is not None and current.is_running:
                 raise NotAllowed(
-                    "Documents are being added already.", next_step="Wait until that is done."
+                    "Documents are already being added.", next_step="Wait until that is done."
                 )
             self._of_user[user_id] = Ingestion(work)
             return self._of_user[user_id]
 
     def run(self, user_id: str, work: Work) -> IngestReport:
-        """Import, and wait for it. What an earlier one reports stays there to be read.
+        """Import, and wait until it is done. The report of an earlier import can still be read.
 
         Raises:
-            NotAllowed: one of this person runs.
-            AppError: as `work`.
+            NotAllowed: another one of this person is running.
+            AppError: whatever `work` raises.
         """
         earlier = self.of(user_id)
         ingestion = self.start(user_id, work)

@@ -23,8 +23,8 @@ from services.retrieval.vector_store import VectorStore
 
 log = logging.getLogger(__name__)
 
-# Each write of a store costs time in proportion to all that it holds, and each is a point that a
-# long import goes on from after a failure.
+# Each write takes time in proportion to everything in the store, but after a failure a long import
+# keeps only what was written.
 CHUNKS_PER_WRITE = 5_000
 CHUNKS_PER_EMBEDDING = 256
 _NAMESPACE = uuid5(NAMESPACE_URL, "deep-memory-studio/document")
@@ -34,7 +34,7 @@ File = tuple[str, bytes]  # name, content
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """How far adding files is: all are read first, then their chunks are embedded and stored."""
+    """How far an import is: all files are read first, then their chunks are embedded and stored."""
 
     files_read: int
     files_total: int
@@ -75,18 +75,18 @@ class KnowledgeBase:
         return self._store.count()
 
     def remove(self, document_id: str) -> Document:
-        """Remove a document with its chunks, and return what it was.
+        """Remove a document with its chunks, and return it.
 
         Raises:
-            NotFound: somebody removed it before.
+            NotFound: it was already removed.
         """
         document = next((item for item in self.documents() if item.id == document_id), None)
         if document is None or not self._store.remove(document_id):
-            raise NotFound("This document is not in the knowledge base any more.")
+            raise NotFound("This document is no longer in the knowledge base.")
         return document
 
     def begin_anew(self) -> None:
-        """Make a knowledge base that is damaged or lost an empty one, to add documents to again.
+        """Replace a damaged or lost knowledge base by an empty one.
 
         Raises:
             NotAllowed: it can be read.
@@ -96,11 +96,11 @@ class KnowledgeBase:
     def add_files(
         self, files: Sequence[File], on_progress: OnProgress | None = None
     ) -> IngestReport:
-        """Add the files that can be added, and say of each other one why not.
+        """Add the files that can be added, and say for each other one why not.
 
-        A file with the text of a stored document is refused. One with the name of a stored
-        document and another text is stored beside it as "name (2).txt": nothing is replaced that
-        the person did not remove.
+        A file with the text of a stored document is refused. One with the same name but another
+        text is stored next to it as "name (2).txt": nothing is replaced that the person did not
+        remove.
 
         A failing embedder or store stops the rest: those files are in `rejected` with that error,
         and the documents in `added` are stored.
@@ -116,7 +116,7 @@ class KnowledgeBase:
                     added = self._embed_and_store(group, progress)
                     report.added += added
                     stored = {document.id for document in added}
-                    report.rejected += [  # somebody else added their text meanwhile
+                    report.rejected += [  # their text was added elsewhere meanwhile
                         (item.name, _known(item.name, item.document))
                         for item in group
                         if item.document.id not in stored
@@ -167,7 +167,7 @@ class KnowledgeBase:
 
 
 def missing_of_sample(documents: Sequence[Document]) -> list[File]:
-    """The files of the sample whose text none of `documents` has."""
+    """The sample files whose text is in none of `documents`."""
     stored = {document.content_hash for document in documents}
     return [file for content_hash, file in _hashed_sample() if content_hash not in stored]
 
@@ -258,7 +258,7 @@ def _groups(read: Sequence[_ReadFile]) -> Iterator[list[_ReadFile]]:
 
 
 def _text_of(name: str, content: bytes) -> str:
-    # Here, because its parsers take 0.3 s to import, which the start need not wait for.
+    # Imported here, because the parsers take 0.3 s to import, which would slow down the start.
     from services.knowledge.extraction import extract_text
 
     return extract_text(name, content)

@@ -1,4 +1,4 @@
-"""How much of a document is read, and the words for each one that is not."""
+"""The limits on reading a document, and the messages for those that are rejected."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from services.errors import DocumentRejected
 
 MAX_BYTES = 25_000_000
 MAX_CHARACTERS = 2_000_000
-MAX_SECONDS = 10.0  # of the processor, before any text comes
-SECONDS_PER_CHARACTER = 1e-5  # that came; an ordinary PDF takes a fifth of it
+MAX_SECONDS = 10.0  # of CPU time, before any text is read
+SECONDS_PER_CHARACTER = 1e-5  # of text read, in addition; an ordinary PDF takes a fifth of it
 
 
 class Allowance:
-    """What a document may take while it is read: characters of text, and seconds of the processor.
+    """What reading a document may take: characters of text, and seconds of CPU time.
 
-    The seconds are those of the thread that made this, so that a busy machine refuses no more.
+    The CPU time is that of the thread that created this, so a busy machine does not reject more.
     """
 
     def __init__(self, name: str) -> None:
@@ -24,10 +24,10 @@ class Allowance:
         self._until = time.thread_time() + MAX_SECONDS
 
     def take(self, text: str) -> str:
-        """Return `text`, which was read.
+        """Count `text` as read, and return it.
 
         Raises:
-            DocumentRejected: with it the document is too long, or has taken too long.
+            DocumentRejected: the document is now too long, or has taken too long.
         """
         self._left -= len(text)
         if self._left < 0:
@@ -37,10 +37,10 @@ class Allowance:
         return text
 
     def check_time(self) -> None:
-        """Go on, if what was read so far is worth its time.
+        """Check the time against what was read so far.
 
         Raises:
-            DocumentRejected: it is not.
+            DocumentRejected: reading takes too long.
         """
         if time.thread_time() > self._until:
             raise too_intricate(self._name, "takes too long to read")
@@ -52,14 +52,14 @@ def empty(name: str) -> DocumentRejected:
 
 def too_large(name: str, size: int) -> DocumentRejected:
     return DocumentRejected(
-        f"{name} is too large: {size / 1e6:.0f} MB, and at most 25 MB can be read.",
+        f"{name} is too large: {size / 1e6:.0f} MB. At most 25 MB can be read.",
         next_step="Split it into smaller files.",
     )
 
 
 def too_long(name: str) -> DocumentRejected:
     return DocumentRejected(
-        f"{name} gives more than {MAX_CHARACTERS:,} characters of text.",
+        f"{name} contains more than {MAX_CHARACTERS:,} characters of text.",
         next_step="Split it into smaller files.",
     )
 
@@ -73,7 +73,7 @@ def too_intricate(name: str, how: str) -> DocumentRejected:
 
 def not_text(name: str) -> DocumentRejected:
     return DocumentRejected(
-        f"{name} is not text, or is in an encoding that is not known.",
+        f"{name} is not text, or is in an unknown encoding.",
         next_step="Save it as UTF-8 text and add it again.",
     )
 
@@ -87,6 +87,6 @@ def locked(name: str) -> DocumentRejected:
 
 def damaged(name: str) -> DocumentRejected:
     return DocumentRejected(
-        f"{name} is damaged, or is not what its ending says.",
+        f"{name} is damaged, or is not what its extension says.",
         next_step="Open it in its own program, save it again, and add that.",
     )

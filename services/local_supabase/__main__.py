@@ -1,8 +1,8 @@
 """The process of the embedded stack: `python -m services.local_supabase DATA_DIR [--port N]`.
 
-Reports to the process that started it in JSON lines on stdout: `{"status": ...}`, then
-`{"ready": {"url", "dsn", "demo_email"}}` or `{"error": {"message", "next_step", "code"}}`. It ends
-with its standard input, so that an app that was killed leaves nothing behind.
+It reports to its parent in JSON lines on stdout: `{"status": ...}`, then
+`{"ready": {"url", "dsn", "demo_email"}}` or `{"error": {"message", "next_step", "code"}}`. It exits
+when its standard input closes, so that an app that was killed leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from services.schema import refuse_newer_schema
 
 log = logging.getLogger(__name__)
 
-PREFERRED_PORT = 54321  # As `supabase start` has it.
+PREFERRED_PORT = 54321  # The same as `supabase start` uses.
 _SUPERVISION_INTERVAL_S = 0.5
 
 
@@ -47,7 +47,7 @@ def main() -> int:
     chosen = arguments.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     stop = threading.Event()
-    # Sent to everything at once (Ctrl-C, systemd), they are for the app, which still needs us.
+    # Ctrl-C and systemd signal every process at once; the app still needs us while it shuts down.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_stop_when_stdin_ends, args=(stop,), daemon=True).start()
@@ -69,7 +69,7 @@ def _run(data_dir: Path, port: int, stop: threading.Event) -> None:
         gateway_module = background.submit(__import__, "services.local_supabase.serving")
         try:
             if not (data_dir / "postgres").exists():
-                _say_status("Making the database (once)…")
+                _say_status("Creating the database (first start only)…")
             postgres.start()
             demo_email = _migrate(postgres, secrets)
             rest = PostgREST(binary.result(), postgres.dsn("authenticator"), secrets.jwt_secret)
@@ -102,25 +102,25 @@ def _migrate(postgres: Postgres, secrets: data_folder.Secrets) -> str:
             return ensure_demo_account(connection, secrets.demo_password)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(
-            f"The database can not be brought up to date: {error}. What is stored is safe."
+            f"The database cannot be brought up to date: {error}. What is stored is safe."
         ) from error
 
 
 def _supervise(postgres: Postgres, rest: PostgREST, stop: threading.Event) -> None:
-    """Bring back what dies, until `stop` or until the parent is gone."""
+    """Restart whatever dies, until `stop` is set or the parent is gone."""
     parent = os.getppid()
     while not stop.wait(_SUPERVISION_INTERVAL_S) and os.getppid() == parent:
         try:
             if not postgres.is_running:
                 log.warning("postgres_died")
                 postgres.start()
-                # It would come back by itself, but doubles its waiting time after each attempt.
+                # PostgREST reconnects by itself, but doubles its wait after each attempt.
                 rest.stop()
             if not rest.is_running:
                 log.warning("postgrest_died")
                 rest.start()
         except AppError:
-            log.exception("restart_failed")  # Tried again at the next round.
+            log.exception("restart_failed")  # Tried again in the next round.
 
 
 def _listen(port: int) -> socket.socket:
@@ -133,10 +133,10 @@ def _listen(port: int) -> socket.socket:
 
 
 def _bound(port: int) -> socket.socket:
-    # Named, or asyncio does not switch off Nagle's algorithm: 40 ms more for each answer.
+    # Without the explicit protocol asyncio leaves Nagle's algorithm on: 40 ms more per answer.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     try:
-        # Else a port whose last connections are still closing counts as busy.
+        # Otherwise a port whose last connections are still closing counts as busy.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen(256)
@@ -158,8 +158,8 @@ def _say_status(status: str) -> None:
 
 
 def _say(**message: object) -> None:
-    # One write for a line and its end: the parts start in threads of their own and speak at once.
-    with suppress(BrokenPipeError):  # Nobody listens any more: stdin ends, too.
+    # One write for the line and its newline: several threads report at the same time.
+    with suppress(BrokenPipeError):  # Nobody listens any more: stdin is closing, too.
         os.write(sys.stdout.fileno(), (json.dumps(message) + "\n").encode())
 
 

@@ -1,4 +1,4 @@
-"""What GoTrue does for this app: accounts, sessions and tokens. Names and codes are GoTrue's."""
+"""The part of GoTrue that this app needs: accounts, sessions, tokens; GoTrue's names and codes."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from services.local_supabase.refused_attempts import AuthRefused, Caller, Refuse
 
 ACCESS_TOKEN_LIFETIME_S = 3600
 SHORTEST_PASSWORD = 8
-LONGEST_PASSWORD = 1024  # Characters; more would only make the hash slow.
-# Two tabs may refresh with one token at the same moment: the second is refused, and that is all.
-# Later, a used token is a stolen one, and its whole session ends.
+LONGEST_PASSWORD = 1024  # Characters; more would only make hashing slow.
+# Two tabs may refresh with the same token at once: within this time the second is just refused.
+# After it, a used token counts as stolen, and the whole session ends.
 REUSE_TOLERANCE_S = 10
 
 _ALGORITHM = "HS256"
 _AUDIENCE = "authenticated"
-# Not the address of the gateway, as GoTrue has it: its port may be another one tomorrow.
+# Not the gateway's address, which GoTrue would use: the port may differ at the next start.
 _ISSUER = "deep-memory-studio/auth/v1"
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a valid access token says."""
+    """The claims of a valid access token."""
 
     user_id: UUID
     session_id: UUID
@@ -45,8 +45,8 @@ class Claims:
 class Accounts:
     """Accounts in the schema `auth`. Every method blocks: call it from a thread.
 
-    A password is hashed without a connection of the pool, which other calls need meanwhile.
-    Nobody signs up with one of the `reserved` e-mail addresses.
+    No pool connection is held while a password is hashed, because other calls need it.
+    Nobody can sign up with one of the `reserved` e-mail addresses.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Accounts:
         self._jwt_secret = jwt_secret
         self._reserved = reserved
         self._hasher = PasswordHasher()
-        # Compared with when there is no such account, so that the answer takes as long.
+        # Compared with when there is no such account, so that the answer takes just as long.
         self._nobodys_hash = self._hasher.hash(secrets.token_urlsafe())
         self._attempts = RefusedAttempts()
 
@@ -114,7 +114,7 @@ class Accounts:
         return user or (None, None)
 
     def refresh(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Exchange a refresh token for a new pair of tokens. Each serves once."""
+        """Exchange a refresh token for a new pair of tokens. Each refresh token works once."""
         token = body.get("refresh_token")
         if not isinstance(token, str) or not token:
             raise AuthRefused(400, "validation_failed", "refresh_token required")
@@ -140,17 +140,17 @@ class Accounts:
             session_id, is_late = known
             if is_late:
                 connection.execute("delete from auth.sessions where id = %s", (session_id,))
-        # Outside of the connection, whose rollback would keep the stolen session alive.
+        # Outside the connection block: its rollback would keep the stolen session alive.
         raise AuthRefused(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
 
     def user(self, token: str) -> dict[str, Any]:
-        """The account of an access token whose session has not ended."""
+        """The account that an access token belongs to, if its session has not ended."""
         claims = self._verified(token)
         with self._pool.connection() as connection:
             return _user(connection, claims.user_id)
 
     def sign_out(self, token: str, scope: str) -> None:
-        """End this session (`local`), the other ones (`others`) or all (`global`)."""
+        """End this session (`local`), the user's others (`others`) or all of them (`global`)."""
         which = {
             "local": "id = %(session_id)s",
             "others": "user_id = %(user_id)s and id <> %(session_id)s",

@@ -1,5 +1,5 @@
 -- What hosted Supabase has before the first migration: roles, default privileges and the `auth`
--- schema, as far as this project uses them. Run at every start, so each statement may be repeated.
+-- schema, as far as this project uses them. Runs at every start, so each statement may be repeated.
 do $$
 begin
   if to_regrole('anon') is null then create role anon nologin noinherit; end if;
@@ -54,7 +54,7 @@ create table if not exists auth.sessions (
 );
 create index if not exists sessions_user_id_idx on auth.sessions (user_id);
 
--- `token` holds a SHA-256 digest: who reads this table can not sign in with what is in it.
+-- `token` holds a SHA-256 digest: whoever reads this table cannot sign in with its contents.
 create table if not exists auth.refresh_tokens (
   id bigint generated always as identity primary key,
   token varchar(255) not null unique,

@@ -1,4 +1,4 @@
-"""The data folder: who may read it, the secrets in it, and what to say when the disk refuses."""
+"""The data folder: its permissions, its secrets, and the errors for a disk that refuses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOT_FOR_A_SHELL = re.compile(r"""[\s"'`$\\;&|<>()*?\[\]{}#!~]""")
 
 @dataclass(frozen=True)
 class Secrets:
-    """What signs and opens the embedded stack. Nothing of it shows when printed."""
+    """The signing secret, API keys and demo password of the embedded stack. None is printed."""
 
     jwt_secret: str = field(repr=False)
     publishable_key: str = field(repr=False)
@@ -35,10 +35,10 @@ class Secrets:
 
 
 def prepare(data_dir: Path) -> None:
-    """Make the folder, for its owner only, and see that it takes files.
+    """Create the folder for its owner only, and check that it can be written.
 
     Raises:
-        ConfigurationError: it can not be made or written, or the disk is full.
+        ConfigurationError: it cannot be created or written, or the disk is full.
     """
     if _NOT_FOR_A_SHELL.search(str(data_dir)):
         raise ConfigurationError(
@@ -48,7 +48,7 @@ def prepare(data_dir: Path) -> None:
         )
     with disk_trouble_explained(data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)
-        # Postgres refuses to run as root, and as another user it has to pass through this folder.
+        # Postgres refuses to run as root, so another user has to pass through this folder.
         data_dir.chmod(0o711 if _is_root() else 0o700)
         with tempfile.TemporaryFile(dir=data_dir) as probe:
             probe.write(b"room")
@@ -57,10 +57,10 @@ def prepare(data_dir: Path) -> None:
 
 
 def load_or_create_secrets(data_dir: Path) -> Secrets:
-    """Read the secrets, or make them at the first start; two apps that start at once agree.
+    """Read the secrets, or create them at the first start. Two apps that start at once agree.
 
     Raises:
-        ConfigurationError: the file can not be read or is damaged.
+        ConfigurationError: the file cannot be read or is damaged.
     """
     path = data_dir / "secrets.json"
     with disk_trouble_explained(data_dir):
@@ -77,14 +77,14 @@ def load_or_create_secrets(data_dir: Path) -> Secrets:
 
 @contextmanager
 def disk_trouble_explained(data_dir: Path) -> Iterator[None]:
-    """Turn an OSError on the data folder into words that name the setting."""
+    """Turn an OSError on the data folder into a message that names the setting."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(data_dir) from error
         raise ConfigurationError(
-            f"DATA_DIR: the data folder {data_dir} can not be used ({error.strerror}).",
+            f"DATA_DIR: the data folder {data_dir} cannot be used ({error.strerror}).",
             next_step="Set DATA_DIR to a folder that you may write, then start the app again.",
         ) from error
 
@@ -110,7 +110,7 @@ def _create(path: Path) -> None:
         secret_key=_api_key("service_role", jwt_secret),
         demo_password=secrets.token_urlsafe(18),
     )
-    # mkstemp gives mode 0600; a link fails where a rename would replace the other app's secrets.
+    # mkstemp sets mode 0600; link fails where rename would overwrite another app's secrets.
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".secrets-")
     try:
         with os.fdopen(descriptor, "w") as file:
@@ -119,7 +119,7 @@ def _create(path: Path) -> None:
             os.fsync(file.fileno())
         os.link(draft, path)
     except FileExistsError:
-        pass  # The other app was first; its secrets are read.
+        pass  # Another app was first; its secrets are used.
     finally:
         os.unlink(draft)
 

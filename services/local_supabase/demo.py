@@ -1,4 +1,4 @@
-"""The demo analyst's account, made at start so that nobody can take its address before."""
+"""The demo analyst's account, created at start so that nobody else can take its address first."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _APP_DATA = '{"provider": "email", "providers": ["email"], "demo": true}'
 
 
 def ensure_demo_account(connection: psycopg.Connection, password: str) -> str:
-    """Make the account with this password unless it is there, and return its e-mail address.
+    """Create the account with this password unless it exists, and return its e-mail address.
 
     Before the address was reserved, a person could sign up with it. That account stays theirs, and
-    the demo analyst is demo-2@example.com.
+    the demo analyst becomes demo-2@example.com.
     """
     hasher = PasswordHasher()
     hashed = hasher.hash(password)
@@ -30,7 +30,7 @@ def ensure_demo_account(connection: psycopg.Connection, password: str) -> str:
 
 
 def _takes(connection: psycopg.Connection, email: str, hashed: str) -> bool:
-    """Whether the account is new, or the demo's: the secrets of its folder may be new."""
+    """Whether the account is new, or already the demo's; its password is updated to this one."""
     row = connection.execute(
         "insert into auth.users as u (email, encrypted_password, email_confirmed_at,"
         " raw_app_meta_data) values (%s, %s, now(), %s) on conflict (email) do update"
@@ -42,7 +42,7 @@ def _takes(connection: psycopg.Connection, email: str, hashed: str) -> bool:
 
 
 def _has(connection: psycopg.Connection, email: str, hasher: PasswordHasher, password: str) -> bool:
-    """Whether it is the demo's from before these accounts said so."""
+    """Whether it is a demo account from before they were marked as such."""
     row = connection.execute(
         "select encrypted_password from auth.users where email = %s", (email,)
     ).fetchone()

@@ -1,4 +1,4 @@
-"""The one address of the embedded Supabase: `/rest/v1` is PostgREST, `/auth/v1` is ours."""
+"""The embedded Supabase's HTTP gateway: `/rest/v1` goes to PostgREST, `/auth/v1` is ours."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ log = logging.getLogger(__name__)
 
 LARGEST_AUTH_BODY = 64 * 1024
 LARGEST_REST_BODY = 32 * 1024 * 1024
-# Each hash of a password takes 64 MB, and all the cores that it gets.
+# Hashing one password takes 64 MB and every core it can get.
 _HASHES_AT_ONCE = 2
-# What the app says of the person at its sign-in screen; believed with the secret key alone, as in
-# GoTrue ("IP address forwarding"). The second one GoTrue does not have.
+# What the app says about the person at its sign-in screen; trusted only with the secret key, as in
+# GoTrue ("IP address forwarding"). GoTrue does not have the second header.
 FORWARDED_FOR, KNOWN_DEVICE = "sb-forwarded-for", "x-known-device"
 _API_VERSION = "2024-01-01"
-# What belongs to one connection and not to the message (RFC 9110, section 7.6.1).
+# Headers that belong to one connection and not to the message (RFC 9110, section 7.6.1).
 _HOP_BY_HOP = {
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
     b"transfer-encoding", b"upgrade",
@@ -45,7 +45,7 @@ _METHODS = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"]
 
 @dataclass(frozen=True)
 class Keys:
-    """The two API keys; either opens the gateway, and says the role of who has no own token."""
+    """The two API keys. Every request needs one; without a user token, the key sets its role."""
 
     publishable: str = field(repr=False)
     secret: str = field(repr=False)
@@ -56,11 +56,11 @@ class _BodyTooLarge(Exception):
 
 
 def create_gateway(accounts: Accounts, keys: Keys, rest_url: Callable[[], str]) -> Starlette:
-    """The ASGI app. `rest_url` is asked at each request: PostgREST moves when it is restarted."""
+    """The ASGI app. `rest_url` is called for each request: a restart changes PostgREST's port."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        # PostgREST closes a silent connection after 30 s: let go of it before.
+        # PostgREST closes an idle connection after 30 s: drop it before that.
         limits = httpx.Limits(
             max_connections=100, max_keepalive_connections=20, keepalive_expiry=10
         )
@@ -76,7 +76,7 @@ def create_gateway(accounts: Accounts, keys: Keys, rest_url: Callable[[], str]) 
         async def endpoint(request: Request) -> Response:
             try:
                 body = await _body(request, LARGEST_AUTH_BODY)
-                # What hashes nothing never queues behind what does.
+                # Requests that hash no password never queue behind those that do.
                 limiter = hashing if _hashes(request) else None
                 answer = await anyio.to_thread.run_sync(
                     handle, accounts, request, body, limiter=limiter
@@ -186,7 +186,7 @@ async def _forward(request: Request, client: httpx.AsyncClient, base: str) -> Re
         message = "Database connection error. Retrying the connection."
         return JSONResponse(_postgrest_problem("PGRST000", message), 503)
     response = Response(answer.content, answer.status_code)
-    # HEAD has a length and no content; of the others Starlette has counted the same.
+    # Keep PostgREST's Content-Length: a HEAD response has one, but no content to count.
     response.raw_headers = [
         pair for pair in answer.headers.raw if pair[0].lower() not in _HOP_BY_HOP
     ]
@@ -237,7 +237,7 @@ def _caller(request: Request) -> Caller:
 
 
 def _error_response(request: Request, refused: AuthRefused) -> JSONResponse:
-    """GoTrue's two shapes: clients that name the API version get the code as `code`."""
+    """An error in GoTrue's shape: clients that send an API version get the error code in `code`."""
     if request.headers.get("x-supabase-api-version", "") >= _API_VERSION:
         body = {"code": refused.code, "message": str(refused), **refused.extra}
         return JSONResponse(body, refused.status, {"x-supabase-api-version": _API_VERSION})

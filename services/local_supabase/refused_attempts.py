@@ -1,4 +1,4 @@
-"""What the accounts refuse, in GoTrue's words, and when they stop listening to guesses."""
+"""Refusals in GoTrue's words, and the limit on password guesses."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-REFUSALS_ALLOWED = 30  # of one caller for one e-mail
-REFUSALS_OF_ALL = 300  # of all callers for one e-mail, known devices apart
+REFUSALS_ALLOWED = 30  # per caller and e-mail
+REFUSALS_OF_ALL = 300  # per e-mail, from all callers except known devices
 REFUSALS_WINDOW_S = 300
 
 
 class AuthRefused(Exception):
-    """An answer in GoTrue's words: HTTP status, error code, message and what else it has."""
+    """A refusal in GoTrue's words: HTTP status, error code, message and any extra fields."""
 
     def __init__(self, status: int, code: str, message: str, **extra: Any) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class AuthRefused(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who tries a password: from which address, and on which device that signed in before."""
+    """Who tries a password: the address, and the device if it has signed in before."""
 
     address: str
     device: str | None = None
@@ -36,10 +36,10 @@ class Caller:
 class RefusedAttempts:
     """Counts refused attempts, and stops guessing without locking the owner out.
 
-    Each caller has a budget for each e-mail, and callers together one that stops guessing from
-    many addresses. A device on which that e-mail signed in before has a budget to itself, so nobody
-    else can use it up (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"). Only
-    refusals count: neither a busy account nor a database that is away locks anybody out.
+    Each caller has a budget for each e-mail, and all callers share another, which stops guessing
+    from many addresses. A device on which that e-mail signed in before has its own budget, so
+    nobody else can use it up (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"). Only
+    refusals count: neither a busy account nor an unavailable database locks anybody out.
     """
 
     def __init__(self) -> None:
@@ -48,10 +48,10 @@ class RefusedAttempts:
 
     @contextmanager
     def watching(self, caller: Caller, email: str) -> Iterator[None]:
-        """The block is one attempt, and refused when it raises AuthRefused.
+        """Count the block as one attempt, refused if it raises AuthRefused.
 
         Raises:
-            AuthRefused: there were too many, so the block does not run.
+            AuthRefused: there were too many refusals, so the block does not run.
         """
         if caller.device:
             budgets = {(f"device {caller.device}", email): REFUSALS_ALLOWED}
@@ -71,7 +71,7 @@ class RefusedAttempts:
         self._take_back(budgets)
 
     def _begin(self, budgets: Mapping[tuple[str, str], int]) -> None:
-        """Count the attempt as refused until it turns out otherwise: many at once count, too."""
+        """Count the attempt as refused until it succeeds, so that simultaneous ones count, too."""
         now = time.monotonic()
         with self._lock:
             self._forget_before(now - REFUSALS_WINDOW_S)

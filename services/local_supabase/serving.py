@@ -1,4 +1,4 @@
-"""Runs the gateway on a socket, in a thread of its own."""
+"""Runs the gateway on a socket, in its own thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def serving(
     rest_url: Callable[[], str],
     reserved: Collection[str],
 ) -> Iterator[None]:
-    """Answer on `listener` for the duration of the block; nobody signs up as one of `reserved`."""
+    """Serve on `listener` during the block. Nobody can sign up with an e-mail in `reserved`."""
     pool = ConnectionPool(
         dsn, min_size=1, max_size=8, timeout=5, check=ConnectionPool.check_connection, open=False
     )
@@ -39,9 +39,9 @@ def serving(
         log_level="warning",
         access_log=False,
         server_header=False,
-        date_header=False,  # PostgREST's own is passed on.
+        date_header=False,  # PostgREST's own header is passed on.
         timeout_graceful_shutdown=3,
-        # Longer than clients keep an idle connection: else one may close while they ask.
+        # Longer than clients keep an idle connection; otherwise it may close as they send.
         timeout_keep_alive=60,
     )
     server = uvicorn.Server(config)

@@ -28,12 +28,12 @@ _LARGEST_LOG = 2**20
 def start_local_supabase(
     data_dir: Path, *, on_status: Callable[[str], None] = lambda status: None
 ) -> LocalSupabase:
-    """Bring up Postgres, PostgREST and the gateway of this data folder, in a process of their own.
+    """Start Postgres, PostgREST and the gateway of this data folder, in a separate process.
 
-    `on_status` is told what takes time, in words for a person.
+    `on_status` receives a message for people about each step that takes time.
 
     Raises:
-        ConfigurationError: the folder, the disk, the network or a migration stands in the way.
+        ConfigurationError: the folder, the disk, the network or a migration prevents it.
         DatabaseUnavailable: a part does not start.
     """
     data_dir = data_dir.expanduser().resolve()
@@ -73,7 +73,7 @@ class LocalSupabase:
         return self._running.process.pid
 
     def stop(self) -> None:
-        """End the stack; Postgres goes on while another app uses the folder. May be repeated."""
+        """Stop the stack. Postgres keeps running while another app uses the folder. Repeatable."""
         self._stopping.set()
         self._running.stop()
         self._guard.join(timeout=_STOP_TIMEOUT_S)
@@ -86,7 +86,7 @@ class LocalSupabase:
             log.error("local_supabase_died", extra={"pid": self._running.process.pid})
             self._running.clear_away()
             try:
-                # On the same port, because clients were made for this address.
+                # On the same port, because existing clients use this address.
                 self._running = _launch(self.data_dir, log.info, port=self._running.port)
             except AppError:
                 log.exception("local_supabase_restart_failed")
@@ -110,7 +110,7 @@ class _Running:
         _close(self.process)
 
     def clear_away(self) -> None:
-        """End what a killed process left in its group, and its pipes."""
+        """Terminate what a killed process left in its group, and close its pipes."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGTERM)
         _close(self.process)

@@ -1,8 +1,8 @@
 """Text to chunks.
 
-The cutting is semantic-text-splitter's (Rust, no dependencies of its own): it takes the highest
+semantic-text-splitter (Rust, no dependencies of its own) does the cutting: it splits at the highest
 level of structure that fits (heading, paragraph, list item, sentence, word), so a word is cut only
-where it alone is longer than a chunk.
+if it alone is longer than a chunk.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "deep-memory-studio/chunk")
 def split_into_chunks(text: str, document_id: str, document: str) -> list[Chunk]:
     """Return the chunks of `text`, in order and without overlap.
 
-    A chunk has at most 800 characters, and above them the headings (lines that begin with `#`)
-    that would otherwise be a chunk of their own. The same text and document id give the same
-    chunks with the same ids.
+    A chunk has at most 800 characters, preceded by those headings (lines that begin with `#`) that
+    would otherwise be a chunk of their own. The same text and document id give the same chunks with
+    the same ids.
     """
     passages = _headings_with_their_text(MarkdownSplitter(CHUNK_CHARACTERS).chunks(text))
     return [

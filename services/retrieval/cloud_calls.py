@@ -1,4 +1,4 @@
-"""Calls to DeepLake Cloud with a bound in time, which its own client does not have."""
+"""Calls to DeepLake Cloud with a time limit, which its own client does not have."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from services.waits import Waits
 
 log = logging.getLogger(__name__)
 
-# With less time left, another try would end as "late" and hide why the one before it failed.
+# With less time left, another try would fail as "late" and hide why the one before it failed.
 _SHORTEST_TRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class CloudRetryPolicy:
-    """How often a call that failed is tried, and the first wait in seconds; the waits double."""
+    """How often a failed call is tried, and the first wait in seconds; the waits double."""
 
     attempts: int = 5
     first_wait_s: float = 1.0
@@ -48,10 +48,10 @@ class CloudRetryPolicy:
 
 
 class CloudProcesses:
-    """Processes that speak to DeepLake Cloud, at most `size` of them, for all threads.
+    """At most `size` processes that talk to DeepLake Cloud, shared by all threads.
 
-    Each is started when a call finds the others busy, and again after a kill. Nothing
-    that the library does can hold a caller longer than its deadline, or write to the app's output.
+    Each is started when a call finds the others busy, and restarted after a kill. Nothing that the
+    library does can hold a caller beyond its deadline, or write to the app's output.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class CloudProcesses:
         self._retry_policy = retry_policy or CloudRetryPolicy()
         self.waits = Waits()
         self._size = size
-        # The last one in is the first one out, so that no more are started than are needed.
+        # Last in, first out, so that no more processes are started than needed.
         self._free: queue.LifoQueue[_Process] = queue.LifoQueue()
         for _ in range(size):
             self._free.put(_Process(token, endpoint))
@@ -78,10 +78,10 @@ class CloudProcesses:
         repeatable: bool = True,
         stop: threading.Event | None = None,
     ) -> Any:
-        """Call a method of `cloud_worker.Cloud`. All its tries, and the waits, end at `deadline`.
+        """Call a method of `cloud_worker.Cloud`. All tries and waits end at `deadline`.
 
-        What may pass is tried again, with growing waits, if the call is `repeatable`: one that
-        does its work twice without harm. `stop` ends the waits.
+        A failure that may pass is retried, with growing waits, if the call is `repeatable`, which
+        means that repeating it does no harm. `stop` ends the waits.
 
         Raises:
             CloudFailure: it did not work; its kind says why.
@@ -106,7 +106,7 @@ class CloudProcesses:
             return retrying(self._once, name, arguments, deadline)
 
     def close(self) -> None:
-        """End the processes, each when its call is done. The next call starts a new one."""
+        """End each process when its call is done. The next call starts a new one."""
         for process in [self._free.get() for _ in range(self._size)]:
             process.end()
             self._free.put(process)
@@ -145,7 +145,7 @@ class _Process:
     def ask(self, name: str, arguments: tuple[Any, ...], seconds: float) -> Any:
         """What the method returned, or a CloudFailure. The process is killed after `seconds`.
 
-        Not while it starts: else a machine that is too busy to start it in time never would.
+        It is not killed while it starts: a machine too busy to start it in time never would.
         """
         ends_at = time.monotonic() + seconds
         process = self.start()
@@ -174,7 +174,7 @@ class _Process:
             timer.cancel()
 
     def start(self) -> subprocess.Popen[bytes]:
-        """The process, started unless it runs. It may not be ready yet."""
+        """The process, started unless it is running. It may not be ready yet."""
         if self._process is None or self._process.poll() is not None:
             self.end()
             self._process = subprocess.Popen(
@@ -185,7 +185,7 @@ class _Process:
                 stderr=subprocess.DEVNULL,
             )
             pickle.dump(self._hello, cast(IO[bytes], self._process.stdin))
-            with suppress(BrokenPipeError):  # it has died already, which its answer will tell
+            with suppress(BrokenPipeError):  # it has died; reading its answer will show that
                 cast(IO[bytes], self._process.stdin).flush()
         return self._process
 

@@ -1,4 +1,4 @@
-"""How a call to DeepLake Cloud fails, in the few kinds that matter, and in words."""
+"""The kinds of failure of a call to DeepLake Cloud, and the messages for them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Failure(StrEnum):
     SERVER = "server"  # 5xx
     LOCKED = "locked"  # another process writes, or died while it did (for up to 5 minutes)
     NETWORK = "network"  # no connection, or it broke
-    LATE = "late"  # no answer within the call's bound in time
+    LATE = "late"  # no answer within the call's time limit
     GARBLED = "garbled"  # an answer that is not what the service answers
 
     @property
     def may_pass(self) -> bool:
-        """Whether the same call may succeed soon without anybody doing anything."""
+        """Whether the same call may soon succeed without anybody doing anything."""
         return self in {
             Failure.LIMITED,
             Failure.SERVER,

@@ -31,20 +31,20 @@ from services.retrieval.vector_store import VectorStore
 
 log = logging.getLogger(__name__)
 
-# What each may take in all, with its tries and its waits for others.
+# The most time that each operation may take, including retries and waits for others.
 SEARCH_S = 20.0
 CHECK_S = 20.0
 READ_S = 120.0
-CHANGE_S = 600.0  # uploads of a large knowledge base; a kill leaves the lock for five minutes
-# Screens ask for counts with each rerun. Changes by this app are known at once all the same.
+CHANGE_S = 600.0  # for uploads of a large knowledge base; a kill leaves the lock for five minutes
+# How long a check is good, because screens ask at each rerun. This app's own changes show at once.
 FRESH_S = 30.0
-READERS = 4  # for all people; 100 MB each
+READERS = 4  # for all users; 100 MB each
 
 
 class CloudVectorStore(VectorStore):
-    """One user's dataset in the cloud; which also searches there.
+    """One user's dataset in the cloud, where it is also searched.
 
-    `reader` and `writer` have processes of their own, so that a search does not wait for an upload.
+    `reader` and `writer` have separate processes, so that a search does not wait for an upload.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class CloudVectorStore(VectorStore):
         self.writer = writer
         self._seen: str | None = None  # the version at the last check
         self._checked_at = 0.0
-        # A thread that has one of them may wait for those that follow.
+        # Lock order: a thread that holds one of them may only wait for those after it.
         self._changes, self._reading, self._checking = (threading.Lock() for _ in range(3))
 
     def search(
@@ -76,7 +76,7 @@ class CloudVectorStore(VectorStore):
     ) -> list[SearchHit]:
         """Return the `k` best chunks as the service ranks them, with its trained model or without.
 
-        All of it ends at `deadline`, which is SEARCH_S from now unless another is given.
+        Everything ends at `deadline`, by default SEARCH_S from now.
 
         Raises:
             StoreUnavailable: the service does not answer, or has no model for this dataset.
@@ -85,7 +85,7 @@ class CloudVectorStore(VectorStore):
         with _explained("The search did not run."):
             version = self._version(deadline)
         if version == ABSENT:
-            self._present()  # says so when it is lost
+            self._present()  # raises StoreDamaged if the store is lost
         if version in (ABSENT, EMPTY):
             return []
         with _explained("The search did not run."):
@@ -112,7 +112,7 @@ class CloudVectorStore(VectorStore):
         self._change("replace", after)
 
     def _content(self) -> Content:
-        """The content, checked again when the last check is old; read only when it changed."""
+        """The content, checked again if the last check is old, and read only if it has changed."""
         deadline = Deadline(READ_S)
         with _explained("The knowledge base could not be read."), deadline.turn(self._reading):
             version = self._version(Deadline(CHECK_S))
@@ -121,7 +121,7 @@ class CloudVectorStore(VectorStore):
             return self._cached
 
     def _version(self, deadline: Deadline) -> str:
-        """The last commit, asked for again when the last check is old; once for all threads."""
+        """The last commit, asked for again if the last check is old, once for all threads."""
         with deadline.turn(self._checking):
             if self._seen is None or time.monotonic() - self._checked_at >= FRESH_S:
                 self._seen = str(self.reader.call("version", self.path, deadline=deadline))
@@ -153,13 +153,13 @@ class CloudVectorStore(VectorStore):
             "id": [chunk.id for chunk in content.chunks],
         }
         try:
-            with _explained("The change was made whole or not at all."):
-                # Both ways may be repeated: one skips rows that are there, the other replaces all.
+            with _explained("The change was made completely or not at all."):
+                # Both are safe to repeat: append skips existing rows, replace replaces all.
                 self.writer.call(
                     how, self.path, rows, content.embedder, deadline=Deadline(CHANGE_S)
                 )
         finally:
-            with self._checking:  # after a check that is under way, and may not see the change
+            with self._checking:  # after any check in progress, which may not see the change
                 self._seen = None
         log.info("cloud_store_changed how=%s chunks=%d", how, len(content.chunks))
 
@@ -167,10 +167,10 @@ class CloudVectorStore(VectorStore):
 def open_cloud_store(
     settings: Settings, user_id: str, embedder_name: str, width: int, witness: Path
 ) -> CloudVectorStore:
-    """The user's own dataset: the one in DEEPLAKE_PATH with the user's id behind its name."""
+    """The user's own dataset: the name in DEEPLAKE_PATH, followed by the user's id."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", user_id):
-        raise NotAllowed("This user id can not name a dataset.")
-    assert settings.deeplake_path and settings.activeloop_token  # `Settings` saw to both
+        raise NotAllowed("This user id cannot name a dataset.")
+    assert settings.deeplake_path and settings.activeloop_token  # `Settings` requires both
     token = settings.activeloop_token.get_secret_value()
     path = f"{settings.deeplake_path.rstrip('/')}-{user_id}"
     return _shared_store(path, embedder_name, width, witness, token, settings.activeloop_endpoint)
@@ -178,7 +178,7 @@ def open_cloud_store(
 
 @contextmanager
 def _explained(consequence: str) -> Iterator[None]:
-    """Raise what fails inside in words, with what it means for the knowledge base."""
+    """Turn a CloudFailure into an error for people, with its consequence for the knowledge base."""
     try:
         yield
     except CloudFailure as failure:
@@ -186,7 +186,7 @@ def _explained(consequence: str) -> Iterator[None]:
 
 
 def store_error(failure: CloudFailure, consequence: str) -> StoreUnavailable | ConfigurationError:
-    """What a person is told of a failed call, and what it means for the knowledge base."""
+    """The error for people about a failed call, with its consequence for the knowledge base."""
     happened, next_step = WORDS[failure.kind]
     kind = ConfigurationError if failure.kind is Failure.TOKEN else StoreUnavailable
     return kind(f"{happened} {consequence}", next_step=next_step)
@@ -194,7 +194,7 @@ def store_error(failure: CloudFailure, consequence: str) -> StoreUnavailable | C
 
 @cached(LRUCache(2), condition=threading.Condition())
 def _shared_processes(token: str, endpoint: str | None, role: str) -> CloudProcesses:
-    """Those of each role ("read", "write"), shared by all users' stores."""
+    """The processes of a role ("read" or "write"), shared by all users' stores."""
     return CloudProcesses(token, endpoint, size=READERS if role == "read" else 1)
 
 

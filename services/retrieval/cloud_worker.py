@@ -1,14 +1,14 @@
-"""The process that speaks to DeepLake Cloud: `python -m services.retrieval.cloud_worker`.
+"""The process that talks to DeepLake Cloud: `python -m services.retrieval.cloud_worker`.
 
-It is a process of its own because its client knows no bound in time: opening a dataset is ten calls
-of up to 170 s each, and only a process can be stopped from outside whatever it is doing.
-`cloud_calls.CloudProcesses` starts it, asks it one thing after another over its standard input and
+It is a separate process because deeplake's client has no time limit: opening a dataset takes ten
+calls of up to 170 s each, and only a process can be stopped from outside whatever it is doing.
+`cloud_calls.CloudProcesses` starts it, sends it one call after another over its standard input and
 output (pickled), and kills it when an answer takes too long. It ends with the app.
 
-Changes are atomic by deeplake's own version control: a change is committed when it is whole,
-readers read the last commit, and the next change discards what a killed one left half done. The
-history that this makes is not kept: texts and vectors of before the last replacement are deleted,
-because a person removed them.
+deeplake's version control makes changes atomic: a change is committed when it is complete, readers
+read the last commit, and the next change discards what a killed one left half done. The history is
+not kept: texts and vectors from before the last replacement are deleted, because a person removed
+them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from deeplake.core.vectorstore.deeplake_vectorstore import VectorStore  # noqa: 
 from deeplake.core.vectorstore.vector_search.indra.query import parse_query  # noqa: E402
 from deeplake.util import exceptions  # noqa: E402
 
-# Each lock asks to be released at the end of the process, and so keeps the dataset of each change
-# until then. This process is killed, and a lock that it leaves ends by itself.
+# Each lock registers its release for the end of the process, and so keeps the dataset of each
+# change in memory until then. This process is killed anyway, and a lock that it leaves expires.
 deeplake_lock.atexit = types.SimpleNamespace(register=lambda release: release)
 
 _TENSORS = [str(tensor["name"]) for tensor in DEFAULT_VECTORSTORE_TENSORS]
@@ -65,15 +65,15 @@ _FAILURES: dict[type[BaseException], Failure] = {
 
 
 class Unreachable(BaseException):
-    """No connection. Not an Exception, because the client swallows those or tries again."""
+    """No connection. Not an Exception, because the client swallows those or retries."""
 
 
 def one_try(method: str, url: str, **options: Any) -> requests.Response:
     """Stands in for `requests.request`, so that the client sends nothing twice.
 
-    It repeats a 502 up to three times, and a lost connection without end, whatever was asked: a
-    training that had begun is begun again. Both are raised here instead, past the client's loop;
-    whether to try again is for `CloudProcesses.call` and those who call it.
+    The client retries a 502 up to three times, and a lost connection endlessly, whatever the call:
+    a training that had begun is begun again. Here both are raised past the client's loop instead;
+    `CloudProcesses.call` and its callers decide whether to retry.
     """
     try:
         response = requests.api.request(method, url, **options)
@@ -85,7 +85,7 @@ def one_try(method: str, url: str, **options: Any) -> requests.Response:
 
 
 class Cloud:
-    """What can be asked for. Paths are `hub://organization/dataset`."""
+    """The calls that this process answers. Paths are `hub://organization/dataset`."""
 
     def __init__(self, token: str, endpoint: str | None) -> None:
         self._token = token
@@ -97,7 +97,7 @@ class Cloud:
         return list(self._client().organizations)
 
     def read(self, path: str) -> dict[str, Any]:
-        """Return the last commit's rows, or only its version when it is empty."""
+        """Return the rows of the last commit, or only its version if it is empty."""
         dataset = self._committed(path)
         if dataset is None or not len(dataset):
             return {"version": _without_rows(dataset)}
@@ -122,7 +122,7 @@ class Cloud:
             for name in _TENSORS:
                 dataset[name].clear()
             self._extend(dataset, rows)
-            # Emptying a tensor drops its notes, and the service keeps its trained models there.
+            # Clearing a tensor drops its info, where the service keeps its trained models.
             dataset.embedding.info.update(known_figures)
             dataset.info.update(embedder=embedder[0], width=embedder[1])
         return self._commit(dataset, REPLACED)
@@ -143,8 +143,8 @@ class Cloud:
         self, path: str, embedding: np.ndarray, k: int, deep_memory: bool
     ) -> dict[str, list[Any]]:
         """Return id, text, metadata and score of the `k` best rows, found by the service."""
-        # The query that `VectorStore.search` sends. That one needs an open dataset, which ten calls
-        # make, which is stale after a change by others, and which it creates when it is missing.
+        # The query that `VectorStore.search` sends. That method needs an open dataset, which takes
+        # ten calls, is stale after a change by others, and is created if it is missing.
         metric = "deepmemory_distance" if deep_memory else "cos"
         tensors = ["id", "text", "metadata"]
         query = parse_query(metric, k, embedding, "embedding", "", tensors)
@@ -172,8 +172,8 @@ class Cloud:
 
     def submit(self, path: str) -> str:
         """Begin a training on what was sent, and return the job's id. Each call begins one."""
-        # Not `DeepMemory.train`, which uploads and submits in one: after a failure of that nobody
-        # knows whether a job may have begun.
+        # Not `DeepMemory.train`, which uploads and submits in one call: after a failure nobody
+        # knows whether a job has begun.
         return str(self._client().start_taining(path, _queries(path))["job_id"])
 
     def jobs(self, path: str) -> list[dict[str, str]]:
@@ -181,8 +181,8 @@ class Cloud:
         return [{"id": str(job["id"]), "status": str(job["status"])} for job in jobs]
 
     def job(self, job_id: str) -> dict[str, Any]:
-        # Not `check_status`: it prints a table on the way, and fails on a job whose table it can
-        # not draw (completed, without figures).
+        # Not `check_status`: it also prints a table, and fails on a job whose table it cannot draw
+        # (completed, without figures).
         route = f"/api/deepmemory/v1/jobs/{job_id}/status"
         job = self._client().request("GET", route).json()
         return {"status": str(job["status"]), "progress": job.get("progress")}
@@ -195,13 +195,13 @@ class Cloud:
         return rest.DeepMemoryBackendClient(token=self._token)
 
     def _require_plan(self, path: str) -> None:
-        # Not `deepmemory_is_available`: to it, an error is the same as "not on this plan".
+        # Not `deepmemory_is_available`: it treats an error like "not on this plan".
         route = f"/api/organizations/{_names(path)[0]}/features/deepmemory"
         if not self._client().request("GET", route).json()["available"]:
             raise CloudFailure(Failure.PLAN, "deep memory is not available")
 
     def _exists(self, path: str) -> bool:
-        # `deeplake.exists` says False also where the token may not look. This call says why.
+        # `deeplake.exists` also returns False if the token has no access. This call says why.
         try:
             self._client().get_dataset_credentials(*_names(path), mode="r")
         except exceptions.ResourceNotFoundException:
@@ -209,7 +209,7 @@ class Cloud:
         return bool(deeplake.exists(path, token=self._token))
 
     def _committed(self, path: str) -> Any | None:
-        """The dataset at its last commit, which no writer changes; None when there is none."""
+        """The dataset at its last commit, which no writer changes; None if there is none."""
         if not self._exists(path):
             return None
         dataset = deeplake.load(path, token=self._token, read_only=True, verbose=False)
@@ -220,13 +220,13 @@ class Cloud:
         return dataset
 
     def _for_change(self, path: str) -> Any:
-        """The dataset, made when it is missing, without what an interrupted change left in it."""
+        """The dataset, created if missing, without what an interrupted change left in it."""
         if self._exists(path):
             dataset = deeplake.load(path, token=self._token, read_only=False, verbose=False)
         else:
             dataset = deeplake.empty(path, token=self._token, runtime=_MANAGED, verbose=False)
         if dataset.read_only:
-            # The library does so in silence when another process holds its lock.
+            # The library silently opens it read-only when another process holds its lock.
             raise CloudFailure(Failure.LOCKED, "another process is writing")
         if dataset.commit_id is not None and dataset.has_head_changes:
             dataset.reset(force=True)
@@ -239,14 +239,14 @@ class Cloud:
         return dataset
 
     def _extend(self, dataset: Any, rows: dict[str, Sequence[Any]]) -> None:
-        # Tensor by tensor is 20 times as fast as `dataset.extend`, which goes row by row.
+        # Tensor by tensor is 20 times as fast as `dataset.extend`, which works row by row.
         for name in _TENSORS:
             dataset[name].extend(rows[name])
 
     def _commit(self, dataset: Any, what: str) -> str:
         version = dataset.commit(what)
         forget_replaced(dataset)
-        dataset._unlock()  # or the next writer finds it locked until this object is collected
+        dataset._unlock()  # otherwise it stays locked until this object is garbage-collected
         return str(version)
 
 
@@ -255,7 +255,7 @@ def _without_rows(dataset: Any | None) -> str:
 
 
 def _queries(path: str) -> str:
-    """The dataset that the service takes the questions from."""
+    """The dataset from which the service takes the questions."""
     return f"{path}_queries"
 
 
@@ -282,7 +282,7 @@ def _answer(method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         kinds = [_FAILURES[kind] for kind in type(error).__mro__ if kind in _FAILURES]
         return CloudFailure(kinds[0], type(error).__name__)
     except Exception as error:  # noqa: BLE001 - the edge of the process: the parent decides
-        # An answer of the service without the fields that the client needs, mostly.
+        # Mostly an answer of the service that lacks the fields that the client needs.
         return CloudFailure(Failure.GARBLED, f"{type(error).__name__}: {error}"[:300])
 
 

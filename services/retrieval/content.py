@@ -1,4 +1,4 @@
-"""What a store holds, as values: documents, chunks and their vectors. No input or output."""
+"""What a store holds, as plain values: documents, chunks and their vectors. No I/O."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Snapshot:
 
     chunks: tuple[Chunk, ...]
     embeddings: np.ndarray
-    version: str  # differs whenever the store does
+    version: str  # differs whenever the store differs
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class EmbeddedDocument:
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """All that a store holds. Rows of one document lie together, in order of position."""
+    """Everything in a store. The rows of one document are together, in order of position."""
 
     documents: tuple[Document, ...]
     chunks: tuple[Chunk, ...]
@@ -87,7 +87,7 @@ def metadata_of(chunk: Chunk, document: Document) -> dict[str, Any]:
 
 
 def documents_of(metadata: Sequence[dict[str, Any]]) -> tuple[Document, ...]:
-    """Return the documents that rows of metadata, those of one document together, tell of."""
+    """Return the documents that rows of metadata describe; those of a document are together."""
     return tuple(
         Document(
             id=document_id,

@@ -1,4 +1,4 @@
-"""One budget of time that all parts of a question to DeepLake Cloud share."""
+"""One time budget that all parts of a request to DeepLake Cloud share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.retrieval.cloud_failures import CloudFailure, Failure
 
 
 class Deadline:
-    """So many seconds from now, for everything that is done until then: tries, pauses, turns."""
+    """A point in time, `seconds` from now, at which all tries, waits and turns end."""
 
     def __init__(self, seconds: float) -> None:
         self._at = time.monotonic() + seconds
@@ -22,7 +22,7 @@ class Deadline:
 
     @contextmanager
     def turn(self, lock: threading.Lock) -> Iterator[None]:
-        """Hold `lock`. Raises CloudFailure when others hold it until the end."""
+        """Hold `lock`. Raises CloudFailure if others hold it until the deadline."""
         if not lock.acquire(timeout=self.left_s):
             raise CloudFailure(Failure.LATE, "others took all the time")
         try:

@@ -1,4 +1,4 @@
-"""Which embedder the settings ask for."""
+"""Makes the embedder that the settings ask for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def make_embedder(settings: Settings) -> Embedder:
     """Return the embedder that EMBEDDING_MODEL names."""
     if settings.embedding_model == OFFLINE_EMBEDDER:
         return WordLlamaEmbedder()
-    # Here, because importing openai takes a second that the offline default need not wait for.
+    # Imported here, because openai takes a second to import, which the offline default can skip.
     from services.openai_api.client import make_openai_client
     from services.retrieval.openai_embedder import OpenAIEmbedder
 

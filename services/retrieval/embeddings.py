@@ -1,4 +1,4 @@
-"""Text to vectors: what every embedder does, and WordLlama, which needs no key and no download."""
+"""Text to vectors: the embedder protocol, and WordLlama, which needs no key and no download."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """The model, as a store records it: vectors of two models do not compare."""
+        """The model, as a store records it: vectors of different models cannot be compared."""
 
     @property
     def width(self) -> int:
-        """How many numbers a vector has."""
+        """The number of dimensions of a vector."""
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return float32 (n, width), row i for text i, L2-normalised; (0, width) for no texts.
 
-        A text in which WordLlama knows no word gives a row of zeros.
+        A text without any word that WordLlama knows gives a row of zeros.
 
         Raises:
-            AppError: the model can not be reached, refuses, or gives what is no vector; nothing
-                was changed.
+            AppError: the model cannot be reached, refuses, or returns something that is not a
+                vector; nothing was changed.
         """
 
     def waiting(self) -> Waiting | None:
-        """What all its calls wait for now; None while one of them gets on."""
+        """What all its calls wait for now; None while at least one makes progress."""
 
 
 class WordLlamaEmbedder:
-    """WordLlama's 256 numbers a text, from the weights inside its wheel."""
+    """WordLlama with 256 dimensions, from the weights in its wheel."""
 
     name = "wordllama-256"
     width = 256
@@ -52,12 +52,12 @@ class WordLlamaEmbedder:
         return normalised(self._loaded_model().embed(list(texts)))
 
     def waiting(self) -> Waiting | None:
-        """Nothing is asked of anybody."""
+        """Never, because no server is asked."""
         return None
 
     @classmethod
     def _loaded_model(cls) -> Any:
-        """Load the weights at the first use, once per process: they take 0.5 s."""
+        """Load the weights on first use, once per process: this takes 0.5 s."""
         with cls._loading:
             if cls._model is None:
                 wordllama = _import_quietly()
@@ -70,7 +70,7 @@ class WordLlamaEmbedder:
 
 
 def _import_quietly() -> Any:
-    """Import wordllama without its `logging.basicConfig(level=INFO)`, a no-op beside a handler."""
+    """Import wordllama. A handler makes its `logging.basicConfig(level=INFO)` a no-op."""
     root, handler = logging.getLogger(), logging.NullHandler()
     root.addHandler(handler)
     try:
@@ -81,6 +81,6 @@ def _import_quietly() -> Any:
 
 
 def normalised(vectors: np.ndarray) -> np.ndarray:
-    """Return rows of length 1; a row of zeros stays one."""
+    """Return the rows scaled to length 1; a row of zeros stays as it is."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)

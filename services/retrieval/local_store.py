@@ -1,13 +1,13 @@
-"""A knowledge base in a folder of this machine: the only import of deeplake here.
+"""A knowledge base in a folder on this machine. In the app's process, only this imports deeplake.
 
-A local store never changes a dataset in place. Each change writes a whole new dataset beside the
-old one (0.5 s for 10,000 chunks), renames one small file, `current`, that names it, and deletes the
-old one at once: it holds what a person wanted removed. `deeplake.Dataset.pop`, which fails with
-numpy 2, is not needed.
+A local store never changes a dataset in place. Each change writes a whole new dataset next to the
+old one (0.5 s for 10,000 chunks), renames a small file, `current`, that names it, and deletes the
+old one at once, because it holds what a person wanted removed. `deeplake.Dataset.pop`, which fails
+with numpy 2, is not needed.
 
-Readers take no lock. A dataset is deleted only after `current` has left it, and no name comes
-twice; so what was read is whole if `current` still names it afterwards, and is read again if not. A
-crash leaves a folder that the next process to open the store sweeps away, or the next change.
+Readers take no lock. A dataset is deleted only after `current` has moved on, and no name is used
+twice. So what was read is complete if `current` still names it afterwards; otherwise it is read
+again. A crash leaves a folder that the next change, or the next process to open the store, deletes.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ MANIFEST = "manifest.sha256"  # in each dataset; `sha256sum -c` reads it too
 
 
 class LocalVectorStore(VectorStore):
-    """A store in a folder of this machine, which never touches the network.
+    """A store in a folder on this machine, which never uses the network.
 
     Threads and processes may read and write it at the same time: writers take turns (a file lock,
-    which the system releases when a process dies), readers never wait for a writer.
+    which the system releases when a process dies), and readers never wait for a writer.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class LocalVectorStore(VectorStore):
     def sweep(self) -> None:
         """Delete datasets that are not the current one: superseded, or left by a crash.
 
-        A writer who is at work does it himself. Nothing is deleted while `current` names no
-        dataset that is there: what lies beside it may be all that is left.
+        If a writer is active, the sweep is left to it. Nothing is deleted while the dataset that
+        `current` names is missing: the others may be all that is left.
         """
         try:
             leftovers = self._leftovers()
@@ -85,12 +85,12 @@ class LocalVectorStore(VectorStore):
 
     def _current_version(self) -> str:
         try:
-            # What is damaged names no dataset, whatever bytes are in it.
+            # A damaged file names no dataset, whatever bytes are in it.
             return (self._folder / "current").read_text("utf-8", errors="replace").strip()
         except FileNotFoundError:
             return ABSENT
         except OSError as error:
-            raise StoreUnavailable("The knowledge base can not be read.") from error
+            raise StoreUnavailable("The knowledge base cannot be read.") from error
 
     def _content(self) -> Content:
         with self._loading:
@@ -101,7 +101,7 @@ class LocalVectorStore(VectorStore):
             return self._cached
 
     def _read(self, version: str) -> Content:
-        """Read a version; when a writer has superseded it meanwhile, read what is current."""
+        """Read a version; if a writer has superseded it meanwhile, read the current one."""
         while True:
             try:
                 if version in (ABSENT, EMPTY):
@@ -118,7 +118,7 @@ class LocalVectorStore(VectorStore):
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Be the only writer, in this process and in all others."""
+        """Be the only writer, across all processes."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._writer.acquire(timeout=WRITER_WAIT_S):
@@ -129,7 +129,7 @@ class LocalVectorStore(VectorStore):
             ) from error
         except OSError as error:
             raise StoreUnavailable(
-                f"The knowledge base can not be written ({error.strerror}). It is as it was.",
+                f"The knowledge base cannot be written ({error.strerror}). It is as it was.",
                 next_step="Check that the data folder is writable and the disk is not full.",
             ) from error
 
@@ -137,7 +137,7 @@ class LocalVectorStore(VectorStore):
         self._replace(before.with_added(new, self._embedder))
 
     def _replace(self, content: Content) -> None:
-        """Write `content` as a new dataset, make it the current one in one step, delete others."""
+        """Write `content` as a new dataset, switch to it in one step, and delete the others."""
         try:
             if content.chunks:
                 _write_dataset(self._folder / content.version, content)
@@ -146,7 +146,7 @@ class LocalVectorStore(VectorStore):
             _to_disk(pointer)
             pointer.replace(self._folder / "current")
             _to_disk(self._folder)
-        finally:  # of a change that failed, its own half
+        finally:  # also deletes the incomplete dataset of a failed change
             self.sweep()
         self._cached = content
         log.info("store_changed version=%s chunks=%d", content.version, len(content.chunks))
@@ -156,7 +156,7 @@ def import_deeplake() -> Any:
     """Import deeplake (1.4 s) without its calls home.
 
     By default the import asks PyPI for a newer version and reports usage, and `libdeeplake`
-    (`indra`) reports to a third host as soon as something imports it; nothing here needs it.
+    (`indra`), which is not needed here, reports to a third host as soon as something imports it.
     """
     with _importing:
         if "deeplake" not in sys.modules:
@@ -164,8 +164,8 @@ def import_deeplake() -> Any:
             no_check = types.ModuleType("deeplake.util.check_latest_version")
             no_check.warn_if_update_required = lambda version: None  # type: ignore[attr-defined]
             sys.modules[no_check.__name__] = no_check
-            # During the import only: deeplake then takes libdeeplake for not installed, and later
-            # asks `"indra" in sys.modules`.
+            # Only during the import: deeplake then assumes that libdeeplake is not installed; later
+            # it checks `"indra" in sys.modules`.
             sys.modules["indra"] = None  # type: ignore[assignment]
             try:
                 import deeplake
@@ -180,7 +180,7 @@ _importing = threading.Lock()
 
 
 def _write_dataset(path: Path, content: Content) -> None:
-    """Write a dataset with the tensors of deeplake's own `VectorStore`, and wait for the disk."""
+    """Write a dataset with the tensors of deeplake's own `VectorStore`, and flush it to disk."""
     deeplake = import_deeplake()
     from deeplake.constants import DEFAULT_VECTORSTORE_TENSORS
     from deeplake.util.exceptions import SampleAppendError, SampleExtendError
@@ -193,12 +193,12 @@ def _write_dataset(path: Path, content: Content) -> None:
         "id": [chunk.id for chunk in content.chunks],
     }
     try:
-        # deeplake's own lock outlives a killed process by 300 s; `writer.lock` does its work.
+        # deeplake's own lock outlives a killed process by 300 s; `writer.lock` replaces it.
         dataset = deeplake.empty(str(path), lock_enabled=False, verbose=False)
         with dataset:
             for tensor in DEFAULT_VECTORSTORE_TENSORS:
                 dataset.create_tensor(**tensor)
-            # Tensor by tensor is 20 times as fast as `dataset.extend`, which goes row by row.
+            # Tensor by tensor is 20 times as fast as `dataset.extend`, which works row by row.
             for name, column in columns.items():
                 dataset[name].extend(column)
             name, width = content.embedder
@@ -221,10 +221,10 @@ def _write_manifest(path: Path) -> None:
 
 
 def _require_sums(path: Path) -> None:
-    """Raise ValueError or OSError where a file is missing or differs from what was written."""
+    """Raise ValueError or OSError if a file is missing or differs from what was written."""
     manifest = path / MANIFEST
     if not manifest.exists():
-        return  # a store from before there were manifests has one after its next change
+        return  # written before manifests existed; the next change adds one
     lines = manifest.read_text(encoding="utf-8").splitlines()
     if not lines:
         raise ValueError("the manifest is empty")
@@ -268,7 +268,7 @@ def _read_dataset(path: Path) -> Content:
         exceptions.ReadSampleFromChunkError,
     ) as error:
         raise StoreDamaged(
-            "The knowledge base can not be read: its files are damaged or missing."
+            "The knowledge base cannot be read: its files are damaged or missing."
         ) from error
     chunks = tuple(
         Chunk(str(id_), about["document_id"], about["document"], about["position"], str(text))
@@ -284,7 +284,7 @@ def _delete(folders: Sequence[Path]) -> None:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file or a folder is on the disk: a power cut must not undo a stored document."""
+    """Flush a file or folder to disk: a power failure must not undo a stored document."""
     if os.name == "nt" and path.is_dir():
         return  # Windows has no such call for folders
     handle = os.open(path, os.O_RDONLY)

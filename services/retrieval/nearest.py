@@ -1,10 +1,10 @@
-"""The rows nearest to a query: every vector is scored, or where that is too slow, every code is.
+"""Finds the rows nearest to a query: scores every vector or, where that is too slow, every code.
 
-Above 200,000 vectors a scan reads 200 MB and more for one query. From there on faiss holds a code
-of half a byte for each two dimensions (product quantisation, Jegou et al., 2011, laid out so that a
-scan stays in registers: Quicker ADC, Andre et al., 2018). The codes choose some hundred candidates,
-and those are scored by their vectors. All codes are read, so nothing is lost for lying in another
-cell or behind another link; `python -m benchmarks.search` measures what is lost all the same.
+Above 200,000 vectors a scan reads 200 MB or more per query. From there on faiss holds a code of
+half a byte for every two dimensions (product quantisation, Jegou et al., 2011, laid out so that a
+scan stays in registers: Quicker ADC, Andre et al., 2018). The codes select a few hundred
+candidates, which are then scored by their vectors. All codes are read, so nothing is missed because
+of a cell or a graph link; `python -m benchmarks.search` measures what the codes themselves lose.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ EXACT_UP_TO = 200_000  # vectors; a scan of these takes 20 ms at 256 dimensions
 MOST_CHUNKS = 1_000_000  # in a knowledge base on this machine; larger ones belong on DeepLake Cloud
 _CANDIDATES, _CANDIDATES_PER_HIT = 400, 20
 _TRAINED_ON = 8_192  # vectors that the codes are fitted to; faiss uses 4,096 of them
-_FEW = 0.05  # the share of the rows up to which picking them out beats scoring all
+_FEW = 0.05  # the share of rows up to which scoring only those is faster than scoring all
 
 log = logging.getLogger(__name__)
 
 
 class VectorIndex:
-    """Vectors, searched at once. Codes are made in a thread; until they are, the scan serves."""
+    """Vectors that can be searched at once: codes are made in a thread, and until then it scans."""
 
     def __init__(self, vectors: np.ndarray, *, exact_up_to: int = EXACT_UP_TO) -> None:
         """Index `vectors` (m, width), float32 and normalised. They are not copied."""
         self.vectors = vectors
         self._codes: Any = None
         self._encoding = threading.Thread(target=self._encode, name="encode-vectors", daemon=True)
-        # An odd width can not be cut in pairs; no embedder has one.
+        # An odd width cannot be divided into pairs; no embedder has one.
         self.is_exact = len(vectors) <= exact_up_to or vectors.shape[1] % 2 == 1
         if not self.is_exact:
             self._encoding.start()
 
     def wait(self) -> None:
-        """Return when the codes are made, where there are to be any."""
+        """Wait until the codes are made, if there are to be any."""
         if not self.is_exact:
             self._encoding.join()
 
@@ -48,13 +48,13 @@ class VectorIndex:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return rows and scores of the `k` highest of `vectors @ query + bonus`, best first.
 
-        `query` is (width,), `bonus` (m,) not negative. Fewer come back where there are fewer, and
-        equal scores keep the order of the rows.
+        `query` is (width,), `bonus` (m,) is not negative. If there are fewer than `k` rows, all are
+        returned. Equal scores keep the order of the rows.
         """
         found = None if self._codes is None else self._by_codes(query, k, bonus)
         if found is not None:
             return found
-        # A row times a matrix: BLAS takes two thirds of the time of a matrix times a vector.
+        # As row times matrix, BLAS needs two thirds of the time of matrix times vector.
         scores = (query[None] @ self.vectors.T)[0]
         if bonus is not None:
             scores += bonus
@@ -64,10 +64,11 @@ class VectorIndex:
     def _by_codes(
         self, query: np.ndarray, k: int, bonus: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """`top` of the candidates; None where too many rows could be among the best.
+        """`top` of the candidates; None if too many rows could be among the best.
 
-        With a bonus these are also all rows that it could lift over the k-th best, if they are no
-        nearer than the middle candidate (the threshold algorithm, Fagin et al., 2003).
+        With a bonus, candidates are also all rows that it could lift above the k-th best, assuming
+        that they are no nearer than the median candidate (the threshold algorithm, Fagin et al.,
+        2003).
         """
         wanted = max(_CANDIDATES, _CANDIDATES_PER_HIT * k)
         if wanted > _FEW * len(self.vectors):
@@ -85,10 +86,10 @@ class VectorIndex:
         return rows[best], scores[best]
 
     def _encode(self) -> None:
-        # Here, because importing faiss takes 0.3 s that few knowledge bases need.
+        # Imported here, because faiss takes 0.3 s to import and few knowledge bases need it.
         import faiss
 
-        faiss.omp_set_num_threads(1)  # of this thread: pages go on meanwhile
+        faiss.omp_set_num_threads(1)  # for this thread only: pages keep responding
         began = time.monotonic()
         count, width = self.vectors.shape
         codes = faiss.index_factory(width, f"PQ{width // 2}x4fs", faiss.METRIC_INNER_PRODUCT)
@@ -104,7 +105,7 @@ def best_rows(scores: np.ndarray, k: int) -> np.ndarray:
     Equal scores keep the order of the rows, so that the same search gives the same list.
     """
     if k < len(scores):
-        # Everything that scores at least as the k-th, or ties at the edge would go by chance.
+        # Everything that scores at least as high as the k-th, so that ties are not random.
         threshold = np.partition(scores, -k)[-k]
         candidates = np.flatnonzero(scores >= threshold)
     else:

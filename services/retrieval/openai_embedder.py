@@ -1,4 +1,4 @@
-"""The embedder that speaks to OpenAI, or to any server with its API."""
+"""The embedder for OpenAI, or any server with its API."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ OPENAI_WIDTHS = {
     "text-embedding-3-large": 3_072,
     "text-embedding-ada-002": 1_536,
 }
-# How a server says that a request has too many texts, or too long ones; each has words of its own.
+# How servers say that a request has too many texts, or too long ones; their messages differ.
 _TOO_MUCH_STATUSES = (400, 413, 422)
 
 
 class BatchSize:
-    """How many texts a server takes at once, as far as it is known. Shared by all threads."""
+    """How many texts a server accepts at once, as far as known. Shared by all threads."""
 
     def __init__(self) -> None:
         self.most = MAX_INPUTS_PER_REQUEST
@@ -48,15 +48,15 @@ class BatchSize:
 
 @lru_cache(maxsize=64)
 def batch_size_of(base_url: str, model: str) -> BatchSize:
-    """What all embedders of `model` at `base_url` in this process know of it."""
+    """The batch size shared by all embedders of `model` at `base_url` in this process."""
     return BatchSize()
 
 
 class OpenAIEmbedder:
-    """An embedding model of OpenAI, or of any server that speaks its API.
+    """An embedding model of OpenAI, or of any server with its API.
 
-    `most_at_once` texts go in one request, or fewer where the server refuses so many: what is
-    refused is halved, and what worked is remembered.
+    A request holds `most_at_once` texts, or fewer if the server refuses so many: a refused batch is
+    halved, and the size that worked is remembered.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class OpenAIEmbedder:
 
     @cached_property
     def width(self) -> int:
-        """Known for OpenAI's own models; another server's model is asked once."""
+        """Known for OpenAI's own models; any other model is asked once."""
         return OPENAI_WIDTHS.get(self.name) or self._vectors(["width"])[0].shape[1]
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
@@ -80,13 +80,13 @@ class OpenAIEmbedder:
         answers = self._vectors(texts)
         if any(answer.shape[1] != self.width for answer in answers):
             raise EmbedderUnavailable(
-                f"{self.name} answered with vectors of another width than {self.width}.",
+                f"{self.name} answered with vectors of a width other than {self.width}.",
                 next_step="Check that EMBEDDING_MODEL names the model that was used before.",
             )
         return np.concatenate([np.zeros((0, self.width), np.float32), *answers])
 
     def _vectors(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The vectors of `texts` in order, by request."""
+        """The vectors of `texts` in order, one array per request."""
         known = batch_size_of(str(self._calls.client.base_url), self.name)
         most = min(known.most, self._most_at_once)
         answers: list[np.ndarray] = []
@@ -101,7 +101,7 @@ class OpenAIEmbedder:
                 most = len(batch) // 2
             else:
                 done += len(batch)
-        # Not before all is done: a single text that is too long says nothing of their number.
+        # Only once all are done: a refusal of one text that is too long says nothing about batches.
         known.learn(most)
         return answers
 
@@ -117,19 +117,19 @@ class OpenAIEmbedder:
 
         vectors = self._calls.call(request, tokens=sum(map(_tokens_at_most, texts)))
         with np.errstate(over="ignore"):
-            lengths = np.linalg.norm(vectors, axis=1)  # not a number, or infinite, as its vector
+            lengths = np.linalg.norm(vectors, axis=1)  # NaN or infinite if its vector is
         is_blank = np.array([not text.strip() for text in texts])
         unusable = ~np.isfinite(lengths) | ((lengths == 0) & ~is_blank)
         if unusable.any():
             raise EmbedderUnavailable(
                 f"{self.name} gave {unusable.sum()} of {len(texts)} texts a vector that cannot be "
-                "compared: zeros, or what is not a number. Nothing was stored.",
+                "compared: zeros, or not numbers. Nothing was stored.",
                 next_step="Look at the log of its server, or set another EMBEDDING_MODEL.",
             )
         return normalised(vectors).astype(np.float32)
 
     def _for_people(self, error: openai.OpenAIError, texts: Sequence[str]) -> AppError:
-        """Say what a request failed of; never a key, never a text."""
+        """Say why a request failed, without any key or text."""
         client = self._calls.client
         happened, _ = explain(error, client=client, model=self.name, sent=texts)
         refusal = refusal_of(error)
@@ -141,7 +141,7 @@ class OpenAIEmbedder:
             )
         if refusal and not refusal.may_pass:
             return EmbedderUnavailable(
-                happened, next_step="Check what its server lets the model take, then try again."
+                happened, next_step="Check the limits of the model on its server, then try again."
             )
         return EmbedderUnavailable(happened)
 
@@ -154,12 +154,12 @@ def _is_too_much(error: openai.OpenAIError) -> bool:
 
 
 def _vectors_in(body: bytes, count: int) -> np.ndarray:
-    """Return float64 (count, width) in the order of the texts; `index` has it, the list may not.
+    """Return float64 (count, width) in the order of the texts, which `index` gives.
 
-    A null is read as not a number. In float64, so that no length overflows.
+    A null is read as NaN. In float64, so that no length overflows.
 
     Raises:
-        UnusableAnswer: the library itself would hand on a proxy's page or half an answer.
+        UnusableAnswer: not one vector per text; the library would pass on a proxy's error page.
     """
     try:
         answer = json.loads(body)
@@ -176,14 +176,14 @@ def _vectors_in(body: bytes, count: int) -> np.ndarray:
 
 
 def _numbers_of(embedding: Any) -> Any:
-    """The numbers of a vector; some servers send base64 whatever is asked for."""
+    """The numbers of a vector; some servers always send base64."""
     if isinstance(embedding, str):
         return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
     return embedding
 
 
 def first_batch(texts: Sequence[str], begin: int, most: int) -> list[str]:
-    """The texts from `begin` on that one request may hold: `most`, and within OpenAI's limits."""
+    """The texts from `begin` on for one request: at most `most`, within OpenAI's limits."""
     batch, tokens = [texts[begin]], _tokens_at_most(texts[begin])
     for text in texts[begin + 1 : begin + most]:
         tokens += _tokens_at_most(text)
@@ -194,7 +194,7 @@ def first_batch(texts: Sequence[str], begin: int, most: int) -> list[str]:
 
 
 def _require_short(texts: Sequence[str]) -> None:
-    """Raises NotAllowed: a text is longer than the model reads. Cutting it would hide its end."""
+    """Raise NotAllowed if a text is longer than the model reads. Cutting it would hide its end."""
     if any(_tokens_at_most(text) > MAX_TOKENS_PER_INPUT for text in texts):
         raise NotAllowed(
             "A text is too long for the embedding model: at most about "

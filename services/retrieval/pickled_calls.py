@@ -1,6 +1,6 @@
-"""A process that answers what its parent asks, one thing after another, and ends with it.
+"""A process that answers its parent's calls one after another, and ends with the parent.
 
-Calls come pickled over the standard input, answers go over the standard output.
+Calls arrive pickled on standard input; answers go to standard output.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from typing import IO, Any
 def answer_calls(
     make: Callable[..., object], answer: Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 ) -> None:
-    """Call methods of what `make` makes of the first thing sent, for as long as the parent lives.
+    """Serve calls to the object that `make` builds from the first message, while the parent lives.
 
-    The first answer, True, says that it is ready. `answer` calls a method with its arguments, and
-    says what is to be sent back.
+    The first answer, True, says that the process is ready. `answer` calls a method with its
+    arguments and returns what to send back.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # libraries print
     target = make(*pickle.load(sys.stdin.buffer))
     asked: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue()
     threading.Thread(target=_read, args=(asked,), daemon=True).start()
-    gc.freeze()  # what is there from the start need not be looked through each time
+    gc.freeze()  # objects from the start need not be scanned each time
     _send(True, answers)  # ready
     while True:
         name, arguments = asked.get()
         _send(answer(getattr(target, name), arguments), answers)
-        gc.collect()  # datasets are cycles, few and large: by itself it would come too late
+        gc.collect()  # datasets are few, large cycles: automatic collection would come too late
 
 
 def _send(what: object, answers: IO[bytes]) -> None:
@@ -42,7 +42,7 @@ def _send(what: object, answers: IO[bytes]) -> None:
 
 
 def _read(asked: queue.Queue[tuple[str, tuple[Any, ...]]]) -> None:
-    """Hand on what is asked, and end this process when the app is gone: in a call, too."""
+    """Queue the calls, and end this process when the app is gone, even during a call."""
     try:
         while True:
             asked.put(pickle.load(sys.stdin.buffer))

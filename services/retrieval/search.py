@@ -16,13 +16,13 @@ from services.retrieval.deadline import Deadline
 from services.retrieval.embeddings import Embedder
 from services.retrieval.nearest import VectorIndex
 
-# What training yields, on one query: its vector (width,), its text and k -> the `k` best rows of
+# A trained model applied to one query: its vector (width,), its text and k -> the `k` best rows of
 # the snapshot and their scores, best first.
 Ranking = Callable[[np.ndarray, str, int], tuple[np.ndarray, np.ndarray]]
 
 
 class SearchingStore(Protocol):
-    """A store that ranks by itself."""
+    """A store that ranks chunks itself."""
 
     def search(
         self,
@@ -37,14 +37,14 @@ class SearchingStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One query, two lists. `moved` has each hit of the list with Deep Memory by its chunk id:
-    how many ranks it went up (negative: down), or None when the plain list does not have it."""
+    """One query, two lists. `moved` says for each hit of the list with Deep Memory, by chunk id,
+    how many ranks it went up (negative: down), or None if the plain list does not have it."""
 
     without: list[SearchHit]
     with_: list[SearchHit]
     moved: dict[str, int | None]
     run_id: str | None = None  # the run whose model ranked the list with Deep Memory
-    is_indexing: bool = False  # a model is to rank, when what it searches is made
+    is_indexing: bool = False  # a model will rank, once its index is made
     problem: str = ""  # why the model that was asked for did not rank
 
 
@@ -62,7 +62,7 @@ def compare(
 
     Raises:
         NotAllowed: the query is empty, or the embedder knows none of its words.
-        EmbedderUnavailable: the query can not be embedded just now.
+        EmbedderUnavailable: the query cannot be embedded just now.
     """
     vector = _embedded(query, embedder)
     without = _hits(*plain.top(vector, k), snapshot)
@@ -87,9 +87,9 @@ def compare_in_cloud(
     k: int = 10,
     within_s: float = SEARCH_S,
 ) -> Comparison:
-    """As `compare`, where the service that holds the store ranks, with the model it trained.
+    """Like `compare`, but ranked by the service that holds the store, with the model it trained.
 
-    Both lists together take `within_s` at the most. Where it ranks without that model but not with
+    Both lists together take at most `within_s`. If ranking works without that model but not with
     it, `problem` says so.
 
     Raises:
@@ -113,13 +113,13 @@ def _embedded(query: str, embedder: Embedder) -> np.ndarray:
     if not vectors.any():
         raise NotAllowed(
             "The embedding model knows no word of this search.",
-            next_step="Try it in other words.",
+            next_step="Try other words.",
         )
     return vectors[0]
 
 
 def rank_changes(before: Sequence[SearchHit], after: Sequence[SearchHit]) -> dict[str, int | None]:
-    """Return for each hit of `after` how many ranks it went up, None where `before` lacks it."""
+    """Return for each hit of `after` how many ranks it went up, or None if `before` lacks it."""
     rank_before = {hit.chunk_id: hit.rank for hit in before}
     return {
         hit.chunk_id: rank_before[hit.chunk_id] - hit.rank if hit.chunk_id in rank_before else None

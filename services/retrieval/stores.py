@@ -1,4 +1,4 @@
-"""Which store a person has: a folder of this machine, or a dataset in DeepLake Cloud."""
+"""Opens a person's store: a folder on this machine, or a dataset in DeepLake Cloud."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _USER_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def open_store(settings: Settings, user_id: str, embedder_name: str, width: int) -> VectorStore:
-    """Return the user's store. Nothing is read or made yet, and one process shares one store.
+    """Return the user's store, one per process. Nothing is read or created yet.
 
-    `embedder_name` and `width` say which vectors will go in and be searched.
+    `embedder_name` and `width` say which vectors will be stored and searched.
     """
     if settings.is_cloud:
         return open_cloud_store(
@@ -32,35 +32,35 @@ def open_store(settings: Settings, user_id: str, embedder_name: str, width: int)
 
 
 def _witness(settings: Settings, user_id: str) -> Path:
-    """Return the file that tells a lost store from one that never was: see `VectorStore`.
+    """Return the file that tells a lost store from one that never existed: see `VectorStore`.
 
-    In the data folder, because DEEPLAKE_PATH may name a disk that is not there one day; and one for
-    each DEEPLAKE_PATH, because another one begins empty.
+    It is in the data folder, because the disk of DEEPLAKE_PATH may be missing one day. There is one
+    for each DEEPLAKE_PATH, because a new path begins empty.
     """
     place = hashlib.sha256((settings.deeplake_path or "").encode()).hexdigest()[:12]
     return settings.data_dir / "has_documents" / place / user_id
 
 
 def sweep_stores(settings: Settings) -> None:
-    """Delete from the stores of this machine what a crash left of removed documents."""
+    """Delete what a crash left of removed documents in the stores on this machine."""
     for user_id in users_with_folder(settings):
         LocalVectorStore(_store_folder(settings, user_id), "", 0).sweep()
 
 
 def users_with_folder(settings: Settings) -> list[str]:
-    """Return whose stores or models are on this machine."""
+    """Return the ids of the users whose stores or models are on this machine."""
     folders = _stores_folder(settings).glob("*/")
     return sorted(folder.name for folder in folders if _USER_ID.fullmatch(folder.name))
 
 
 def models_folder(settings: Settings, user_id: str) -> Path:
-    """Return where the user's trained query maps are kept, beside a store of this machine."""
+    """Return the folder of the user's trained query maps, next to a store on this machine."""
     return _store_folder(settings, user_id) / "models"
 
 
 def _store_folder(settings: Settings, user_id: str) -> Path:
     if not _USER_ID.fullmatch(user_id):
-        raise NotAllowed("This user id can not name a folder.")
+        raise NotAllowed("This user id cannot name a folder.")
     return _stores_folder(settings) / user_id
 
 

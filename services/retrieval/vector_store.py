@@ -1,4 +1,4 @@
-"""What every store of chunks and vectors does, wherever it keeps them."""
+"""The interface of every vector store, and what all of them share."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class VectorStore(ABC):
-    """One user's documents, chunks and vectors. `embedder` says which vectors go in.
+    """One user's documents, chunks and vectors. `embedder` says which vectors are stored.
 
-    `witness` is a file apart from the store, there since the store first held a document. A store
-    that is not there is empty without it, and lost with it.
+    `witness` is a file outside the store, created when the store first holds a document. If the
+    store is missing, it is lost if this file exists, and was never written if not.
     """
 
     def __init__(self, embedder: tuple[str, int], witness: Path | None = None) -> None:
@@ -33,7 +33,7 @@ class VectorStore(ABC):
 
         Raises:
             EmbedderMismatch: the store holds vectors of another embedder.
-            StoreUnavailable: it can not be written; it is as it was before.
+            StoreUnavailable: it cannot be written, and is unchanged.
         """
         with self._changing():
             before = self._present()
@@ -47,7 +47,7 @@ class VectorStore(ABC):
         return [entry.document for entry in new]
 
     def remove(self, document_id: str) -> int:
-        """Remove a document; return how many chunks went, 0 when there is no such document."""
+        """Remove a document; return how many chunks went with it, 0 if there is none by this id."""
         with self._changing():
             before = self._present()
             after = before.without(document_id)
@@ -57,7 +57,7 @@ class VectorStore(ABC):
         return removed
 
     def begin_anew(self) -> None:
-        """Make a store that is damaged or lost an empty one. What is left of it is deleted.
+        """Replace a damaged or lost store by an empty one. What is left of it is deleted.
 
         Raises:
             NotAllowed: it can be read.
@@ -95,7 +95,7 @@ class VectorStore(ABC):
         """The content as it is now.
 
         Raises:
-            StoreDamaged: it can not be read, or is not there though it held documents.
+            StoreDamaged: it cannot be read, or is missing though it held documents.
         """
         content = self._content()
         if content.version == ABSENT and self._witness is not None and self._witness.exists():
@@ -113,12 +113,12 @@ class VectorStore(ABC):
             self._witness.parent.mkdir(parents=True, exist_ok=True)
             self._witness.touch()
             self._witnessed = True
-        except OSError:  # what was read or stored is good all the same
+        except OSError:  # what was read or stored is still good
             log.warning("witness_not_written store=%s", self._witness.name, exc_info=True)
 
     @abstractmethod
     def _content(self) -> Content:
-        """What can be read now; nothing, in the version ABSENT, where there is no store."""
+        """The current content; empty, with the version ABSENT, if there is no store."""
 
     @abstractmethod
     @contextmanager
@@ -127,16 +127,16 @@ class VectorStore(ABC):
 
     @abstractmethod
     def _add(self, before: Content, new: Sequence[EmbeddedDocument]) -> None:
-        """Store `new` beside `before`, whole or not at all."""
+        """Store `new` in addition to `before`, completely or not at all."""
 
     @abstractmethod
     def _replace(self, after: Content) -> None:
-        """Store `after` in place of what there is, whole or not at all."""
+        """Store `after` in place of the current content, completely or not at all."""
 
     def _require_same_embedder(self, content: Content) -> None:
         if content.chunks and content.embedder != self._embedder:
             stored, width = content.embedder
             raise EmbedderMismatch(
-                f"This knowledge base was embedded with {stored} ({width} numbers a chunk), "
-                f"and {self._embedder[0]} ({self._embedder[1]}) is set now."
+                f"This knowledge base was embedded with {stored} ({width} numbers per chunk), "
+                f"but {self._embedder[0]} ({self._embedder[1]}) is set now."
             )

@@ -43,7 +43,7 @@ def test_flagged_pairs_are_filtered_and_dropped_or_kept_together(
     expect(dialog.get_by_text("1 pair will be deleted")).to_be_visible()
     dialog.get_by_role("button", name="Drop them").click()
     expect(page.get_by_text("Dropped 1 pair.")).to_be_visible()
-    expect(page.get_by_text("No pair is flagged so.")).to_be_visible()
+    expect(page.get_by_text("No pair matches.")).to_be_visible()
 
     _show(page, "All flagged")
     page.get_by_role("button", name="Keep all").click()

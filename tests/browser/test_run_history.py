@@ -124,7 +124,7 @@ def test_a_completed_row_shows_its_results_and_does_not_expand(
     analyst.clicks_row(run_id)
 
     expect(analyst.page.get_by_text(re.compile("went from 70.0% to 80.0%"))).to_be_visible()
-    expect(analyst.page.get_by_text("others of the same documents were")).to_be_visible()
+    expect(analyst.page.get_by_text("though their documents were")).to_be_visible()
     expect(analyst.row(run_id).get_by_role("button", name="Proceed")).to_have_count(0)
 
 
@@ -217,7 +217,7 @@ def test_a_page_says_quietly_that_the_database_is_away_and_recovers(
     network.cut()
     try:
         analyst.page.reload()
-        expect(analyst.page.get_by_text("can not be reached just now")).to_be_visible()
+        expect(analyst.page.get_by_text("cannot be reached just now")).to_be_visible()
         expect(analyst.page.get_by_role("alert")).to_have_count(0)
     finally:
         network.restore()

@@ -93,7 +93,7 @@ def test_a_limit_of_an_hour_and_a_database_that_is_away_are_said_and_passed(
         page.get_by_role("link", name="Search").click()
         page.get_by_role("link", name="Deep Memory").click()
         expect(page.get_by_text("as last seen")).to_be_visible()
-        expect(page.get_by_text("can not be reached just now")).to_be_visible()
+        expect(page.get_by_text("cannot be reached just now")).to_be_visible()
     finally:
         network.restore()
 

@@ -74,7 +74,7 @@ def test_a_question_that_was_won_opens_with_both_lists(app: RunningApp, page: Pa
 
 def test_an_older_model_is_switched_to_in_one_click_and_back(app: RunningApp, page: Page) -> None:
     sign_in_as_demo(app, page)
-    count = page.get_by_label("Questions for each chunk")
+    count = page.get_by_label("Questions per chunk")
     count.fill("1")
     count.press("Tab")
     generate = page.get_by_role("button", name="Generate Training Data")

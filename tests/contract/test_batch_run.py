@@ -161,5 +161,6 @@ def test_the_card_offers_it_with_its_price_and_tells_what_waits(
     run = wait_for(workspace, lambda _: "in_progress" in statuses(openai))
     page.run()
     assert not page.exception
-    assert any(f"{DOCUMENTS} chunks wait at OpenAI" in caption.value for caption in page.caption)
+    waiting = f"{DOCUMENTS} chunks are waiting at OpenAI"
+    assert any(waiting in caption.value for caption in page.caption)
     workspace.runs.stop(run.id)

@@ -333,7 +333,7 @@ def test_a_question_that_the_chunk_has_already_is_refused(caller: Caller) -> Non
     refused = caller.api.patch(
         f"{pairs}/{first['id']}", json={"question_text": second["question_text"].upper()}
     )
-    assert (refused.status_code, refused.json()) == (400, {"detail": "That is there already."})
+    assert (refused.status_code, refused.json()) == (400, {"detail": "That already exists."})
 
 
 def test_documents_are_added_listed_and_removed(caller: Caller) -> None:

@@ -25,7 +25,7 @@ class FailsAfter(WordLlamaEmbedder):
 
     def embed(self, texts) -> np.ndarray:
         if self.requests == 0:
-            raise EmbedderUnavailable("The embedding service can not be reached just now.")
+            raise EmbedderUnavailable("The embedding service cannot be reached just now.")
         self.requests -= 1
         return super().embed(texts)
 

@@ -61,7 +61,7 @@ def test_an_upload_over_http_waits_its_turn_like_one_on_the_screen(studio, space
     refused = api.post("/documents", files=files)
     assert (refused.status_code, refused.json()["detail"]) == (
         400,
-        "Documents are being added already.",
+        "Documents are already being added.",
     )
     assert space.documents.all() == []
 

@@ -230,7 +230,7 @@ except StoreUnavailable as error:
 def test_a_folder_that_can_not_be_written_is_said_in_words(tmp_path):
     (tmp_path / "file").write_text("a file where a folder should be")
 
-    with pytest.raises(StoreUnavailable, match="can not be written"):
+    with pytest.raises(StoreUnavailable, match="cannot be written"):
         a_store(tmp_path / "file" / "store").add([a_document("a.txt")])
 
 

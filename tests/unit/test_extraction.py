@@ -1,4 +1,4 @@
-"""File bytes to text, and the words for each file that can not be read."""
+"""File bytes to text, and the words for each file that cannot be read."""
 
 from __future__ import annotations
 
@@ -147,8 +147,8 @@ def test_a_docx_with_any_byte_wrong_is_read_or_refused():
         ("a.md", b" \n\t\n", "is empty"),
         ("a.html", b"<html><body><script>x</script></body></html>", "is empty"),
         ("a.csv", b"berth,depth\n", "is empty"),
-        ("a.exe", b"MZ", "of a kind that can not be read"),
-        ("noending", b"text", "of a kind that can not be read"),
+        ("a.exe", b"MZ", "of a type that cannot be read"),
+        ("noending", b"text", "of a type that cannot be read"),
         ("a.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)), "is not text"),
         ("a.csv", b"\0\1\2\3" * 50, "is not text"),
         ("a.pdf", b"%PDF-1.7 and then nothing", "is damaged"),

@@ -111,7 +111,7 @@ FILES = {
     "long.txt": b"hello there " * 2_000_000,
     "long.md": "Größe ".encode("cp1252") * 4_000_000,
 }
-TOO_LONG = "gives more than 2,000,000 characters"
+TOO_LONG = "contains more than 2,000,000 characters"
 TOO_MANY = "has more than"
 COMES: dict[str, int | str] = {
     "span.docx": len("cell"),
