@@ -1,4 +1,4 @@
-"""Who is signed in, and which settings are present; their values are never shown."""
+"""Who is signed in, and which settings are present. Never their values."""
 
 from __future__ import annotations
 
@@ -52,13 +52,11 @@ for name, present, otherwise in _present(set_up):
 
 
 def _test_connection() -> None:
-    """Send each configured model one request, on a button, because it costs tokens."""
+    """Ask the set models one question each; a person presses it, because it costs tokens."""
     if not st.button("Test connection", key="test_connection", icon=":material/network_check:"):
         return
     with st.spinner("Asking for one question and one embedding (a few hundred tokens)"):
         report = space.account.check_connection()
-    with st.spinner("Requesting one question and one embedding (a few hundred tokens)"):
-        report = check_connection(settings)
     for problem in report.problems:
         st.error(plain(problem), icon=":material/error:")
     if report.answer_form is not None:
@@ -68,7 +66,7 @@ def _test_connection() -> None:
         )
     if report.embedding_width is not None:
         st.success(
-            f"`{report.embedding_model}` gives vectors of {report.embedding_width:,} numbers.",
+            f"`{report.embedding_model}` embeds in {report.embedding_width:,} numbers.",
             icon=":material/check:",
         )
 
@@ -82,13 +80,8 @@ st.table(
         "Question writer": set_up.question_writer,
         "Embedder": set_up.embedder,
         "Trainer": set_up.trainer,
-        "Questions for each chunk": str(set_up.questions_per_chunk),
+        "Questions per chunk": str(set_up.questions_per_chunk),
         "Supabase address (for HTTP callers)": set_up.supabase_url,
-        "Question writer": context.studio().writer.name,
-        "Embedder": context.studio().embedder_name,
-        "Trainer": settings.deep_memory_trainer,
-        "Questions per chunk": str(settings.questions_per_chunk),
-        "Supabase address (for HTTP callers)": context.studio().endpoint.url,
     }
 )
 st.caption("Values are set in the environment, in `.env` or in `.streamlit/secrets.toml`.")
