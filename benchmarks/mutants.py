@@ -1,7 +1,7 @@
 """Small faults: one change at a time to Python source, or to the functions of the SQL migrations.
 
 Pure functions from text to changed texts. Left alone are what no rule rests on: log lines,
-annotations, decorators, texts, and constants outside of functions, which are tuned and not derived.
+annotations, decorators, texts, and constants outside of function bodies, which are tuned.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def _nodes(
     parent: ast.AST, *, in_function: bool
 ) -> Iterator[tuple[ast.AST, str, int | None, ast.expr | ast.stmt, bool]]:
     """(parent, field, index, node, whether in a function) of what may be changed, top down."""
-    in_function = in_function or isinstance(parent, ast.FunctionDef | ast.Lambda)
+    if isinstance(parent, ast.FunctionDef | ast.arguments):
+        in_function = isinstance(parent, ast.FunctionDef)  # defaults are tuned, too
     for name, value in ast.iter_fields(parent):
         if name in ("annotation", "returns", "decorator_list", "type_params"):
             continue

@@ -149,6 +149,47 @@ def test_what_a_person_asks_for_touches_no_other_run_of_theirs(user, service, ow
     assert everything_of(owner, older.run.id) == before
 
 
+PERSONS = {
+    "start_training": S.GENERATED,
+    "proceed_run": S.TRAINING_FAILED,
+    "stop_run": S.TRAINING,
+    "remove_run": S.GENERATING_FAILED,
+    "retry_problem_chunks": S.GENERATED,
+    "use_model": S.COMPLETED,
+}
+
+
+@pytest.mark.parametrize(("function", "status"), PERSONS.items())
+def test_what_a_person_asks_for_is_done_for_that_person_even_where_no_policy_holds(
+    script, service, owner, function, status
+):
+    """With the secret key, too: whoever is not signed in owns no run."""
+    script.to(S.GENERATING)
+    script.lease.save_pairs([{"chunk_id": "c3", "problem": "refused"}], [], {})
+    if status is not S.GENERATING_FAILED:
+        script.lease.finish_generation()
+    if status in (S.TRAINING, S.TRAINING_FAILED, S.COMPLETED):
+        script.train()
+    if status.is_failed:
+        script.lease.fail("It broke.")
+    elif status is S.COMPLETED:
+        script.lease.finish_training(METRICS, activate=True)
+    before = everything_of(owner, script.run.id)
+    said = {"p_by": "nobody"} if function == "stop_run" else {}
+    assert not service.rpc(function, p_run=script.run.id, **said)
+    assert everything_of(owner, script.run.id) == before
+
+
+def test_the_state_of_deep_memory_is_that_of_who_asks(script, service, user):
+    script.to(S.COMPLETED)
+    Script(user, service).to(S.GENERATING_FAILED)
+    state = user.database.rpc("deep_memory_state")
+    assert state["active"]["id"] == state["settings"]["active_run_id"] == script.run.id
+    assert state["blocking"]["status"] == "generating_failed"
+    assert service.rpc("deep_memory_state") == dict.fromkeys(("settings", "active", "blocking"))
+    assert service.rpc("model_in_cloud") is None
+
+
 # Leaving ---------------------------------------------------------------------------------------
 
 

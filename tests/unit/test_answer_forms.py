@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
+from openai import APIStatusError
 
 from services.models import TokenUsage
-from services.pairs.answer_forms import AnswerForm, WrongForm, questions_in
+from services.pairs.answer_forms import (
+    AnswerForm,
+    NoQuestions,
+    WrongForm,
+    questions_in,
+    refuses_the_form,
+    request_body,
+)
 from services.pairs.completions import Completion
 
 LIST = '{"questions": ["Who books a berth?"]}'
@@ -74,3 +83,57 @@ def test_what_only_frames_the_questions_is_none(line):
 def test_thoughts_are_no_questions():
     content = "<think>\nWhat is asked?\n- a berth\n</think>\n\nWho books a berth?"
     assert read(content, AnswerForm.TEXT) == ["Who books a berth?"]
+
+
+def test_a_request_of_a_file_asks_for_the_strictest_form():
+    body = request_body("Write questions.", "The passage.")
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert body["messages"][1]["content"] == "The passage."
+    form = body["response_format"]["json_schema"]
+    assert (body["response_format"]["type"], form["strict"]) == ("json_schema", True)
+    assert form["schema"]["additionalProperties"] is False
+    assert form["schema"]["required"] == list(form["schema"]["properties"]) == ["questions"]
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "param", "is_the_form"),
+    [
+        (400, "response_format is not known", None, True),
+        (422, "no json_schema here", None, True),
+        (501, "JSON_OBJECT is not implemented", None, True),
+        (400, "unsupported", "response_format", True),
+        (400, "the passage is too long", None, False),
+        (401, "response_format", None, False),
+        (500, "response_format", None, False),
+    ],
+)
+def test_a_refused_form_is_told_from_a_refused_request(status, message, param, is_the_form):
+    response = httpx.Response(status, request=httpx.Request("POST", "http://localhost"))
+    error = APIStatusError(message, response=response, body={"param": param})
+    assert refuses_the_form(error) is is_the_form
+
+
+@pytest.mark.parametrize("form", AnswerForm)
+@pytest.mark.parametrize(
+    ("content", "problem", "told"),
+    [
+        ('{"questions": ["Why?"]}', "refused", "refused"),
+        ("", None, "empty answer"),
+        ("  <think>What?</think> \n", None, "empty answer"),
+    ],
+)
+def test_an_answer_without_questions_says_why(form, content, problem, told):
+    completion = Completion(content, problem, TokenUsage(), is_metered=True)
+    with pytest.raises(NoQuestions) as none:
+        questions_in(completion, form)
+    assert none.value.problem == told
+    assert not isinstance(none.value, WrongForm)
+
+
+def test_an_empty_list_is_a_list():
+    assert read('{"questions": []}', AnswerForm.JSON) == []
+    assert read(' {"questions": ["Why?", "Why?", " "]} ', AnswerForm.SCHEMA) == [
+        "Why?",
+        "Why?",
+        " ",
+    ]

@@ -340,3 +340,12 @@ def test_a_passage_at_rank_ten_counts_and_one_at_eleven_does_not() -> None:
     assert found.recall[10].tolist() == [1, 0]
     assert found.mrr.tolist() == [pytest.approx(0.1), 0]
     assert found.ndcg.tolist() == [pytest.approx(1 / math.log2(11)), 0]
+
+
+def test_what_is_not_found_at_all_has_no_rank() -> None:
+    nowhere = evaluate_ids([["x"], []], [{"a"}, {"a", "b"}])
+    assert nowhere.mrr.tolist() == nowhere.ndcg.tolist() == nowhere.recall[10].tolist() == [0, 0]
+
+
+def test_among_no_passages_nothing_is_asked() -> None:
+    assert len(evaluate_embeddings(random_vectors(0), random_vectors(0), [])) == 0
