@@ -70,7 +70,9 @@ def _nodes(
 
 
 def _says_nothing(node: ast.AST) -> bool:
-    """Log lines, docstrings, assertions for the type checker, and texts."""
+    """Log lines, docstrings, assertions of what always holds, and texts."""
+    if isinstance(node, ast.keyword):
+        return node.arg == "strict"
     if isinstance(node, ast.Expr):
         call = node.value
         return isinstance(call, ast.Constant) or (

@@ -41,7 +41,8 @@ def test_guards_statements_and_constants_go_or_change():
 def test_log_lines_texts_annotations_decorators_and_tuned_constants_stay():
     source = (
         'SIZE = 3\n"""doc"""\n@d(frozen=True)\ndef f(a: X[1] = None, n=1) -> Y[2]:\n'
-        '    """doc"""\n    log.info("x %d", a + 1)\n    b = "x" + a\n    assert a > 1'
+        '    """doc"""\n    log.info("x %d", a + 1)\n    b = "x" + a\n    assert a > 1\n'
+        "    c = zip(a, strict=True)"
     )
     assert changes(source) == set()
 

@@ -258,3 +258,19 @@ def test_a_tie_at_the_edge_goes_to_the_first_rows():
     assert best_rows(np.array([1.0, 2.0, 1.0, 2.0, 1.0]), 3).tolist() == [1, 3, 0]
     assert best_rows(np.array([1.0, 2.0]), 2).tolist() == [1, 0]
     assert best_rows(np.array([1.0, 2.0]), 9).tolist() == [1, 0]
+
+
+def test_who_waits_for_the_codes_has_them(vectors):
+    index = VectorIndex(vectors, exact_up_to=0)
+    index.wait()
+    assert index._codes is not None
+    VectorIndex(vectors).wait()  # there are none to wait for
+
+
+def test_what_must_be_beaten_is_the_last_hit_with_its_own_bonus(descending):
+    """The first ten have a bonus that no other can make up for."""
+    query, index = descending
+    bonus = np.full(COUNT, 0.5, np.float32)
+    bonus[:10] = 1
+    rows, _ = index._by_codes(query, 10, bonus)
+    assert rows.tolist() == list(range(10))
