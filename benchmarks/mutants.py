@@ -46,10 +46,14 @@ def python_mutants(source: str) -> Iterator[Mutant]:
     tree = ast.parse(source)
     for parent, name, place, node, in_function in _nodes(tree, in_function=False):
         for changed in _changes(node, in_function):
+            # A number alone says nothing: it is shown with what it stands in.
+            of = [parent] if isinstance(node, ast.Constant) else [node, changed]
+            was = _short(of[0])
             _put(parent, name, place, changed)
             text = ast.unparse(ast.fix_missing_locations(tree))
+            became = _short(of[-1])
             _put(parent, name, place, node)
-            yield Mutant(node.lineno, _short(node), _short(changed), text)
+            yield Mutant(node.lineno, was, became, text)
 
 
 def _nodes(
@@ -195,10 +199,11 @@ def sql_mutants(source: str, begin: int, end: int) -> Iterator[Mutant]:
 
 def _without_conditions(body: str) -> Iterator[tuple[int, int, str]]:
     """Each condition of a WHERE, an IF or an ON, as if it always held."""
-    for word in re.finditer(r"\b(?:and|where)\b(?! is_the_row)", body, re.IGNORECASE):
+    code = re.sub(r"'[^']*'|--[^\n]*", lambda match: "x" * len(match[0]), body)
+    for word in re.finditer(r"\b(?:and|where)\b(?! is_the_row)", code, re.IGNORECASE):
         depth, place = 0, word.end()
-        while depth or not _END.match(body, place):
-            depth += {"(": 1, ")": -1}.get(body[place], 0)
+        while depth or not _END.match(code, place):
+            depth += {"(": 1, ")": -1}.get(code[place], 0)
             if depth < 0:
                 break
             place += 1

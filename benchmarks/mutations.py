@@ -31,68 +31,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.mutants import Mutant, current_functions, python_mutants, sql_mutants
+from benchmarks.mutation_targets import EQUIVALENT, MODULES, SQL
 from services.config import PROJECT_ROOT
 
 WORKERS = 2
 MOST_S = 300  # for the tests of one mutant; one that hangs is noticed
 _MIGRATIONS = "supabase/migrations"
 _NOT_COPIED = shutil.ignore_patterns(".git", ".*_cache", "__pycache__", "data", ".env", "mutants")
-
-# Module -> the test files that are to notice.
-MODULES: dict[str, list[str]] = {
-    "services/deep_memory/evaluation.py": ["unit/test_evaluation"],
-    "services/deep_memory/split.py": ["unit/test_split", "unit/test_evaluation"],
-    "services/deep_memory/training.py": ["unit/test_training"],
-    "services/deep_memory/local_trainer.py": ["unit/test_local_trainer"],
-    "services/deep_memory/hybrid.py": ["unit/test_local_trainer", "unit/test_nearest"],
-    "services/deep_memory/query_map.py": ["unit/test_local_trainer"],
-    "services/deep_memory/cloud_training.py": ["contract/test_cloud_training"],
-    "services/deep_memory/cloud_jobs.py": ["contract/test_activeloop_trainer"],
-    "services/pairs/spending.py": ["unit/test_spending"],
-    "services/pairs/pricing.py": ["unit/test_pricing", "unit/test_spending"],
-    "services/pairs/quality.py": ["unit/test_pair_quality", "unit/test_pair_checking"],
-    "services/pairs/answer_forms.py": ["unit/test_answer_forms", "contract/test_openai_writer"],
-    "services/pairs/offline_writer.py": ["unit/test_offline_writer"],
-    "services/pairs/training_generator.py": ["unit/test_training_generator"],
-    "services/pairs/store.py": ["contract/test_pair_store"],
-    "services/retrieval/chunking.py": ["unit/test_chunking"],
-    "services/retrieval/nearest.py": ["unit/test_nearest"],
-    "services/knowledge/knowledge_base.py": ["contract/test_knowledge_base"],
-    "services/runs/lease.py": ["contract/test_run_functions", "contract/test_run_lease"],
-    "services/runs/store.py": ["contract/test_run_moves", "contract/test_run_history"],
-    "services/runs/worker.py": ["contract/test_run_worker"],
-}
-
-# The functions of the migrations -> the test files that are to notice.
-_FUNCTIONS, _MOVES = "contract/test_run_functions", "contract/test_run_moves"
-_PAIRS, _REVIEW = "contract/test_pair_store", "contract/test_retry_problems"
-SQL: dict[str, tuple[list[str], list[str]]] = {
-    "SQL: what a person asks for": (
-        ["start_run", "start_training", "proceed_run", "stop_run", "remove_run", "add_pairs",
-         "retry_problem_chunks"],
-        [_MOVES, _FUNCTIONS, _REVIEW, _PAIRS, "contract/test_run_lease", "test_migrations"],
-    ),
-    "SQL: what a worker holds": (
-        ["claim_run", "beat_run", "hold_run", "begin_generation", "finish_generation",
-         "record_training_job", "note_training", "finish_training", "fail_run", "leave_run",
-         "rescue_runs", "lease_end"],
-        [_FUNCTIONS, "contract/test_run_lease", _MOVES],
-    ),
-    "SQL: pairs and batches": (
-        ["save_pairs", "intend_batch", "record_batch", "note_batch", "save_waited_pairs",
-         "forget_batch", "waiting_batches", "waiting_progress", "question_key", "count_pairs"],
-        [_FUNCTIONS, "contract/test_run_lease", _PAIRS],
-    ),
-    "SQL: guards and reading": (
-        ["run_moves", "check_run_move", "check_run_removal", "check_worker_columns", "run_phase",
-         "log_run_event", "run_problems", "deep_memory_state", "model_in_cloud", "use_model"],
-        [_MOVES, _FUNCTIONS, "contract/test_use_model", "test_migrations"],
-    ),
-}  # fmt: skip
-
-# Mutants that change nothing that anybody could notice: (module, what was there, what became) ->
-# why. Of SQL, the module is the function.
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,40 +54,32 @@ class Fault:
         return f"{where}  {self.mutant.was}  ->  {self.mutant.became}"
 
 
-def faults_of(root: Path, per_module: int, seed: int, only: str = "") -> list[Fault]:
-    """A sample of the faults of each target; all of them where there are fewer."""
-    chosen = []
-    for target, pool in _all_faults(root):
-        if only in target:
-            rng = random.Random(f"{seed} {target}")
-            chosen += rng.sample(pool, min(per_module, len(pool)))
-    return chosen
+def sample(per_module: int, seed: int, only: str = "") -> list[Fault]:
+    """Some faults of each target with `only` in its name; all of them where there are few."""
+    pools: dict[str, list[Fault]] = {}
+    for fault in every_fault():
+        pools.setdefault(fault.target, []).append(fault)
+    return [
+        fault
+        for target, pool in pools.items()
+        if only in target
+        for fault in random.Random(f"{seed} {target}").sample(pool, min(per_module, len(pool)))
+    ]
 
 
-def _all_faults(root: Path) -> Iterator[tuple[str, list[Fault]]]:
+def every_fault() -> Iterator[Fault]:
     for module, tests in MODULES.items():
-        source = (root / module).read_text()
-        yield (
-            module,
-            [
-                Fault(module, module, mutant, tuple(tests))
-                for mutant in python_mutants(source)
-                if (module, mutant.was, mutant.became) not in EQUIVALENT
-            ],
-        )
-    files = {path.name: path.read_text() for path in (root / _MIGRATIONS).glob("*.sql")}
+        for mutant in python_mutants((PROJECT_ROOT / module).read_text()):
+            if (module, mutant.was, mutant.became) not in EQUIVALENT:
+                yield Fault(module, module, mutant, tuple(tests))
+    files = {path.name: path.read_text() for path in (PROJECT_ROOT / _MIGRATIONS).glob("*.sql")}
     functions = current_functions(files)
     for target, (names, tests) in SQL.items():
-        yield (
-            target,
-            [
-                Fault(target, f"{_MIGRATIONS}/{file}", mutant, tuple(tests))
-                for name in names
-                for file, begin, end in [functions[name]]
-                for mutant in sql_mutants(files[file], begin, end)
-                if (name, mutant.was, mutant.became) not in EQUIVALENT
-            ],
-        )
+        for name in names:
+            file, begin, end = functions[name]
+            for mutant in sql_mutants(files[file], begin, end):
+                if (name, mutant.was, mutant.became) not in EQUIVALENT:
+                    yield Fault(target, f"{_MIGRATIONS}/{file}", mutant, tuple(tests))
 
 
 class Copies:
@@ -174,9 +111,10 @@ class Copies:
             whole = path.read_text()
             path.write_text(fault.mutant.text)
             try:
-                return run_tests(copy, fault.tests)
+                outcome = run_tests(copy, fault.tests)
             finally:
                 path.write_text(whole)
+        return "caught" if outcome == "invalid" and path.suffix == ".py" else outcome
 
     def is_green(self, tests: Sequence[str]) -> bool:
         with self.one() as copy:
@@ -184,6 +122,7 @@ class Copies:
 
 
 def run_tests(copy: Path, tests: Sequence[str]) -> str:
+    """ "caught", "survived", or "invalid" where not even the first test began."""
     command = [
         sys.executable,
         "-m",
@@ -207,7 +146,6 @@ def run_tests(copy: Path, tests: Sequence[str]) -> str:
         return "caught"
     if answer.returncode == 0:
         return "survived"
-    # Where not even the first test began, the database did not take the changed function.
     began = " passed" in answer.stdout or " failed" in answer.stdout
     return "caught" if began else "invalid"
 
@@ -250,7 +188,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="targets with this in their name")
     chosen = parser.parse_args()
-    faults = faults_of(PROJECT_ROOT, chosen.per_module, chosen.seed, chosen.only)
+    faults = sample(chosen.per_module, chosen.seed, chosen.only)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         os.chmod(folder, 0o755)  # for root, Postgres runs as another user

@@ -1,0 +1,84 @@
+"""Where `python -m benchmarks.mutations` puts faults, and which test files are to notice them."""
+
+from __future__ import annotations
+
+# Module -> the test files that are to notice.
+MODULES: dict[str, list[str]] = {
+    "services/deep_memory/evaluation.py": ["unit/test_evaluation"],
+    "services/deep_memory/split.py": ["unit/test_split", "unit/test_evaluation"],
+    "services/deep_memory/training.py": ["unit/test_training"],
+    "services/deep_memory/local_trainer.py": ["unit/test_local_trainer"],
+    "services/deep_memory/hybrid.py": ["unit/test_local_trainer", "unit/test_nearest"],
+    "services/deep_memory/query_map.py": ["unit/test_local_trainer"],
+    "services/deep_memory/cloud_training.py": ["contract/test_cloud_training"],
+    "services/deep_memory/cloud_jobs.py": ["contract/test_activeloop_trainer"],
+    "services/pairs/spending.py": ["unit/test_spending"],
+    "services/pairs/pricing.py": ["unit/test_pricing", "unit/test_spending"],
+    "services/pairs/quality.py": ["unit/test_pair_quality", "unit/test_pair_checking"],
+    "services/pairs/answer_forms.py": ["unit/test_answer_forms", "contract/test_openai_writer"],
+    "services/pairs/offline_writer.py": ["unit/test_offline_writer"],
+    "services/pairs/training_generator.py": ["unit/test_training_generator"],
+    "services/pairs/store.py": ["contract/test_pair_store"],
+    "services/retrieval/chunking.py": ["unit/test_chunking"],
+    "services/retrieval/nearest.py": ["unit/test_nearest"],
+    "services/knowledge/knowledge_base.py": ["contract/test_knowledge_base"],
+    "services/runs/lease.py": ["contract/test_run_functions", "contract/test_run_lease"],
+    "services/runs/store.py": ["contract/test_run_moves", "contract/test_run_history"],
+    "services/runs/worker.py": ["contract/test_run_worker"],
+}
+
+# The functions of the migrations -> the test files that are to notice.
+_FUNCTIONS, _MOVES = "contract/test_run_functions", "contract/test_run_moves"
+_PAIRS, _REVIEW = "contract/test_pair_store", "contract/test_retry_problems"
+SQL: dict[str, tuple[list[str], list[str]]] = {
+    "SQL: what a person asks for": (
+        ["start_run", "start_training", "proceed_run", "stop_run", "remove_run", "add_pairs",
+         "retry_problem_chunks"],
+        [_MOVES, _FUNCTIONS, _REVIEW, _PAIRS, "contract/test_run_lease", "test_migrations"],
+    ),
+    "SQL: what a worker holds": (
+        ["claim_run", "beat_run", "hold_run", "begin_generation", "finish_generation",
+         "record_training_job", "note_training", "finish_training", "fail_run", "leave_run",
+         "rescue_runs", "lease_end"],
+        [_FUNCTIONS, "contract/test_run_lease", _MOVES],
+    ),
+    "SQL: pairs and batches": (
+        ["save_pairs", "intend_batch", "record_batch", "note_batch", "save_waited_pairs",
+         "forget_batch", "waiting_batches", "waiting_progress", "question_key", "count_pairs"],
+        [_FUNCTIONS, "contract/test_run_lease", _PAIRS],
+    ),
+    "SQL: guards and reading": (
+        ["run_moves", "check_run_move", "check_run_removal", "check_worker_columns", "run_phase",
+         "log_run_event", "run_problems", "deep_memory_state", "model_in_cloud", "use_model"],
+        [_MOVES, _FUNCTIONS, "contract/test_use_model", "test_migrations"],
+    ),
+}  # fmt: skip
+
+# Mutants that change nothing that anybody could notice: (module or function, what was there, what
+# is there instead) -> why.
+_BLOCK = "how many rows are looked at together changes nothing that is found"
+_NOTHING = "a vector without a direction is divided by something, and stays"
+_POLICY = "row-level security shows a person no other rows, and nobody else begins a run"
+_UNIT = "np.where(lengths > 0, lengths, 1)"
+_NO_UNIT = "np.where(lengths > 0, lengths, 2)"
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    ("services/deep_memory/evaluation.py", "max(1, passages)", "max(2, passages)"): _BLOCK,
+    ("services/pairs/quality.py", "max(1, len(chunk_vectors))", "max(2, len(chunk_vectors))"): (
+        _BLOCK
+    ),
+    ("services/deep_memory/evaluation.py", "RANKING_DEPTH + 1", "RANKING_DEPTH + 2"): (
+        "any rank beyond the tenth counts as none"
+    ),
+    ("services/deep_memory/hybrid.py", _UNIT, _NO_UNIT): _NOTHING,
+    ("services/deep_memory/query_map.py", _UNIT, _NO_UNIT): _NOTHING,
+    (
+        "services/deep_memory/local_trainer.py",
+        "range(0, len(rows), 512)",
+        "range(0, len(rows), 511)",
+    ): _BLOCK,
+    ("services/retrieval/nearest.py", "k < len(scores)", "k <= len(scores)"): (
+        "as many hits as rows are all rows either way"
+    ),
+    ("check_run_move", "where user_id = new.user_id", "where true"): _POLICY,
+    ("start_run", "where user_id = auth.uid()", "where true"): _POLICY,
+}
