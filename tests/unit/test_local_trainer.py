@@ -560,3 +560,12 @@ def test_a_file_that_describes_another_model_is_refused(
 def test_one_query_alone_is_no_list_of_queries(trained: QueryMap) -> None:
     with pytest.raises(TrainingError, match=f"width {WIDTH}"):
         trained.apply(np.ones(WIDTH, np.float32))
+
+
+def test_a_model_is_written_into_a_folder_that_is_made_and_over_an_older_one(
+    trained: QueryMap, tmp_path: Path
+) -> None:
+    path = tmp_path / "stores" / "models" / "run.npz"
+    for seed in (1, 2):
+        replace(trained, seed=seed).save(path)
+        assert QueryMap.load(path).seed == seed

@@ -274,3 +274,14 @@ def test_what_must_be_beaten_is_the_last_hit_with_its_own_bonus(descending):
     bonus[:10] = 1
     rows, _ = index._by_codes(query, 10, bonus)
     assert rows.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "is_exact"),
+    [(10, 32, True), (11, 32, False), (11, 31, True), (11, 27, True), (11, 30, False)],
+)
+def test_codes_are_for_more_rows_than_a_scan_is_fast_for_and_for_even_widths(
+    vectors, monkeypatch, rows, width, is_exact
+):
+    monkeypatch.setattr(VectorIndex, "_encode", lambda self: None)
+    assert VectorIndex(vectors[:rows, :width], exact_up_to=10).is_exact is is_exact
