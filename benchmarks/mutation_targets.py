@@ -11,7 +11,10 @@ MODULES: dict[str, list[str]] = {
     "services/deep_memory/hybrid.py": ["unit/test_local_trainer", "unit/test_nearest"],
     "services/deep_memory/query_map.py": ["unit/test_local_trainer"],
     "services/deep_memory/cloud_training.py": ["contract/test_cloud_training"],
-    "services/deep_memory/cloud_jobs.py": ["contract/test_activeloop_trainer"],
+    "services/deep_memory/cloud_jobs.py": [
+        "unit/test_cloud_jobs",
+        "contract/test_activeloop_trainer",
+    ],
     "services/pairs/spending.py": ["unit/test_spending"],
     "services/pairs/pricing.py": ["unit/test_pricing", "unit/test_spending"],
     "services/pairs/quality.py": ["unit/test_pair_quality", "unit/test_pair_checking"],

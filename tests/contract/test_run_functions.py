@@ -240,6 +240,15 @@ def test_a_chunk_that_repeats_its_own_question_in_one_batch_has_it_once(script, 
     assert pairs_of(owner, run.id) == [("c1", "How?"), ("c1", "Why?")]
 
 
+def test_a_question_of_an_earlier_batch_is_not_stored_again_for_another_chunk(script, owner):
+    script.start()
+    script.lease.save_pairs(finished(["c1"])[0], [pair_of("c1", "How warm?")], {})
+    later = [pair_of("c2", "how  WARM?"), pair_of("c2", "Why?"), pair_of("c3", "How warm?")]
+    run = script.lease.save_pairs(finished(["c2", "c3"])[0], later, {})
+    assert pairs_of(owner, run.id) == [("c1", "How warm?"), ("c2", "Why?")]
+    assert script.store.chunks_with_problem(run.id) == [("c3", "only duplicate questions")]
+
+
 def test_a_chunk_that_is_stored_gets_no_other_questions_by_a_late_answer(script, owner):
     script.start()
     script.save("c1")
@@ -297,6 +306,22 @@ def test_a_batch_that_was_intended_twice_waits_once(script):
         script.lease.intend_batch(BATCH, ["c1", "c2"])
     [batch] = batches_of(script)
     assert sorted(batch["chunk_ids"]) == ["c1", "c2"]
+
+
+def test_of_two_batches_only_the_one_that_is_named_is_recorded_noted_and_forgotten(script):
+    script.start()
+    other = str(uuid4())
+    script.lease.intend_batch(BATCH, ["c1"])
+    script.lease.intend_batch(other, ["c2"])
+    script.lease.record_batch(BATCH, "batch_1")
+    script.lease.note_batch(BATCH, 1)
+    assert {b["id"]: (b["openai_id"], b["answered"]) for b in batches_of(script)} == {
+        BATCH: ("batch_1", 1),
+        other: (None, 0),
+    }
+    script.lease.forget_batch(BATCH, "expired")
+    [left] = batches_of(script)
+    assert (left["id"], left["chunk_ids"]) == (other, ["c2"])
 
 
 @pytest.mark.parametrize(
