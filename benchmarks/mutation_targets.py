@@ -35,10 +35,10 @@ _FUNCTIONS, _MOVES = "contract/test_run_functions", "contract/test_run_moves"
 _PAIRS, _REVIEW = "contract/test_pair_store", "contract/test_retry_problems"
 SQL: dict[str, tuple[list[str], list[str]]] = {
     "SQL: what a person asks for": (
-        ["start_run", "start_training", "proceed_run", "stop_run", "remove_run", "add_pairs",
-         "retry_problem_chunks"],
-        [_MOVES, _FUNCTIONS, _REVIEW, _PAIRS, "contract/test_run_lease", "test_migrations"],
+        ["start_run", "start_training", "proceed_run", "stop_run", "remove_run"],
+        [_MOVES, _FUNCTIONS, "contract/test_run_lease", "test_migrations"],
     ),
+    "SQL: review": (["add_pairs", "retry_problem_chunks"], [_REVIEW, _PAIRS, _FUNCTIONS]),
     "SQL: what a worker holds": (
         ["claim_run", "beat_run", "hold_run", "begin_generation", "finish_generation",
          "record_training_job", "note_training", "finish_training", "fail_run", "leave_run",

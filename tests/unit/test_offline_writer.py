@@ -174,6 +174,13 @@ RIVER = (
     "The river has been rising since 1998 in the lower valley. "
     "The board is the highest body of the union."
 )
+GATEWAY = (
+    "The gateway has been storing 400 readings for every meter. "
+    "The old gateway had not stored 30 readings at once."
+)
+BRIDGE = (
+    "The bridge was closed in the winter of 2019. The tower was closed in the long winter of 2019."
+)
 LAMPS = (
     "Rent includes heating, water and the cleaning of the stairs. "
     "The lamps must be switched off before Sunday because of the moths."
@@ -183,6 +190,29 @@ LAMPS = (
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        (
+            GATEWAY,
+            [
+                "How many readings has the gateway been storing for every meter?",
+                "Which gateway had not stored 30 readings at once?",
+                "Has the gateway been storing 400 readings for every meter?",
+                "How many readings had the old gateway not stored at once?",
+                "Which gateway has been storing 400 readings for every meter?",
+                "Had the old gateway not stored 30 readings at once?",
+                "What is known about old gateway?",
+            ],
+        ),
+        (
+            BRIDGE,  # a time is looked for in the four words after its preposition
+            [
+                "When was the bridge closed?",
+                "Which tower was closed in the long winter of 2019?",
+                "Was the bridge closed in the winter of 2019?",
+                "Was the tower closed in the long winter of 2019?",
+                "Which bridge was closed in the winter of 2019?",
+                "What is known about long winter?",
+            ],
+        ),
         (
             YARD,
             [

@@ -136,6 +136,23 @@ def test_pairs_are_checked_in_blocks_that_change_nothing(monkeypatch: pytest.Mon
     assert 5 < len(at_once) < 30
 
 
+@pytest.mark.parametrize(("most", "at_once"), [(40, 1), (10, 1), (120, 3)])
+def test_no_more_similarities_are_held_at_once_than_fit(
+    monkeypatch: pytest.MonkeyPatch, most: int, at_once: int
+) -> None:
+    held = []
+    count = np.count_nonzero
+
+    def counting(better: np.ndarray, axis: int) -> np.ndarray:
+        held.append(len(better))
+        return count(better, axis=axis)
+
+    monkeypatch.setattr(quality, "_BLOCK_SCORES", most)
+    monkeypatch.setattr(quality.np, "count_nonzero", counting)
+    not_answered(np.ones((7, 2)), np.ones((40, 2)), [0] * 7)
+    assert (max(held), sum(held)) == (at_once, 7)
+
+
 def test_no_question_of_no_chunk_is_lost() -> None:
     assert not_answered(np.zeros((0, 2)), np.zeros((0, 2)), []) == set()
 
