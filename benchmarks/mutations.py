@@ -123,7 +123,7 @@ class Copies:
 
 def run_tests(copy: Path, tests: Sequence[str]) -> str:
     """Say "caught", "hung", "survived", or "invalid" where not even the first test began."""
-    options = "-x -q -o addopts= -p no:cacheprovider".split()
+    options = ["-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
     # No bytecode: two mutants of one length in one second would look alike to it.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     files = [f"tests/{name}.py" for name in tests]

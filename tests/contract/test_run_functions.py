@@ -159,11 +159,8 @@ PERSONS = {
 }
 
 
-@pytest.mark.parametrize(("function", "status"), PERSONS.items())
-def test_what_a_person_asks_for_is_done_for_that_person_even_where_no_policy_holds(
-    script, service, owner, function, status
-):
-    """With the secret key, too: whoever is not signed in owns no run."""
+def of_a_person(script: Script, status: RunStatus) -> None:
+    """A run with a chunk that had a problem, in `status`."""
     script.to(S.GENERATING)
     script.lease.save_pairs([{"chunk_id": "c3", "problem": "refused"}], [], {})
     if status is not S.GENERATING_FAILED:
@@ -174,9 +171,28 @@ def test_what_a_person_asks_for_is_done_for_that_person_even_where_no_policy_hol
         script.lease.fail("It broke.")
     elif status is S.COMPLETED:
         script.lease.finish_training(METRICS, activate=True)
+
+
+@pytest.mark.parametrize(("function", "status"), PERSONS.items())
+def test_what_a_person_asks_for_is_done_for_that_person_even_where_no_policy_holds(
+    script, service, owner, function, status
+):
+    """With the secret key, too: whoever is not signed in owns no run."""
+    of_a_person(script, status)
     before = everything_of(owner, script.run.id)
     said = {"p_by": "nobody"} if function == "stop_run" else {}
     assert not service.rpc(function, p_run=script.run.id, **said)
+    assert everything_of(owner, script.run.id) == before
+
+
+@pytest.mark.parametrize(("function", "status"), PERSONS.items())
+def test_what_is_asked_for_a_run_that_is_not_there_is_not_done_to_the_one_that_is(
+    script, user, owner, function, status
+):
+    of_a_person(script, status)
+    before = everything_of(owner, script.run.id)
+    said = {"p_by": "ann"} if function == "stop_run" else {}
+    assert not user.database.rpc(function, p_run=str(uuid4()), **said)
     assert everything_of(owner, script.run.id) == before
 
 
