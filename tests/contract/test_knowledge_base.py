@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
-from services.errors import AppError, EmbedderUnavailable, NotFound
+from services.errors import AppError, EmbedderUnavailable, NotFound, StoreUnavailable
 from services.knowledge import knowledge_base
 from services.knowledge.knowledge_base import IngestProgress, KnowledgeBase
 from services.knowledge.sample import sample_documents
@@ -143,3 +146,105 @@ def test_the_sample_is_loaded_whole_and_loading_it_again_only_fills_gaps(base):
     again = base.load_sample()
     assert (len(again.added), again.rejected) == (1, [])
     assert len(base.documents()) == len(sample_documents())
+
+
+class FailsOnce(WordLlamaEmbedder):
+    """An embedder whose service is away for one request, the `number`-th."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.requests: list[int] = []  # how many texts each had
+
+    def embed(self, texts) -> np.ndarray:
+        self.requests.append(len(texts))
+        if len(self.requests) == self.number:
+            raise EmbedderUnavailable("The embedding service can not be reached just now.")
+        return super().embed(texts)
+
+
+def few(count: int) -> list[tuple[str, bytes]]:
+    return [(f"{number}.txt", f"Berth {number}.".encode()) for number in range(count)]
+
+
+def test_nothing_is_embedded_after_a_failure_even_when_the_embedder_is_back(store, monkeypatch):
+    """An import that goes on past a gap would be told as failed and be half there."""
+    monkeypatch.setattr(knowledge_base, "CHUNKS_PER_WRITE", 2)
+    embedder = FailsOnce(2)
+    report = KnowledgeBase(store, embedder).add_files(few(8))
+    assert embedder.requests == [2, 2]
+    assert [document.name for document in report.added] == ["0.txt", "1.txt"]
+    assert [name for name, _ in report.rejected] == [f"{number}.txt" for number in range(2, 8)]
+    assert {id(error) for _, error in report.rejected} == {id(report.rejected[0][1])}
+
+
+def test_a_failing_store_stops_the_rest_as_a_failing_embedder_does(store, monkeypatch):
+    monkeypatch.setattr(knowledge_base, "CHUNKS_PER_WRITE", 2)
+    add, calls = store.add, []
+
+    def fails_once(documents):
+        calls.append(len(documents))
+        if len(calls) == 2:
+            raise StoreUnavailable("The disk is full.")
+        return add(documents)
+
+    monkeypatch.setattr(store, "add", fails_once)
+    report = KnowledgeBase(store, WordLlamaEmbedder()).add_files(few(6))
+    assert calls == [2, 2]
+    assert set(reasons(report.rejected).values()) == {"The disk is full."}
+    assert len(report.added) == len(store.documents()) == 2
+
+
+def test_a_text_that_somebody_else_added_meanwhile_is_told_as_known(store):
+    class Meanwhile(WordLlamaEmbedder):
+        def embed(self, texts) -> np.ndarray:
+            KnowledgeBase(store, WordLlamaEmbedder()).add_files([("theirs.txt", b"Berth 1.")])
+            return super().embed(texts)
+
+    report = KnowledgeBase(store, Meanwhile()).add_files(few(3))
+    assert [document.name for document in report.added] == ["0.txt", "2.txt"]
+    assert list(reasons(report.rejected)) == ["1.txt"]
+    assert "already in the knowledge base" in reasons(report.rejected)["1.txt"]
+
+
+def test_each_document_has_the_vectors_of_its_own_chunks_however_they_are_cut(store, monkeypatch):
+    monkeypatch.setattr(knowledge_base, "CHUNKS_PER_EMBEDDING", 3)
+    embedder = FailsOnce(0)
+    files = [("a.txt", LONG.encode()), ("b.txt", b"Soup."), ("c.txt", (LONG * 2).encode())]
+    KnowledgeBase(store, embedder).add_files(files)
+    snapshot = store.snapshot()
+    expected = WordLlamaEmbedder().embed([chunk.text for chunk in snapshot.chunks])
+    assert np.allclose(snapshot.embeddings, expected, atol=1e-6)
+    assert embedder.requests[:-1] == [3] * (len(embedder.requests) - 1)
+    assert sum(embedder.requests) == len(snapshot.chunks)
+
+
+def test_a_write_has_as_many_documents_as_fill_it_and_the_last_one_the_rest(store, monkeypatch):
+    monkeypatch.setattr(knowledge_base, "CHUNKS_PER_WRITE", 3)
+    add, writes = store.add, []
+    monkeypatch.setattr(
+        store, "add", lambda documents: writes.append(len(documents)) or add(documents)
+    )
+    KnowledgeBase(store, WordLlamaEmbedder()).add_files(few(7))
+    assert writes == [3, 3, 1]
+
+
+def test_progress_of_embedding_tells_chunks_of_all_files(base):
+    seen: list[IngestProgress] = []
+    base.add_files(few(3), seen.append)
+    assert [(p.files_read, p.chunks_total) for p in seen] == [(1, 0), (2, 0), (3, 0), (3, 3)]
+    assert [p.files_total for p in seen] == [3] * 4
+
+
+def test_a_document_says_how_long_it_is_and_what_it_was_read_from(base, store):
+    [document] = base.add_files([("port.txt", LONG.encode())]).added
+    assert document.characters == len(LONG.strip())
+    assert document.chunk_count == base.chunk_count() == len(store.snapshot().chunks)
+    assert document.content_hash == hashlib.sha256(LONG.strip().encode()).hexdigest()
+    assert (datetime.now(UTC) - document.added_at).total_seconds() < 60
+
+
+def test_a_document_that_somebody_else_removed_first_is_told_as_gone(base, store, monkeypatch):
+    [document] = base.add_files([("a.txt", b"Berth 4.")]).added
+    monkeypatch.setattr(store, "remove", lambda document_id: False)
+    with pytest.raises(NotFound):
+        base.remove(document.id)

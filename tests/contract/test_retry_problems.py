@@ -9,7 +9,7 @@ from services.pairs.store import PairStore
 from services.runs.lease import RunLease, RunLost
 from services.runs.states import RunStatus
 from services.runs.store import RunStore
-from tests.runs import Script, finished
+from tests.runs import METRICS, Script, finished
 
 CHUNKS = ["fine", "dropped", "refused", "short"]
 OTHERS = [status for status in RunStatus if status is not RunStatus.GENERATED]
@@ -78,3 +78,16 @@ def test_nobody_asks_again_for_somebody_else(in_review, new_user):
     with pytest.raises(NotFound):
         RunStore(new_user().database).retry_problems(in_review.run.id)
     assert in_review.now == before
+
+
+def test_a_problem_of_an_older_run_is_none_of_this_one(user, service):
+    older = Script(user, service).start()
+    older.lease.save_pairs([{"chunk_id": "c1", "problem": "refused"}], [], {})
+    older.save("c2")
+    older.lease.finish_generation()
+    older.train()
+    older.lease.finish_training(METRICS, activate=True)
+    script = Script(user, service).to(RunStatus.GENERATED)
+    with pytest.raises(RunMoved):
+        script.store.retry_problems(script.run.id)
+    assert script.now.status is RunStatus.GENERATED

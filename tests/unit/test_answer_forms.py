@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from services.generation.answer_forms import AnswerForm, WrongForm, questions_in
+from services.generation.answer_forms import (
+    AnswerForm,
+    NoQuestions,
+    WrongForm,
+    questions_in,
+    refuses_the_form,
+    request_body,
+)
 from services.generation.completions import Completion
 from services.models import TokenUsage
+from services.openai_api.errors import Refusal
 
 LIST = '{"questions": ["Who books a berth?"]}'
 
@@ -74,3 +82,56 @@ def test_what_only_frames_the_questions_is_none(line):
 def test_thoughts_are_no_questions():
     content = "<think>\nWhat is asked?\n- a berth\n</think>\n\nWho books a berth?"
     assert read(content, AnswerForm.TEXT) == ["Who books a berth?"]
+
+
+def test_a_request_of_a_file_asks_for_the_strictest_form():
+    body = request_body("Write questions.", "The passage.")
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert body["messages"][1]["content"] == "The passage."
+    form = body["response_format"]["json_schema"]
+    assert (body["response_format"]["type"], form["strict"]) == ("json_schema", True)
+    assert form["schema"]["additionalProperties"] is False
+    assert form["schema"]["required"] == list(form["schema"]["properties"]) == ["questions"]
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "param", "is_the_form"),
+    [
+        (400, "response_format is not known", "", True),
+        (422, "no json_schema here", "", True),
+        (501, "JSON_OBJECT is not implemented", "", True),
+        (400, "unsupported", "response_format", True),
+        (400, "the passage is too long", "", False),
+        (401, "response_format", "", False),
+        (500, "response_format", "", False),
+    ],
+)
+def test_a_refused_form_is_told_from_a_refused_request(status, message, param, is_the_form):
+    refusal = Refusal(status, code="", kind="", param=param, words=message)
+    assert refuses_the_form(refusal) is is_the_form
+
+
+@pytest.mark.parametrize("form", AnswerForm)
+@pytest.mark.parametrize(
+    ("content", "problem", "told"),
+    [
+        ('{"questions": ["Why?"]}', "refused", "refused"),
+        ("", None, "empty answer"),
+        ("  <think>What?</think> \n", None, "empty answer"),
+    ],
+)
+def test_an_answer_without_questions_says_why(form, content, problem, told):
+    completion = Completion(content, problem, TokenUsage(), is_metered=True)
+    with pytest.raises(NoQuestions) as none:
+        questions_in(completion, form)
+    assert none.value.problem == told
+    assert not isinstance(none.value, WrongForm)
+
+
+def test_an_empty_list_is_a_list():
+    assert read('{"questions": []}', AnswerForm.JSON) == []
+    assert read(' {"questions": ["Why?", "Why?", " "]} ', AnswerForm.SCHEMA) == [
+        "Why?",
+        "Why?",
+        " ",
+    ]

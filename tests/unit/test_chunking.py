@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.retrieval.chunking import CHUNK_CHARACTERS, split_into_chunks
+from services.retrieval.chunking import (
+    CHUNK_CHARACTERS,
+    _headings_with_their_text,
+    split_into_chunks,
+)
 
 SENTENCE = "The harbour master keeps the berth plan and answers for it. "
 
@@ -54,3 +59,30 @@ def test_the_same_text_and_document_give_the_same_ids_and_others_give_others():
     assert first == again
     assert len({chunk.id for chunk in first + other}) == len(first) + len(other)
     assert [chunk.position for chunk in first] == list(range(len(first)))
+
+
+def test_headings_are_gathered_up_to_the_size_of_a_chunk_and_no_further():
+    headings = "\n\n".join(
+        f"# Heading number {number:03} of the harbour rules" for number in range(200)
+    )
+    chunks = texts_of(headings)
+    assert "".join("".join(chunks).split()) == "".join(headings.split())
+    assert len(chunks) > 3
+    assert max(map(len, chunks)) <= 2 * CHUNK_CHARACTERS  # headings, and a passage below them
+
+
+@pytest.mark.parametrize(("below", "chunks"), [(794, 1), (795, 2)])
+def test_headings_that_fill_a_chunk_go_no_further(below, chunks):
+    """ "# A" and the empty line below it are 5 characters: with fewer than 795 they fit."""
+    gathered = list(_headings_with_their_text(["# A", "#" * below, "Text."]))
+    assert len(gathered) == chunks
+    assert "".join(gathered).replace("\n", "") == "# A" + "#" * below + "Text."
+
+
+def test_a_passage_of_text_is_no_heading_even_when_one_line_of_it_is():
+    assert list(_headings_with_their_text(["# A\ntext", "# B", "text"])) == [
+        "# A\ntext",
+        "# B\n\ntext",
+    ]
+    assert list(_headings_with_their_text(["# A", "# B"])) == ["# A\n\n# B"]
+    assert list(_headings_with_their_text([])) == []

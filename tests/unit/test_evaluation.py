@@ -286,3 +286,126 @@ def test_even_four_pairs_leave_some_held_out() -> None:
 def test_too_few_pairs_or_a_single_chunk_are_refused(relevant: list[set[int]]) -> None:
     with pytest.raises(TrainingError, match="too few"):
         split_by_document(relevant, list("abc"), random_vectors(3, 64))
+
+
+# The intervals --------------------------------------------------------------------------------
+
+
+def by_document(*means: float, size: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Differences of one figure, alike within each document, and the document of each."""
+    return np.repeat(np.array(means), size)[:, None], np.repeat(np.arange(len(means)), size)
+
+
+@pytest.mark.parametrize(("documents", "t"), [(4, 3.182), (5, 2.776), (10, 2.262), (20, 2.093)])
+def test_few_documents_get_the_wider_interval_of_students_t(documents: int, t: float) -> None:
+    """For documents of one size it is the textbook's: mean ± t · s / √n over their means."""
+    means = np.random.default_rng(5).normal(0.05, 0.1, documents)
+    [(low, high)] = mean_intervals(*by_document(*means), resamples=20_000)
+    reach = t * means.std(ddof=1) / math.sqrt(documents)
+    assert (low, high) == pytest.approx(
+        (means.mean() - reach, means.mean() + reach), abs=reach / 40
+    )
+
+
+def test_more_questions_of_the_same_documents_make_no_interval_narrower() -> None:
+    means = (0.0, 0.1, 0.2, 0.1)
+    few, many = (mean_intervals(*by_document(*means, size=size)) for size in (2, 50))
+    assert few == pytest.approx(many)
+
+
+@pytest.mark.parametrize("gain", [0.1, -0.1])
+def test_what_every_question_gains_is_certain_however_unequal_the_documents(gain: float) -> None:
+    documents = np.repeat([0, 1, 2], [1, 4, 20])
+    [interval] = mean_intervals(np.full((25, 1), gain), documents)
+    assert interval == pytest.approx([gain, gain])
+
+
+def test_the_mean_is_that_of_the_questions_and_not_of_their_documents() -> None:
+    differences = np.tile([0.4, 0, 0, 0], 3)[:, None]
+    [(low, high)] = mean_intervals(differences, np.array([0, 1, 1, 1, 2, 3, 3, 3, 4, 5, 5, 5]))
+    assert (low + high) / 2 == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_none_or_one_document_says_nothing_of_any_figure(count: int) -> None:
+    assert mean_intervals(np.full((count, 3), 0.2)).tolist() == [[-1, 1]] * 3
+
+
+def test_no_interval_goes_beyond_what_a_difference_can_be() -> None:
+    [interval] = mean_intervals(*by_document(-1.0, 1.0))
+    assert interval.tolist() == [-1, 1]
+
+
+def test_figures_have_intervals_of_their_own() -> None:
+    sure, unsure = np.full(30, 0.2), np.tile([0.9, -0.5], 15)
+    [first, second] = mean_intervals(np.column_stack([sure, unsure]))
+    assert first == pytest.approx([0.2, 0.2])
+    assert second[0] < 0.2 < second[1]
+
+
+@pytest.mark.parametrize("interval", [(0.0, 0.3), (-0.3, 0.0), (-0.1, 0.1)])
+def test_an_interval_that_holds_or_touches_zero_proves_nothing(
+    interval: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "mean_intervals", lambda *_, **__: np.tile(interval, (6, 1)))
+    verdict = compare(of_recall([0.5] * 40), of_recall([0.7] * 40)).verdict
+    assert verdict not in (Verdict.BETTER, Verdict.WORSE)
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"), [((1e-6, 0.3), Verdict.BETTER), ((-0.3, -1e-6), Verdict.WORSE)]
+)
+def test_an_interval_on_one_side_of_zero_proves_that_side(
+    interval: tuple[float, float], verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "mean_intervals", lambda *_, **__: np.tile(interval, (6, 1)))
+    gain = sum(interval) / 2
+    before, after = of_recall([0.5] * FEWEST_TO_PROVE), of_recall([0.5 + gain] * FEWEST_TO_PROVE)
+    assert compare(before, after).verdict is verdict
+
+
+def test_a_question_that_stays_as_it_was_is_neither_won_nor_lost() -> None:
+    same = of_recall([0.3, 0.0, 1.0])
+    comparison = compare(same, same)
+    assert (comparison.wins, comparison.losses) == ((), ())
+
+
+def test_what_moved_by_as_much_is_listed_in_an_order_that_repeats() -> None:
+    comparison = compare(of_recall([0.5] * 4), of_recall([0.6, 0.4, 0.6, 0.4]))
+    assert (comparison.wins, comparison.losses) == ((2, 0), (1, 3))
+
+
+def test_the_verdict_is_on_recall_at_ten_by_the_groups_that_were_given() -> None:
+    """One document gains all; without the groups, forty questions would prove it."""
+    before, after = of_recall([0.0] * 60), of_recall([1.0] * 40 + [0.0] * 20)
+    documents = np.repeat([0, 1, 2], [40, 10, 10])
+    assert compare(before, after).verdict is Verdict.BETTER
+    assert compare(before, after, documents).verdict is not Verdict.BETTER
+
+
+def test_the_figures_are_named_and_the_intervals_belong_to_them() -> None:
+    before = evaluate_ids([["a", "b"]] * 30, [{"b"}] * 30)
+    after = evaluate_ids([["b", "a"]] * 30, [{"b"}] * 30)
+    intervals = compare(before, after).intervals
+    assert list(intervals) == [f"recall@{k}" for k in (1, 3, 5, 10)] + ["mrr@10", "ndcg@10"]
+    assert intervals["recall@1"] == pytest.approx((1, 1))
+    assert intervals["recall@3"] == pytest.approx((0, 0))
+    assert intervals["mrr@10"] == pytest.approx((0.5, 0.5))
+
+
+def test_a_passage_at_rank_ten_counts_and_one_at_eleven_does_not() -> None:
+    others = list("qwertyuio")
+    tenth, eleventh = [*others, "a"], [*others, "p", "a"]
+    found = evaluate_ids([tenth, eleventh], [{"a"}, {"a"}])
+    assert found.recall[10].tolist() == [1, 0]
+    assert found.mrr.tolist() == [pytest.approx(0.1), 0]
+    assert found.ndcg.tolist() == [pytest.approx(1 / math.log2(11)), 0]
+
+
+def test_what_is_not_found_at_all_has_no_rank() -> None:
+    nowhere = evaluate_ids([["x"], []], [{"a"}, {"a", "b"}])
+    assert nowhere.mrr.tolist() == nowhere.ndcg.tolist() == nowhere.recall[10].tolist() == [0, 0]
+
+
+def test_among_no_passages_nothing_is_asked() -> None:
+    assert len(evaluate_embeddings(random_vectors(0), random_vectors(0), [])) == 0

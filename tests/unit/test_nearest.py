@@ -207,3 +207,98 @@ def test_the_largest_knowledge_base_alone_is_kept_however_large(monkeypatch):
 
     assert indexes.of("ben", snapshot("v2", ("a", "b", "c", "d", "e"))) is large
     assert indexes.of("ann", snapshot("v1")) is not first
+
+
+class Codes:
+    """Codes that choose these rows, whatever is asked."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows = rows
+
+    def search(self, queries: np.ndarray, wanted: int) -> tuple[None, np.ndarray]:
+        return None, self.rows[None, :wanted]
+
+
+@pytest.fixture
+def descending() -> tuple[np.ndarray, VectorIndex]:
+    """A query, and vectors whose rows score less and less for it; the codes choose the first."""
+    scores = np.linspace(0.9, 0.1, COUNT, dtype=np.float32)
+    vectors = np.stack([scores, np.sqrt(1 - scores**2)], axis=1)
+    index = VectorIndex(vectors)
+    index._codes = Codes(np.arange(COUNT))
+    return np.array([1, 0], np.float32), index
+
+
+@pytest.mark.parametrize("lost_by_codes", [201, 399, 400, 5_000])
+def test_words_lift_whatever_is_no_nearer_than_the_middle_candidate(descending, lost_by_codes):
+    query, index = descending
+    candidates = np.setdiff1d(np.arange(401), [lost_by_codes])[:400]
+    index._codes = Codes(candidates)
+    scores = index.vectors @ query
+    bonus = np.zeros(COUNT, np.float32)
+    bonus[lost_by_codes] = scores[9] - scores[lost_by_codes] + 1e-4  # just over the tenth best
+    rows, found = index.top(query, 10, bonus)
+    assert rows.tolist() == [*range(9), lost_by_codes]
+    assert found == pytest.approx((scores + bonus)[rows], abs=1e-6)
+
+
+def test_a_bonus_that_can_lift_no_row_does_not_cost_a_scan(descending):
+    query, index = descending
+    bonus = np.full(COUNT, 1e-4, np.float32)
+    assert index._by_codes(query, 10, bonus) is not None
+
+
+@pytest.mark.parametrize(("lifted", "is_scanned"), [(400, False), (401, True)])
+def test_more_than_a_twentieth_of_the_rows_are_left_to_a_scan(descending, lifted, is_scanned):
+    query, index = descending
+    bonus = np.zeros(COUNT, np.float32)
+    bonus[-lifted:] = 1
+    assert (index._by_codes(query, 10, bonus) is None) is is_scanned
+
+
+def test_more_hits_ask_for_more_candidates_until_a_scan_is_better():
+    asked = []
+
+    class Remembering(Codes):
+        def search(self, queries, wanted):
+            asked.append(wanted)
+            return super().search(queries, wanted)
+
+    index = VectorIndex(np.ones((40_000, 2), np.float32))
+    index._codes = Remembering(np.arange(40_000))
+    query = np.ones(2, np.float32)
+    assert [len(index.top(query, k)[0]) for k in (10, 20, 30, 100, 101)] == [10, 20, 30, 100, 101]
+    assert asked == [400, 400, 600, 2_000]  # 2,020 would be over a twentieth of the rows
+
+
+def test_a_tie_at_the_edge_goes_to_the_first_rows():
+    assert best_rows(np.array([1.0, 2.0, 1.0, 2.0, 1.0]), 3).tolist() == [1, 3, 0]
+    assert best_rows(np.array([1.0, 2.0]), 2).tolist() == [1, 0]
+    assert best_rows(np.array([1.0, 2.0]), 9).tolist() == [1, 0]
+
+
+def test_who_waits_for_the_codes_has_them(vectors):
+    index = VectorIndex(vectors, exact_up_to=0)
+    index.wait()
+    assert index._codes is not None
+    VectorIndex(vectors).wait()  # there are none to wait for
+
+
+def test_what_must_be_beaten_is_the_last_hit_with_its_own_bonus(descending):
+    """The first ten have a bonus that no other can make up for."""
+    query, index = descending
+    bonus = np.full(COUNT, 0.5, np.float32)
+    bonus[:10] = 1
+    rows, _ = index._by_codes(query, 10, bonus)
+    assert rows.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "is_exact"),
+    [(10, 32, True), (11, 32, False), (11, 31, True), (11, 27, True), (11, 30, False)],
+)
+def test_codes_are_for_more_rows_than_a_scan_is_fast_for_and_for_even_widths(
+    vectors, monkeypatch, rows, width, is_exact
+):
+    monkeypatch.setattr(VectorIndex, "_encode", lambda self: None)
+    assert VectorIndex(vectors[:rows, :width], exact_up_to=10).is_exact is is_exact

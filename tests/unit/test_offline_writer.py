@@ -147,3 +147,161 @@ def test_odd_text_does_not_break_the_writer(text: str) -> None:
     written = WRITER.write(chunk(text), 3)
     assert len(written.questions) <= 3
     assert len(written.questions) == 3 or written.problem
+
+
+MOORINGS = (
+    "# Moorings\n\nThe harbour master assigns a berth to each vessel within 2 hours. "
+    "Tankers must not berth at the north quay because the water is low."
+)
+SENSORS = (
+    "The new sensor records 400 readings per hour until the battery is empty. "
+    "It was replaced in 2019. The old sensors were sold since the market had collapsed."
+)
+FRAGMENTS = (
+    "Emergency exits, fire doors and alarm buttons. Staff of the night shift at the southern "
+    "gate. Keys for visitors and contractors."
+)
+COSTS = (
+    "The total cost was $4.5 million in 2020. Anna Berg leads the research group in Oslo. "
+    "Insurance covers the loss of luggage on every trip."
+)
+
+YARD = (
+    "Guards and their dogs patrol the yard at night, which is fenced. Members may use the pool "
+    "until 31 October for free."
+)
+RIVER = (
+    "The river has been rising since 1998 in the lower valley. "
+    "The board is the highest body of the union."
+)
+GATEWAY = (
+    "The gateway has been storing 400 readings for every meter. "
+    "The old gateway had not stored 30 readings at once."
+)
+BRIDGE = (
+    "The bridge was closed in the winter of 2019. The tower was closed in the long winter of 2019."
+)
+LAMPS = (
+    "Rent includes heating, water and the cleaning of the stairs. "
+    "The lamps must be switched off before Sunday because of the moths."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            GATEWAY,
+            [
+                "How many readings has the gateway been storing for every meter?",
+                "Which gateway had not stored 30 readings at once?",
+                "Has the gateway been storing 400 readings for every meter?",
+                "How many readings had the old gateway not stored at once?",
+                "Which gateway has been storing 400 readings for every meter?",
+                "Had the old gateway not stored 30 readings at once?",
+                "What is known about old gateway?",
+            ],
+        ),
+        (
+            BRIDGE,  # a time is looked for in the four words after its preposition
+            [
+                "When was the bridge closed?",
+                "Which tower was closed in the long winter of 2019?",
+                "Was the bridge closed in the winter of 2019?",
+                "Was the tower closed in the long winter of 2019?",
+                "Which bridge was closed in the winter of 2019?",
+                "What is known about long winter?",
+            ],
+        ),
+        (
+            YARD,
+            [
+                "When may members use the pool?",
+                "Which members may use the pool until 31 October?",
+                "What is known about dogs patrol?",
+                "May members use the pool until 31 October?",
+            ],
+        ),
+        (
+            RIVER,
+            [
+                "When has the river been rising?",
+                "Which board is the highest body of the union?",
+                "Has the river been rising since 1998 in the lower valley?",
+                "What is the board?",
+                "Which river has been rising since 1998 in the lower valley?",
+                "Is the board the highest body of the union?",
+            ],
+        ),
+        (
+            LAMPS,
+            [
+                "Why must the lamps be switched off before Sunday?",
+                "What does rent include?",
+                "When must the lamps be switched?",
+                "Does rent include heating?",
+                "Which lamps must be switched off before Sunday because of the moths?",
+                "Must the lamps be switched off before Sunday because of the moths?",
+            ],
+        ),
+        (
+            MOORINGS,
+            [
+                "Why must tankers not berth at the north quay?",
+                "How soon does the harbour master assign a berth to each vessel?",
+                "Which tankers must not berth at the north quay because the water is low?",
+                "What does the harbour master assign to each vessel within 2 hours?",
+                "Does the harbour master assign a berth to each vessel within 2 hours?",
+                "Must tankers not berth at the north quay because the water is low?",
+                "When it comes to moorings, what should I know about harbour master?",
+                "What is known about harbour master?",
+            ],
+        ),
+        (
+            SENSORS,
+            [
+                "How many readings does the new sensor record per hour until the battery is empty?",
+                "Which sensors were sold since the market had collapsed?",
+                "Does the new sensor record 400 readings per hour until the battery is empty?",
+                "Were the old sensors sold since the market had collapsed?",
+                "What is known about new sensor?",
+                "What is known about old sensors?",
+            ],
+        ),
+        (
+            FRAGMENTS,
+            [
+                "How are emergency exits related to fire doors?",
+                "What is known about night shift?",
+                "How is night shift related to southern gate?",
+                "What is known about emergency exits?",
+                "What is known about fire doors?",
+                "What is known about southern gate?",
+            ],
+        ),
+        (
+            COSTS,
+            [
+                "How much was the total cost?",
+                "What does Anna Berg lead in Oslo?",
+                "Does insurance cover the loss of luggage on every trip?",
+                "When was the total cost $4.5 million?",
+                "What does insurance cover on every trip?",
+                "Does Anna Berg lead the research group in Oslo?",
+                "Which cost was $4.5 million in 2020?",
+                "How is Anna Berg related to research group?",
+                "Was the total cost $4.5 million in 2020?",
+                "What is known about Anna Berg?",
+                "What is known about total cost?",
+                "What is known about research group?",
+            ],
+        ),
+    ],
+)
+def test_all_that_a_text_can_be_asked_comes_best_first_and_each_kind_and_sentence_in_turn(
+    text: str, expected: list[str]
+) -> None:
+    """Read, and found fit to train on: whoever changes the writer reads what changes here."""
+    assert list(questions(text, 30)) == expected
+    written = WRITER.write(chunk(text), 2)
+    assert (list(written.questions), written.problem) == (expected[:2], None)

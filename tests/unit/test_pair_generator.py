@@ -5,6 +5,7 @@ With the real lease on the embedded database, so that it is no more forgiving th
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from services.errors import GenerationError
-from services.generation.pair_generator import generate_pairs, usage_so_far
+from services.generation.pair_generator import (
+    Finished,
+    generate_pairs,
+    usage_row,
+    usage_so_far,
+)
 from services.generation.written_questions import WrittenQuestions
 from services.models import Chunk, TokenUsage
 from services.pairs.store import PairStore
@@ -283,3 +289,78 @@ def test_run_of_an_empty_knowledge_base_ends_without_asking(script):
     generate(script, [], writer)
     assert (writer.asked, script.now.status) == ([], RunStatus.GENERATING_FAILED)
     assert "knowledge base is empty" in script.now.error_message
+
+
+@pytest.mark.parametrize("ends", ["well", "badly", "stopped"])
+def test_a_writer_is_stopped_however_the_generation_ends(script, ends):
+    """Its calls that wait to be repeated would outlive the run."""
+
+    def answer(chunk: Chunk, count: int) -> WrittenQuestions:
+        if ends == "badly":
+            raise GenerationError("The quota is used up.")
+        if ends == "stopped":
+            script.lease.lost.set()
+        return about(chunk, count)
+
+    writer = Writer(answer)
+    with contextlib.suppress(GenerationError, RunLost):
+        generate(script, chunks_of(2), writer, concurrency=1)
+    assert writer.stopped.is_set()
+
+
+def test_a_batch_is_due_when_it_is_full_or_has_waited_and_never_when_it_is_empty(monkeypatch):
+    monkeypatch.setattr("services.generation.pair_generator.time.monotonic", lambda: 100.0)
+    [chunk] = chunks_of(1)
+    assert not Finished(begun_at=0.0).is_due
+    for begun_at, is_due in ((99.0, False), (98.9, True)):
+        batch = Finished(begun_at=begun_at)
+        batch.add(chunk, about(chunk, 1))
+        assert batch.is_due is is_due
+    batch = Finished(begun_at=100.0)
+    for _ in range(49):
+        batch.add(chunk, about(chunk, 1))
+        assert not batch.is_due
+    batch.add(chunk, about(chunk, 1))
+    assert batch.is_due
+
+
+def test_a_chunk_without_questions_has_a_problem_even_when_the_writer_names_none():
+    batch = Finished()
+    [chunk] = chunks_of(1)
+    batch.add(chunk, WrittenQuestions(()))
+    batch.add(chunk, WrittenQuestions((), problem="refused"))
+    batch.add(chunk, WrittenQuestions(("Why?",), problem="cut off"))
+    batch.add(chunk, WrittenQuestions(("How?",)))
+    assert [row["problem"] for row in batch.chunks] == ["no questions", "refused", "cut off", None]
+    assert [row["question_text"] for row in batch.pairs] == ["Why?", "How?"]
+
+
+def test_nothing_is_asked_while_the_hold_is_not_confirmed(script, monkeypatch):
+    """The worker may have slept: its run may be another's by now."""
+    looks = iter([False, False, False])
+    monkeypatch.setattr(
+        type(script.lease), "is_confirmed", property(lambda self: next(looks, True))
+    )
+    writer = Writer()
+    generate(script, chunks_of(1), writer, concurrency=1)
+    assert next(looks, None) is None  # it looked until it was
+    assert writer.asked == ["c000"]
+
+
+def test_usage_that_a_row_does_not_have_counts_as_none():
+    assert usage_so_far({}) == TokenUsage(0, 0)
+    assert usage_so_far({"output_tokens": 3}) == TokenUsage(0, 3)
+    assert usage_so_far(usage_row(TokenUsage(5, 7))) == TokenUsage(5, 7)
+
+
+def test_no_more_threads_are_started_than_there_are_chunks_to_ask(script):
+    before = threading.active_count()
+    seen = []
+
+    def count_threads(chunk: Chunk, count: int) -> WrittenQuestions:
+        seen.append(sum(t.name.startswith("ask-") for t in threading.enumerate()))
+        return about(chunk, count)
+
+    generate(script, chunks_of(2), Writer(count_threads), concurrency=50)
+    assert max(seen) <= 2
+    assert threading.active_count() <= before + 2

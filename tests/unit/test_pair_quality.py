@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from services.pairs import quality
 from services.pairs.quality import (
     Flag,
     duplicates,
@@ -106,3 +107,57 @@ def test_each_pair_is_told_all_that_is_doubtful_about_it() -> None:
 
 def test_no_pairs_give_no_flags() -> None:
     assert flag_pairs([], [], np.zeros((0, 2), np.float32), unit([1, 0])) == []
+
+
+@pytest.mark.parametrize(("threshold", "found"), [(0.6, {1}), (0.61, set())])
+def test_questions_as_near_as_the_threshold_ask_the_same(threshold: float, found: set) -> None:
+    vectors = np.array([[1, 0], [0.6, 0.8]])
+    assert near_duplicates(vectors, [0, 0], threshold) == found
+
+
+def test_the_nearest_of_several_earlier_questions_counts() -> None:
+    vectors = unit([1, 0], [0, 1], [1, 0.001], [0.001, 1])
+    assert near_duplicates(vectors, [0, 0, 0, 0]) == {2, 3}
+
+
+@pytest.mark.parametrize(("depth", "lost"), [(1, {0}), (2, {0}), (3, set())])
+def test_the_last_place_within_the_depth_is_found(depth: int, lost: set) -> None:
+    chunks = unit([1, 0], [0.9, 0.1], [0.5, 0.5])
+    assert not_answered(unit([1, 0]), chunks, [2], depth) == lost
+
+
+def test_pairs_are_checked_in_blocks_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    questions, chunks = unit(*rng.normal(size=(30, 4))), unit(*rng.normal(size=(40, 4)))
+    rows = rng.integers(0, 40, 30).tolist()
+    at_once = not_answered(questions, chunks, rows)
+    monkeypatch.setattr(quality, "_BLOCK_SCORES", 120)  # three questions at a time
+    assert not_answered(questions, chunks, rows) == at_once
+    assert 5 < len(at_once) < 30
+
+
+@pytest.mark.parametrize(("most", "at_once"), [(40, 1), (10, 1), (120, 3)])
+def test_no_more_similarities_are_held_at_once_than_fit(
+    monkeypatch: pytest.MonkeyPatch, most: int, at_once: int
+) -> None:
+    held = []
+    count = np.count_nonzero
+
+    def counting(better: np.ndarray, axis: int) -> np.ndarray:
+        held.append(len(better))
+        return count(better, axis=axis)
+
+    monkeypatch.setattr(quality, "_BLOCK_SCORES", most)
+    monkeypatch.setattr(quality.np, "count_nonzero", counting)
+    not_answered(np.ones((7, 2)), np.ones((40, 2)), [0] * 7)
+    assert (max(held), sum(held)) == (at_once, 7)
+
+
+def test_no_question_of_no_chunk_is_lost() -> None:
+    assert not_answered(np.zeros((0, 2)), np.zeros((0, 2)), []) == set()
+
+
+def test_a_repeated_question_is_told_as_a_duplicate_and_not_as_near_to_itself() -> None:
+    vectors, chunks = unit([1, 0], [1, 0], [1, 0.001]), unit([1, 0])
+    flags = flag_pairs(["Who pays?", "Who pays?", "Who will pay?"], [0, 0, 0], vectors, chunks)
+    assert flags == [frozenset(), {Flag.DUPLICATE}, {Flag.NEAR_DUPLICATE}]

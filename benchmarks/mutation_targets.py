@@ -1,0 +1,104 @@
+"""Where `python -m benchmarks.mutations` puts faults, and which test files are to notice them."""
+
+from __future__ import annotations
+
+# Module -> the test files that are to notice.
+MODULES: dict[str, list[str]] = {
+    "services/deep_memory/evaluation.py": ["unit/test_evaluation"],
+    "services/deep_memory/split.py": ["unit/test_split", "unit/test_evaluation"],
+    "services/deep_memory/measurement.py": ["unit/test_measurement"],
+    "services/deep_memory/local_training.py": ["unit/test_local_training"],
+    "services/deep_memory/local_trainer.py": ["unit/test_local_trainer"],
+    "services/deep_memory/hybrid.py": ["unit/test_local_trainer", "unit/test_nearest"],
+    "services/deep_memory/query_map.py": ["unit/test_local_trainer"],
+    "services/deep_memory/cloud_training.py": ["contract/test_cloud_training"],
+    "services/deep_memory/cloud_jobs.py": [
+        "unit/test_cloud_jobs",
+        "contract/test_cloud_jobs",
+        "contract/test_activeloop_trainer",
+    ],
+    "services/generation/spending.py": ["unit/test_spending"],
+    "services/generation/pricing.py": ["unit/test_pricing", "unit/test_spending"],
+    "services/pairs/quality.py": ["unit/test_pair_quality", "unit/test_pair_checking"],
+    "services/generation/answer_forms.py": [
+        "unit/test_answer_forms",
+        "contract/test_openai_writer",
+    ],
+    "services/generation/offline_writer.py": ["unit/test_offline_writer"],
+    "services/generation/pair_generator.py": ["unit/test_pair_generator"],
+    "services/pairs/store.py": ["contract/test_pair_store"],
+    "services/retrieval/chunking.py": ["unit/test_chunking"],
+    "services/retrieval/nearest.py": ["unit/test_nearest"],
+    "services/knowledge/knowledge_base.py": ["contract/test_knowledge_base"],
+    "services/runs/lease.py": ["contract/test_run_functions", "contract/test_run_lease"],
+    "services/runs/store.py": ["contract/test_run_moves", "contract/test_run_history"],
+    "services/runs/worker.py": ["contract/test_run_worker"],
+}
+
+# The functions of the migrations -> the test files that are to notice.
+_FUNCTIONS, _MOVES = "contract/test_run_functions", "contract/test_run_moves"
+_PAIRS, _REVIEW = "contract/test_pair_store", "contract/test_retry_problems"
+SQL: dict[str, tuple[list[str], list[str]]] = {
+    "SQL: what a person asks for": (
+        ["start_run", "start_training", "proceed_run", "stop_run", "remove_run",
+         "remove_completed_run", "may_remove_run"],
+        [_MOVES, _FUNCTIONS, "contract/test_run_lease", "contract/test_remove_completed",
+         "test_migrations"],
+    ),
+    "SQL: review": (["add_pairs", "retry_problem_chunks"], [_REVIEW, _PAIRS, _FUNCTIONS]),
+    "SQL: what a worker holds": (
+        ["claim_run", "heartbeat_run", "beat_run", "hold_run", "begin_generation",
+         "finish_generation", "why_no_questions", "note_waiting", "note_training",
+         "finish_training", "fail_run", "leave_run", "rescue_runs", "lease_end"],
+        [_FUNCTIONS, "contract/test_run_lease", _MOVES, "contract/test_run_waiting",
+         "contract/test_runs_without_questions"],
+    ),
+    "SQL: jobs in DeepLake Cloud": (
+        ["record_cloud_submission", "record_training_job", "job_of_text", "submission_of_text",
+         "settle_cloud_submission", "settle_cloud_job", "account_for_cloud_jobs",
+         "say_job_goes_on", "model_in_cloud"],
+        ["contract/test_cloud_jobs", _FUNCTIONS, "contract/test_use_model", "test_migrations"],
+    ),
+    "SQL: pairs and batches": (
+        ["save_pairs", "intend_batch", "record_batch", "note_batch", "save_waited_pairs",
+         "forget_batch", "waiting_batches", "waiting_progress", "question_key", "count_pairs"],
+        [_FUNCTIONS, "contract/test_run_lease", _PAIRS],
+    ),
+    "SQL: guards and reading": (
+        ["run_moves", "check_run_move", "check_run_removal", "check_worker_columns",
+         "check_waiting", "run_phase", "log_run_event", "run_problems", "deep_memory_state",
+         "use_model", "applied_migrations"],
+        [_MOVES, _FUNCTIONS, "contract/test_use_model", "contract/test_remove_completed",
+         "contract/test_run_waiting", "contract/test_local_supabase_migrations",
+         "test_migrations"],
+    ),
+}  # fmt: skip
+
+# Mutants that change nothing that anybody could notice: (module or function, what was there, what
+# is there instead) -> why.
+_BLOCK = "how many rows are looked at together changes nothing that is found"
+_NOTHING = "a vector without a direction is divided by something, and stays"
+_POLICY = "row-level security shows a person no other rows, and nobody else begins a run"
+_UNIT = "np.where(lengths > 0, lengths, 1)"
+_NO_UNIT = "np.where(lengths > 0, lengths, 2)"
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    ("services/deep_memory/evaluation.py", "max(1, passages)", "max(2, passages)"): _BLOCK,
+    ("services/pairs/quality.py", "max(1, len(chunk_vectors))", "max(2, len(chunk_vectors))"): (
+        _BLOCK
+    ),
+    ("services/deep_memory/evaluation.py", "RANKING_DEPTH + 1", "RANKING_DEPTH + 2"): (
+        "any rank beyond the tenth counts as none"
+    ),
+    ("services/deep_memory/hybrid.py", _UNIT, _NO_UNIT): _NOTHING,
+    ("services/deep_memory/query_map.py", _UNIT, _NO_UNIT): _NOTHING,
+    (
+        "services/deep_memory/local_trainer.py",
+        "range(0, len(rows), 512)",
+        "range(0, len(rows), 511)",
+    ): _BLOCK,
+    ("services/retrieval/nearest.py", "k < len(scores)", "k <= len(scores)"): (
+        "as many hits as rows are all rows either way"
+    ),
+    ("check_run_move", "where user_id = new.user_id", "where true"): _POLICY,
+    ("start_run", "where user_id = auth.uid()", "where true"): _POLICY,
+}

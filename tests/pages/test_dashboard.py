@@ -1,0 +1,327 @@
+"""The dashboard in each status of a run: what a person reads, and what they can press."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from pages.ui.components import BADGES, plain
+from pages.ui.selection import EXPANDED_RUN
+from services.errors import NotFound
+from services.knowledge.sample import sample_documents
+from services.models import TrainingPair, TrainingRun
+from services.runs.states import RunStatus
+from services.runs.store import why_blocked
+from services.workspace import Workspace
+
+S = RunStatus
+LONG_S = 90
+
+
+def until(workspace: Workspace, is_so: Callable[[TrainingRun], bool]) -> TrainingRun:
+    deadline = time.monotonic() + LONG_S
+    while not is_so(run := workspace.runs.page(limit=1)[0][0]):
+        assert time.monotonic() < deadline, run
+        time.sleep(0.1)
+    return run
+
+
+def is_over(run: TrainingRun) -> bool:
+    return not run.status.is_active
+
+
+# Before a run ----------------------------------------------------------------------------------
+
+
+def test_an_empty_knowledge_base_comes_first(open_page, empty):
+    screen = open_page(empty)
+    assert "The knowledge base is empty" in screen.words
+    assert "Go to the knowledge base" in screen.links
+    assert "generate" not in screen.keys
+    assert "No runs yet" in screen.words
+    assert "Chunks in all: 0" in screen.figures
+
+
+def test_with_documents_the_price_is_told_and_one_press_generates(open_page, workspace, studio):
+    screen = open_page(workspace)
+    assert "about **9 questions**" in screen.words  # three for each of three chunks
+    assert studio.writer.name in screen.words
+    screen.app.number_input(key="questions_per_chunk").set_value(1)
+    assert "about **3 questions**" in screen.draw().words
+    screen.press("generate")
+    run = until(workspace, is_over)
+    assert (run.status, run.total_chunks) == (S.GENERATED, 3)
+    assert run.settings["questions_per_chunk"] == 1
+    assert "start_training" in screen.draw().keys
+
+
+def test_the_switch_waits_for_a_model(open_page, workspace):
+    screen = open_page(workspace)
+    assert screen.app.toggle(key="deep_memory_enabled").disabled
+    assert "Last trained: never" in screen.figures
+
+
+# While a worker works --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "says", "failed"),
+    [
+        (S.GENERATING, "Generating", S.GENERATING_FAILED),
+        (S.TRAINING, "In progress", S.TRAINING_FAILED),
+    ],
+)
+def test_a_run_under_way_can_be_stopped_and_nothing_else_begun(
+    open_page, workspace, run_in, status, says, failed
+):
+    script = run_in(status)
+    screen = open_page(workspace)
+    assert says in screen.words
+    assert why_blocked(status) in screen.words
+    assert "generate" not in screen.keys
+    screen.press(f"stop_{script.run.id}")
+    assert script.now.status is failed
+    assert BADGES[failed][0] in screen.words
+
+
+def test_progress_is_drawn_as_far_as_it_is(open_page, workspace, run_in):
+    script = run_in(S.GENERATING)
+    script.lease.begin_generation(["c1", "c2", "c3"])
+    script.save("c1", "c2")
+    [bar] = open_page(workspace).app.get("progress")
+    assert bar.proto.value == 66
+    assert "2 of 3 chunks" in bar.proto.text
+    assert "2 pairs" in bar.proto.text
+
+
+def test_what_the_trainer_says_is_drawn(open_page, workspace, run_in):
+    script = run_in(S.TRAINING)
+    script.lease.note_training("Embedding the questions", 0.25)
+    [bar] = open_page(workspace).app.get("progress")
+    assert bar.proto.value == 25
+    assert "Embedding the questions" in bar.proto.text
+
+
+def test_the_row_of_a_run_under_way_opens_refreshes_and_stops_it(open_page, workspace, run_in):
+    script = run_in(S.GENERATING)
+    screen = open_page(workspace)
+    assert f"row_stop_{script.run.id}" not in screen.keys
+    screen.press(f"toggle_{script.run.id}")
+    screen.press(f"refresh_{script.run.id}")
+    screen.press(f"row_stop_{script.run.id}")
+    assert script.now.status is S.GENERATING_FAILED
+    assert script.now.error_message.startswith("Stopped by ")
+
+
+# Review ----------------------------------------------------------------------------------------
+
+
+def pairs_of(workspace: Workspace, run_id: str) -> list[TrainingPair]:
+    return workspace.pairs.page(run_id, limit=100)
+
+
+def question_of(workspace: Workspace, pair: TrainingPair) -> str:
+    pairs = pairs_of(workspace, pair.training_run_id)
+    return next(kept.question_text for kept in pairs if kept.id == pair.id)
+
+
+@pytest.fixture
+def in_review(workspace) -> TrainingRun:
+    """A run whose questions were written for real."""
+    workspace.runs.generate(1)
+    run = until(workspace, is_over)
+    assert run.status is S.GENERATED, run.error_message
+    return run
+
+
+def test_pairs_are_shown_beside_their_chunks_to_review(open_page, workspace, in_review):
+    screen = open_page(workspace)
+    pairs = pairs_of(workspace, in_review.id)
+    assert f"{len(pairs)} pairs" in screen.words
+    shown = {area.key: area.value for area in screen.app.text_area}
+    assert shown == {f"question_{pair.id}": pair.question_text for pair in pairs}
+    for name in ("dues", "soup", "pilot"):
+        assert name in screen.words
+    assert "start_training" in screen.keys
+    assert why_blocked(S.GENERATED) in screen.words
+
+
+def test_a_question_is_corrected_where_it_stands(open_page, workspace, in_review):
+    pair = pairs_of(workspace, in_review.id)[0]
+    screen = open_page(workspace)
+    screen.app.text_area(key=f"question_{pair.id}").set_value("  Who  pays? ")
+    screen.draw()
+    assert question_of(workspace, pair) == "Who pays?"
+    screen.app.text_area(key=f"question_{pair.id}").set_value(" ")
+    assert len(screen.draw().problems) == 1
+    assert question_of(workspace, pair) == "Who pays?"
+
+
+def test_a_pair_that_is_not_kept_is_dropped_before_training_may_start(
+    open_page, workspace, in_review
+):
+    before = pairs_of(workspace, in_review.id)
+    screen = open_page(workspace)
+    assert "drop_pairs" not in screen.keys
+    screen.app.checkbox(key=f"keep_{before[0].id}").uncheck()
+    screen.draw()
+    assert "start_training" not in screen.keys
+    screen.press("drop_pairs")
+    assert {pair.id for pair in pairs_of(workspace, in_review.id)} == {
+        pair.id for pair in before[1:]
+    }
+    assert "start_training" in screen.keys
+
+
+def test_pairs_are_found_by_their_words(open_page, workspace, in_review):
+    pairs = pairs_of(workspace, in_review.id)
+    word = pairs[0].question_text.rstrip("?").split()[-1]
+    expected = {p.id for p in pairs if word.casefold() in p.question_text.casefold()}
+    screen = open_page(workspace)
+    screen.app.text_input(key="pair_search").set_value(word)
+    screen.draw()
+    assert {area.key for area in screen.app.text_area} == {f"question_{id_}" for id_ in expected}
+    screen.app.text_input(key="pair_search").set_value("no such words")
+    assert "No question has these words" in screen.draw().words
+
+
+def test_a_run_in_review_may_be_discarded_and_is_kept_as_failed(open_page, workspace, in_review):
+    screen = open_page(workspace).press("discard_run")
+    run = workspace.runs.get(in_review.id)
+    assert (run.status, run.pair_count) == (S.GENERATING_FAILED, in_review.pair_count)
+    assert BADGES[S.GENERATING_FAILED][0] in screen.words
+
+
+# Results ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(studio) -> Workspace:
+    """A person who generated and trained on the sample, through the services."""
+    user = studio.accounts.sign_up(f"{uuid4().hex}@example.com", "a long password")
+    workspace = Workspace(studio, user)
+    workspace.documents.add(sample_documents())
+    workspace.runs.generate(2)
+    run = until(workspace, is_over)
+    assert run.status is S.GENERATED, run.error_message
+    workspace.runs.train(run.id)
+    run = until(workspace, is_over)
+    assert run.status is S.COMPLETED, run.error_message
+    return workspace
+
+
+def test_results_say_what_was_measured_and_on_what(open_page, trained):
+    run = trained.runs.page(limit=1)[0][0]
+    screen = open_page(trained)
+    assert f"Trained on {run.metrics['trained_questions']:,} questions" in screen.words
+    tabs = [tab.label for tab in screen.app.tabs]
+    assert any("hand-written" in label.lower() for label in tabs)
+    for when in ("before", "after"):
+        assert f"{100 * run.metrics[when]['recall@10']:.1f}%" in screen.words
+    assert BADGES[S.COMPLETED][0] in screen.words
+    assert "generate" in screen.keys  # a result blocks no new run
+
+
+def test_a_model_is_put_to_use_and_out_of_it(open_page, trained):
+    run = trained.runs.page(limit=1)[0][0]
+    trained.models.use(run.id)
+    screen = open_page(trained)
+    switch = screen.app.toggle(key="deep_memory_enabled")
+    assert (switch.value, switch.disabled) == (True, False)
+    assert "use_model" not in screen.keys
+    switch.set_value(False)
+    screen.draw()
+    assert not trained.models.state().settings.enabled
+    screen.press("switch_on")
+    assert trained.models.state().settings.enabled
+    assert screen.app.toggle(key="deep_memory_enabled").value
+
+
+def test_a_result_whose_model_file_is_gone_says_so(open_page, workspace, run_in):
+    run_in(S.COMPLETED)
+    screen = open_page(workspace)
+    assert "No figures were kept of this run" in screen.words  # of this one that tests completed
+    assert "use_model" not in screen.keys
+
+
+# After a failure -------------------------------------------------------------------------------
+
+FAILED = [S.GENERATING_FAILED, S.TRAINING_FAILED]
+
+
+@pytest.mark.parametrize("status", FAILED)
+def test_a_failed_run_blocks_says_why_and_offers_to_go_on_or_remove(
+    open_page, workspace, run_in, status
+):
+    script = run_in(status)
+    screen = open_page(workspace)
+    assert why_blocked(status) in screen.words
+    assert "generate" not in screen.keys
+    screen.press("show_blocking_run")
+    assert plain(script.now.error_message) in screen.words
+    assert "2 pairs" in screen.words
+    assert {f"proceed_{script.run.id}", f"remove_{script.run.id}"} <= screen.keys
+
+
+@pytest.mark.parametrize("status", FAILED)
+def test_proceed_goes_on_with_the_phase_that_failed(open_page, workspace, run_in, status):
+    script = run_in(status)
+    attempt = script.now.attempt
+    screen = open_page(workspace, **{EXPANDED_RUN: script.run.id})
+    screen.press(f"proceed_{script.run.id}")
+    run = until(workspace, is_over)
+    assert run.attempt == attempt + 1
+    expected = S.GENERATED if status is S.GENERATING_FAILED else S.TRAINING_FAILED
+    assert run.status is expected  # these pairs are about no document: training says so
+    screen.draw()
+    assert BADGES[expected][0] in screen.words
+
+
+@pytest.mark.parametrize("status", FAILED)
+def test_a_failed_run_is_removed_after_a_question_that_names_what_goes(
+    open_page, workspace, run_in, status
+):
+    script = run_in(status)
+    screen = open_page(workspace, **{EXPANDED_RUN: script.run.id})
+    screen.press(f"remove_{script.run.id}")
+    assert "2 pairs" in screen.words
+    assert script.now.status is status  # nothing went yet
+    screen.press("confirm_remove")
+    with pytest.raises(NotFound):
+        assert script.now
+    screen.draw()
+    assert "No runs yet" in screen.words
+    assert "generate" in screen.keys
+
+
+def test_a_run_that_another_tab_removed_is_gone_at_the_next_press(open_page, workspace, run_in):
+    script = run_in(S.GENERATING_FAILED)
+    screen = open_page(workspace, **{EXPANDED_RUN: script.run.id})
+    script.store.remove(script.run.id)
+    screen.press(f"proceed_{script.run.id}")
+    assert "No runs yet" in screen.words
+    assert "generate" in screen.keys
+
+
+# History ---------------------------------------------------------------------------------------
+
+
+def test_the_history_is_filtered_by_status(open_page, workspace, run_in):
+    completed, failed = run_in(S.COMPLETED), run_in(S.GENERATING_FAILED)
+    screen = open_page(workspace)
+    rows = {f"toggle_{completed.run.id}", f"toggle_{failed.run.id}"}
+    assert rows <= screen.keys
+    screen.app.selectbox(key="history_status").set_value(S.COMPLETED)
+    assert screen.draw().keys & rows == {f"toggle_{completed.run.id}"}
+    screen.app.selectbox(key="history_status").set_value(S.TRAINING)
+    assert "No run has this status" in screen.draw().words
+
+
+def test_nobody_sees_the_runs_of_another(open_page, run_in, studio, new_user):
+    script = run_in(S.GENERATING_FAILED)
+    screen = open_page(Workspace(studio, new_user()), **{EXPANDED_RUN: script.run.id})
+    assert "No runs yet" in screen.words
+    assert not any(script.run.id in key for key in screen.keys)

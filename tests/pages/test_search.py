@@ -1,0 +1,105 @@
+"""The search page: nothing to search, nothing asked, one list, two lists, a model that is gone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from services.deep_memory.hybrid import DeepMemoryModel
+from services.deep_memory.query_map import QueryMap
+from services.runs.states import RunStatus
+from tests.behind_the_door import models_of
+
+QUERY = "Who pays harbour dues?"
+TEXTS = ("Ships pay harbour dues", "The canteen serves soup", "The pilot boards")
+
+
+def ask(screen, query: str = QUERY, hits: int | None = None):
+    screen.app.text_input(key="query").set_value(query)
+    if hits is not None:
+        screen.app.number_input(key="k").set_value(hits)
+    [search] = [button for button in screen.app.button if button.label == "Search"]
+    search.click()
+    return screen.draw()
+
+
+@pytest.fixture
+def with_model(workspace, run_in):
+    """A workspace whose model ranks the other way round, switched on."""
+    run = run_in(RunStatus.COMPLETED).now
+    matrix = -np.eye(256, dtype=np.float32)
+    models_of(workspace).save(run, DeepMemoryModel(QueryMap(matrix), 5.0))
+    workspace.models.use(run.id)
+    return workspace
+
+
+def test_without_documents_it_leads_to_the_knowledge_base(open_page, empty):
+    screen = open_page(empty, "search.py")
+    assert "Nothing to search yet" in screen.words
+    assert "Go to the knowledge base" in screen.links
+    assert len(screen.app.text_input) == 0
+
+
+@pytest.mark.parametrize("query", ["", "   "])
+def test_an_empty_question_is_no_search_and_no_fault(open_page, workspace, query):
+    screen = ask(open_page(workspace, "search.py"), query)
+    assert "Type a question" in screen.words
+    assert screen.problems == []
+    assert not any(text in screen.words for text in TEXTS)
+
+
+def test_without_a_model_there_is_one_list_and_the_way_to_another(open_page, workspace):
+    screen = ask(open_page(workspace, "search.py"))
+    assert all(text in screen.words for text in TEXTS)
+    assert "No trained model yet" in screen.words
+    assert "Go to Deep Memory" in screen.links
+    positions = [screen.words.index(text) for text in TEXTS]
+    assert positions[0] == min(positions)
+
+
+def test_as_many_hits_are_shown_as_were_asked_for(open_page, workspace):
+    screen = ask(open_page(workspace, "search.py"), hits=1)
+    assert [text for text in TEXTS if text in screen.words] == [TEXTS[0]]
+
+
+def test_with_a_model_both_lists_stand_side_by_side(open_page, with_model):
+    screen = ask(open_page(with_model, "search.py"))
+    headings = [heading.value for heading in screen.app.subheader]
+    assert headings == ["Plain cosine", "Hybrid"]
+    assert screen.words.count(TEXTS[0]) == 2
+    assert "No trained model yet" not in screen.words
+
+
+def test_the_map_alone_may_be_compared_without_the_words(open_page, with_model):
+    screen = ask(open_page(with_model, "search.py"))
+    [choice] = screen.app.get("button_group")
+    choice.set_value("Deep Memory")
+    screen.draw()
+    assert [heading.value for heading in screen.app.subheader] == ["Plain cosine", "Deep Memory"]
+    assert "Shown to compare" in screen.words
+
+
+def test_what_search_uses_is_changed_by_one_press_and_back(open_page, with_model):
+    screen = ask(open_page(with_model, "search.py"))
+    screen.press("use_cosine")
+    assert not with_model.models.state().settings.enabled
+    screen.press("use_deep_memory")
+    assert with_model.models.state().settings.enabled
+
+
+def test_a_model_whose_file_is_gone_is_told_and_plain_search_answers(open_page, with_model):
+    run = with_model.models.state().active
+    models_of(with_model).remove(run.id)
+    screen = ask(open_page(with_model, "search.py"))
+    assert len(screen.problems) == 1
+    assert "gone" in screen.problems[0]
+    assert "Search works without it" in screen.problems[0]
+    assert screen.words.count(TEXTS[0]) == 1
+
+
+def test_a_damaged_model_is_told_and_plain_search_answers(open_page, with_model):
+    run = with_model.models.state().active
+    models_of(with_model)._path(run).write_bytes(b"damaged")
+    screen = ask(open_page(with_model, "search.py"))
+    assert "damaged" in screen.problems[0]
+    assert screen.words.count(TEXTS[0]) == 1

@@ -1,0 +1,123 @@
+"""The training job on this machine: trained on some documents, measured on others, completed."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from services.deep_memory import local_training, measurement
+from services.deep_memory.hybrid import SearchIndex
+from services.deep_memory.local_training import train_locally
+from services.deep_memory.measurement import SAMPLE_TEST_SET, SEED, pairs_by_question
+from services.deep_memory.model_store import ModelStore
+from services.deep_memory.split import split_by_document
+from services.knowledge.sample import sample_documents, sample_questions
+from services.models import TrainingPair
+from services.retrieval.chunking import split_into_chunks
+from services.retrieval.content import Snapshot
+from services.retrieval.embeddings import WordLlamaEmbedder
+from services.runs.lease import RunLost
+from services.runs.states import RunStatus
+from tests.runs import Script
+
+
+@pytest.fixture
+def script(user, service) -> Script:
+    return Script(user, service).to(RunStatus.TRAINING)
+
+
+@pytest.fixture(scope="module")
+def sample() -> Snapshot:
+    """The sample knowledge base, embedded as the app does offline."""
+    chunks = [
+        chunk
+        for name, content in sample_documents()
+        for chunk in split_into_chunks(content.decode(), str(uuid4()), name)
+    ]
+    embeddings = WordLlamaEmbedder().embed([chunk.text for chunk in chunks])
+    return Snapshot(tuple(chunks), embeddings, "v1")
+
+
+@pytest.fixture(scope="module")
+def index(sample) -> SearchIndex:
+    texts = [chunk.text for chunk in sample.chunks]
+    return SearchIndex.of(sample.embeddings, texts, [chunk.document_id for chunk in sample.chunks])
+
+
+@pytest.fixture(scope="module")
+def pairs(sample) -> list[TrainingPair]:
+    """A question for each chunk: some of its own words. One of them about a chunk that is gone."""
+    about = {chunk.id: " ".join(chunk.text.split()[5:12]) for chunk in sample.chunks}
+    return [
+        TrainingPair(f"p{n}", "run", f"What of {words}?", chunk_id, "", 1.0)
+        for n, (chunk_id, words) in enumerate([*about.items(), ("gone", "what is gone")])
+    ]
+
+
+@pytest.fixture
+def train(script, sample, index, pairs, tmp_path):
+    """Trains the script's run as its worker does; returns where the model went."""
+
+    def train() -> ModelStore:
+        train_locally(
+            script.lease,
+            script.run,
+            pairs=pairs,
+            snapshot=sample,
+            index=index,
+            embedder=WordLlamaEmbedder(),
+            models=ModelStore(tmp_path),
+        )
+        return ModelStore(tmp_path)
+
+    return train
+
+
+def test_a_run_is_trained_on_some_documents_measured_on_others_and_completed(
+    script, train, sample, index, pairs
+):
+    models = train()
+    run, metrics, embedder = script.now, script.now.metrics, WordLlamaEmbedder()
+    assert run.status is RunStatus.COMPLETED
+    split = split_by_document(
+        [{row for _, row in group} for group in pairs_by_question(pairs, sample)],
+        [chunk.document_id for chunk in sample.chunks],
+        sample.embeddings,
+        seed=SEED,
+    )
+    assert metrics["held_out_by"] == split.by
+    assert metrics["held_out_questions"] == len(split.held_out)
+    assert metrics["trained_questions"] == len(split.train) == metrics["trained_chunks"]
+    assert metrics["pairs_without_chunk"] == 1
+    assert metrics["embedder"] == embedder.name
+    assert 0 < metrics["train_seconds"] < 60
+    assert "trainer" not in metrics
+    assert sum(count for *_, count in metrics["ranks"]) == len(split.held_out)
+    [on_sample] = metrics["test_sets"]
+    assert (on_sample["name"], on_sample["questions"]) == (SAMPLE_TEST_SET, len(sample_questions()))
+    model = models.load(run)
+    assert model.query_map.embedder == embedder.name
+    hand_written = measurement._sample_questions(sample, embedder)
+    before, after = local_training._measure(hand_written, sample, index, model)
+    again = measurement._sample_figures(hand_written, sample, before, after)
+    for key in ("before", "after", "intervals", "win_count", "ranks"):
+        assert again[key] == on_sample[key]
+
+
+@pytest.mark.parametrize("when", ["Training", "Measuring"])
+def test_a_stop_while_it_trains_or_measures_leaves_no_model(
+    script, train, tmp_path, when, monkeypatch
+):
+    monkeypatch.setattr(local_training, "_NOTE_EVERY_S", 0.0)
+
+    def stop_there(step: str, share: float) -> None:
+        assert 0 <= share <= 1
+        if step.startswith(when):
+            script.lease.lost.set()
+
+    script.lease.note_training = stop_there
+    with pytest.raises(RunLost):
+        train()
+    assert list(tmp_path.iterdir()) == []
+    assert script.now.status is RunStatus.TRAINING
