@@ -78,6 +78,7 @@ SQL: dict[str, tuple[list[str], list[str]]] = {
 # is there instead) -> why.
 _BLOCK = "how many rows are looked at together changes nothing that is found"
 _NOTHING = "a vector without a direction is divided by something, and stays"
+_NO_WORDS = "between a verb and its object that follows are no words"
 _POLICY = "row-level security shows a person no other rows, and nobody else begins a run"
 _UNIT = "np.where(lengths > 0, lengths, 1)"
 _NO_UNIT = "np.where(lengths > 0, lengths, 2)"
@@ -96,6 +97,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "range(0, len(rows), 512)",
         "range(0, len(rows), 511)",
     ): _BLOCK,
+    ("services/generation/offline_writer.py", "position > 1", "position >= 1"): _NO_WORDS,
+    ("services/generation/offline_writer.py", "position > 1", "position > 0"): _NO_WORDS,
     ("services/retrieval/nearest.py", "k < len(scores)", "k <= len(scores)"): (
         "as many hits as rows are all rows either way"
     ),

@@ -12,6 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from services.errors import RunMoved
 from services.generation.batch_ledger import BatchLedger
 from services.runs.lease import RunLease, RunLost
 from services.runs.states import RunStatus
@@ -140,20 +141,33 @@ def test_no_other_run_is_touched(
     assert everything_of(owner, bystander.run.id) == before
 
 
-@pytest.mark.parametrize("act", ["start_training", "proceed", "stop", "retry_problems", "remove"])
-def test_what_a_person_asks_for_touches_no_other_run_of_theirs(user, service, owner, act):
-    older = Script(user, service).to(S.COMPLETED)
-    script = Script(user, service).to(S.GENERATING)
-    script.save("c1")
-    script.lease.save_pairs([{"chunk_id": "c3", "problem": "refused"}], [], {})
-    if act in ("proceed", "remove"):
-        script.lease.fail("It broke.")
-    else:
-        script.lease.finish_generation()
-    before = everything_of(owner, older.run.id)
+@pytest.fixture
+def older(user, service) -> Script:
+    """A completed run of the same person, of which a chunk had a problem."""
+    script = Script(user, service)
+    of_a_person(script, S.COMPLETED)
+    return script
+
+
+ACTS = {
+    "start_training": S.GENERATED,
+    "proceed": S.GENERATING_FAILED,
+    "stop": S.GENERATED,
+    "retry_problems": S.GENERATED,
+    "remove": S.GENERATING_FAILED,
+}
+
+
+@pytest.mark.parametrize(("act", "status"), ACTS.items())
+def test_what_a_person_asks_for_touches_no_other_run_of_theirs(older, script, owner, act, status):
+    of_a_person(script, status)
     extra = {"by": "ann"} if act == "stop" else {}
+    both = [everything_of(owner, run.run.id) for run in (older, script)]
+    with pytest.raises(RunMoved):
+        getattr(script.store, act)(older.run.id, **extra)
+    assert [everything_of(owner, run.run.id) for run in (older, script)] == both
     getattr(script.store, act)(script.run.id, **extra)
-    assert everything_of(owner, older.run.id) == before
+    assert everything_of(owner, older.run.id) == both[0]
 
 
 PERSONS = {

@@ -582,7 +582,7 @@ def test_the_weight_of_the_words_is_the_one_that_ranks_the_training_questions_be
     relevant = [{row} for row in range(40)]
     fit = FoldedFit(np.stack([np.eye(WIDTH, dtype=np.float32)] * 3), np.arange(40) % 3)
     wrong = normalised(np.roll(chunks, 1, axis=0))
-    assert _best_weight(fit, wrong, texts, index, relevant, 0) == 0.05
+    assert _best_weight(fit, wrong, texts, index, relevant, 0) == 0.2
     misleading = [f"part{(row + 1) % 40}x" for row in range(40)]
     assert _best_weight(fit, chunks, misleading, index, relevant, 0) == 0.01
 
