@@ -21,12 +21,12 @@ from services.workspace import Workspace
 # A token that was signed out elsewhere works this much longer, at most.
 TRUSTED_S = 30.0
 _MOST_TOKENS = 256
-_KEPT_S = 300.0
+_KEPT_S = 60.0
 
 
 class BearerWorkspaces:
     """Workspaces by access token: Supabase is asked about a token once in 30 seconds, and what is
-    opened for a token, connections too, is let go after five minutes: many are used only once."""
+    opened for a token, a connection and a model, is let go after a minute: many serve only once."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
