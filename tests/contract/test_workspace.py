@@ -173,12 +173,12 @@ def test_pairs_of_a_file_are_added_to_a_run_in_review_and_counted(workspace, in_
 def test_a_check_is_of_all_pairs_and_asks_the_embedder_once_for_each_question(
     workspace, studio, in_review, monkeypatch
 ):
-    check = workspace.pairs.check(in_review.run.id)
+    check = workspace.pairs.check(in_review.now)
     assert len(check.pairs) == 1
     embedder, asked = studio.places.embedder, []
     embed = embedder.embed
     monkeypatch.setattr(embedder, "embed", lambda texts: asked.extend(texts) or embed(texts))
-    assert len(workspace.pairs.check(in_review.run.id).pairs) == 1
+    assert len(workspace.pairs.check(in_review.now).pairs) == 1
     assert asked == []
 
 

@@ -42,7 +42,7 @@ def test_an_empty_knowledge_base_comes_first(open_page, empty):
     assert "Go to the knowledge base" in screen.links
     assert "generate" not in screen.keys
     assert "No runs yet" in screen.words
-    assert "Chunks in all: 0" in screen.figures
+    assert "Total chunks: 0" in screen.figures
 
 
 def test_with_documents_the_price_is_told_and_one_press_generates(open_page, workspace, studio):
@@ -243,7 +243,7 @@ def test_a_model_is_put_to_use_and_out_of_it(open_page, trained):
 def test_a_result_whose_model_file_is_gone_says_so(open_page, workspace, run_in):
     run_in(S.COMPLETED)
     screen = open_page(workspace)
-    assert "No figures were kept of this run" in screen.words  # of this one that tests completed
+    assert "There are no figures for this run" in screen.words  # of this one that tests completed
     assert "use_model" not in screen.keys
 
 

@@ -70,7 +70,7 @@ def test_documents_are_listed_and_found_by_name(open_page, workspace):
         f"remove_{ids['soup.txt']}"
     }
     screen.app.text_input(key="document_filter").set_value("no such name")
-    assert "No document has this in its name" in screen.draw().words
+    assert "No document name contains this" in screen.draw().words
 
 
 def test_a_document_is_removed_after_a_question_that_names_it(open_page, workspace):
@@ -90,7 +90,7 @@ def test_a_document_that_another_tab_removed_is_told_as_gone(open_page, workspac
     workspace.documents.remove(document.id)
     screen.press("confirm_remove_document")
     assert len(screen.problems) == 1
-    assert "not in the knowledge base any more" in screen.problems[0]
+    assert "no longer in the knowledge base" in screen.problems[0]
 
 
 def test_a_name_is_shown_as_it_is_and_not_as_markup(open_page, empty):

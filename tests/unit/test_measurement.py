@@ -112,7 +112,7 @@ def test_questions_of_one_document_share_their_fate():
 
 
 def test_a_thousand_moves_of_each_side_are_kept_and_all_are_counted(monkeypatch):
-    monkeypatch.setattr(measurement, "_MOST_MOVES", 2)
+    monkeypatch.setattr(measurement, "_MOST_RANK_CHANGES", 2)
     kept = comparison(found_at(*[2] * 3, *[1] * 4), found_at(*[1] * 3, *[2] * 4))
     assert (len(kept["wins"]), len(kept["losses"])) == (2, 2)
     assert (kept["win_count"], kept["loss_count"]) == (3, 4)
