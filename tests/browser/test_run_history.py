@@ -159,7 +159,7 @@ def test_won_questions_are_shown_in_pages_to_the_last(app: RunningApp, analyst: 
     analyst.opens(app)
     analyst.clicks_row(run_id)
     analyst.page.get_by_text("Won: 25 questions").click()
-    moves = analyst.page.locator("[class*='st-key-move_'] button")
+    moves = analyst.page.locator("[class*='st-key-rank_change_'] button")
     expect(moves).to_have_count(20)
 
     analyst.page.get_by_role("button", name="Page 2", exact=True).click()
