@@ -16,18 +16,25 @@ from services.runs.store import run_from_row
 
 
 @dataclass(frozen=True, slots=True)
-class ModelState:
-    """What search uses and what blocks a new run, read in one statement."""
+class ChosenModel:
+    """The trained model that search uses."""
 
-    settings: DeepMemorySettings
     is_wanted: bool  # search is to use Deep Memory; `settings.enabled` also requires a model
     active: TrainingRun | None  # the run whose model search uses while Deep Memory is on
-    blocking: TrainingRun | None
+    was_replaced: bool  # DeepLake Cloud now holds another model than the chosen one
 
     @property
     def in_use(self) -> TrainingRun | None:
         """The run whose model search uses now."""
         return self.active if self.is_wanted else None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState(ChosenModel):
+    """The chosen model, with the settings and what blocks a new run."""
+
+    settings: DeepMemorySettings
+    blocking: TrainingRun | None
 
 
 class Models:
@@ -42,18 +49,20 @@ class Models:
         self._backend = person.backend
         self._runs = person.runs
 
+    def chosen(self) -> ChosenModel:
+        """Read in one statement what search uses. Unlike `state`, it does not count chunks, for
+        which a knowledge base in DeepLake Cloud is read whole."""
+        return self._chosen(self._rows())
+
     def state(self) -> ModelState:
         """Read the state in one statement, because screens and clients poll it."""
-        rows: dict[str, Any] = self._database.rpc("deep_memory_state")
+        rows = self._rows()
+        chosen = self._chosen(rows)
+        active, blocking = chosen.active, self._run(rows["blocking"])
         row = rows["settings"] or {}
-        active, blocking = (
-            self._runs.known(run_from_row(rows[name])) if rows[name] else None
-            for name in ("active", "blocking")
-        )
-        is_wanted = bool(row.get("enabled"))
         trained_at = row.get("last_trained_at")
         settings = DeepMemorySettings(
-            enabled=is_wanted and active is not None,
+            enabled=chosen.in_use is not None,
             last_trained_at=datetime.fromisoformat(trained_at) if trained_at else None,
             last_training_run_id=row.get("last_training_run_id"),
             can_enable=active is not None,
@@ -63,15 +72,29 @@ class Models:
             blocking_run_id=blocking.id if blocking else None,
             blocking_run_status=blocking.status.value if blocking else None,
             is_cloud=self._is_cloud,
-            model_was_replaced=bool(row.get("active_run_id")) and active is None,
+            model_was_replaced=chosen.was_replaced,
         )
-        return ModelState(settings, is_wanted, active, blocking)
+        return ModelState(
+            chosen.is_wanted, active, chosen.was_replaced, settings=settings, blocking=blocking
+        )
 
-    def problem(self, state: ModelState) -> str:
+    def _rows(self) -> dict[str, Any]:
+        rows: dict[str, Any] = self._database.rpc("deep_memory_state")
+        return rows
+
+    def _chosen(self, rows: dict[str, Any]) -> ChosenModel:
+        row, active = rows["settings"] or {}, self._run(rows["active"])
+        was_replaced = bool(row.get("active_run_id")) and active is None
+        return ChosenModel(bool(row.get("enabled")), active, was_replaced)
+
+    def _run(self, row: dict[str, Any] | None) -> TrainingRun | None:
+        return self._runs.known(run_from_row(row)) if row else None
+
+    def problem(self, chosen: ChosenModel) -> str:
         """Why search cannot use the chosen model; empty if it can, or if none was chosen."""
-        if state.active is not None:
-            return self.unusable([state.active]).get(state.active.id, "")
-        return REPLACED_IN_CLOUD if state.settings.model_was_replaced else ""
+        if chosen.active is not None:
+            return self.unusable([chosen.active]).get(chosen.active.id, "")
+        return REPLACED_IN_CLOUD if chosen.was_replaced else ""
 
     def set_enabled(self, enabled: bool) -> DeepMemorySettings:
         """Make search use Deep Memory, or not.
@@ -79,7 +102,7 @@ class Models:
         Raises:
             NotAllowed: no trained model was ever activated, or it is no longer there.
         """
-        if enabled and self.state().active is None:
+        if enabled and self.chosen().active is None:
             raise NotAllowed(
                 "Deep Memory cannot be switched on before a training has completed.",
                 next_step="Generate training data, review it and start training.",

@@ -58,10 +58,10 @@ class Search:
         """
         if deep_memory is False:
             return self.compare(query, k, None)
-        state = self._models.state()
-        if not (deep_memory or state.is_wanted):
+        chosen = self._models.chosen()
+        if not (deep_memory or chosen.is_wanted):
             return self.compare(query, k, None)
-        found = self.compare(query, k, state.active, with_words=with_words)
-        if state.active is not None:
+        found = self.compare(query, k, chosen.active, with_words=with_words)
+        if chosen.active is not None:
             return found
-        return replace(found, problem=self._models.problem(state) or NO_MODEL)
+        return replace(found, problem=self._models.problem(chosen) or NO_MODEL)

@@ -122,6 +122,10 @@ def test_a_run_is_trained_in_the_cloud_stopped_proceeded_and_found_better(
     assert comparison.run_id == run.id
     assert "deepmemory_distance" in cloud.calls("/api/query/")[-1].request.text
 
+    store_of(workspace)._cached = None  # as in a process that has just started
+    assert workspace.search.as_chosen("What is the notice period?", 5).run_id == run.id
+    assert store_of(workspace)._cached is None, "a search must not wait for all chunks to be read"
+
     by_chunk = workspace.test_sets.measure(SAMPLE_TEST_SET, run.id)
     [in_training] = run.metrics["test_sets"]
     for key in ("questions", "before", "after", "intervals", "ranks"):
