@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import PurePath
 
-from services.errors import DocumentRejected
 from services.reading import rejections
 from services.reading.blocks import Block, Reading, Source
+from services.reading.tidying import tidy
 from services.reading.limits import MAX_BYTES, MAX_CHARACTERS, MAX_WORD
 
 # Extension -> the module whose `read` makes blocks of such a file. Imported when it is needed,
@@ -57,6 +58,16 @@ def read_file(name: str, content: bytes, on_progress: Callable[[float], None]) -
     return Reading(name, blocks, tuple(source.notes))
 
 
-def _counted(name: str, blocks: Iterator[Block]) -> Iterator[Block]:
-    """The blocks with text, tidied, until they are more than a document may have."""
-    raise NotImplementedError(DocumentRejected, MAX_CHARACTERS, MAX_WORD)
+def _counted(name: str, blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks that hold text, tidied; refuses more than a document may have while it is read."""
+    left = MAX_CHARACTERS
+    for block in blocks:
+        left -= len(block.text) + len(block.header)
+        if left < 0:
+            raise rejections.too_long(name)
+        tidied = tidy(block.text)
+        if not tidied:
+            continue
+        if len(tidied) > MAX_WORD and len(max(tidied.split(), key=len)) > MAX_WORD:
+            raise rejections.too_intricate(name, f"has a word of more than {MAX_WORD:,} letters")
+        yield replace(block, text=tidied, header=tidy(block.header))

@@ -1,49 +1,42 @@
-"""The limits on reading a document, and the messages for those that are rejected."""
+"""The messages for files that cannot be added: what is wrong, and what to do."""
 
 from __future__ import annotations
 
-import time
+from pathlib import PurePath
 
 from services.errors import DocumentRejected
+from services.reading.limits import MAX_BYTES, MAX_CHARACTERS
 
-MAX_BYTES = 25_000_000
-MAX_CHARACTERS = 2_000_000
-MAX_SECONDS = 10.0  # of CPU time, before any text is read
-SECONDS_PER_CHARACTER = 1e-5  # of text read, in addition; an ordinary PDF takes a fifth of it
+KINDS = "txt, md, html, csv, tsv, json, jsonl, pdf, docx, pptx, xlsx, odt, eml or zip"
+# What to do about a type that is not read itself.
+_INSTEAD = {
+    ".doc": "Save it as docx",
+    ".rtf": "Save it as docx",
+    ".pages": "Export it as docx",
+    ".xls": "Save it as xlsx",
+    ".ods": "Save it as xlsx",
+    ".numbers": "Export it as xlsx",
+    ".ppt": "Save it as pptx",
+    ".odp": "Save it as pptx",
+    ".key": "Export it as pptx",
+    ".epub": "Convert it to html or pdf",
+    ".msg": "Save it as eml",
+    ".rar": "Pack it as zip",
+    ".7z": "Pack it as zip",
+    ".gz": "Unpack it",
+    ".tar": "Pack it as zip",
+} | dict.fromkeys(
+    (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".bmp"),
+    "Run text recognition (OCR) on it, save the result as pdf or txt",
+)
 
 
-class Allowance:
-    """What reading a document may take: characters of text, and seconds of CPU time.
-
-    The CPU time is that of the thread that created this, so a busy machine does not reject more.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._left = MAX_CHARACTERS
-        self._until = time.thread_time() + MAX_SECONDS
-
-    def take(self, text: str) -> str:
-        """Count `text` as read, and return it.
-
-        Raises:
-            DocumentRejected: the document is now too long, or has taken too long.
-        """
-        self._left -= len(text)
-        if self._left < 0:
-            raise too_long(self._name)
-        self._until += len(text) * SECONDS_PER_CHARACTER
-        self.check_time()
-        return text
-
-    def check_time(self) -> None:
-        """Check the time against what was read so far.
-
-        Raises:
-            DocumentRejected: reading takes too long.
-        """
-        if time.thread_time() > self._until:
-            raise too_intricate(self._name, "takes too long to read")
+def unsupported(name: str) -> DocumentRejected:
+    instead = _INSTEAD.get(PurePath(name).suffix.lower())
+    return DocumentRejected(
+        f"{name} is of a type that cannot be read.",
+        next_step=f"{instead} and add that." if instead else f"Use a {KINDS} file.",
+    )
 
 
 def empty(name: str) -> DocumentRejected:
@@ -52,7 +45,7 @@ def empty(name: str) -> DocumentRejected:
 
 def too_large(name: str, size: int) -> DocumentRejected:
     return DocumentRejected(
-        f"{name} is too large: {size / 1e6:.0f} MB. At most 25 MB can be read.",
+        f"{name} is too large: {size / 1e6:.0f} MB. At most {MAX_BYTES / 1e6:.0f} MB can be read.",
         next_step="Split it into smaller files.",
     )
 
