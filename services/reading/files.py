@@ -9,8 +9,8 @@ from pathlib import PurePath
 
 from services.reading import rejections
 from services.reading.blocks import Block, Reading, Source
-from services.reading.tidying import tidy
 from services.reading.limits import MAX_BYTES, MAX_CHARACTERS, MAX_WORD
+from services.reading.tidying import tidy
 
 # Extension -> the module whose `read` makes blocks of such a file. Imported when it is needed,
 # because the parsers take long to import.

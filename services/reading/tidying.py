@@ -22,16 +22,17 @@ def tidy(text: str) -> str:
         ValueError: it has dozens of marks on one letter, so it is no text.
     """
     if text.isascii() and text.isprintable():
-        return text.strip()
+        return text.rstrip()
     if not text.isascii():
         marks = "".join("m" if unicodedata.combining(c) else " " for c in text)
         if _STACKED.search(marks):
             raise ValueError("dozens of marks on one letter")
         text = unicodedata.normalize("NFC", text.translate(_ZERO_WIDTH))
-    lines = (
-        "".join(
-            c for c in line.rstrip() if c == "\t" or unicodedata.category(c) not in _UNPRINTABLE
-        )
-        for line in text.splitlines()
-    )
+    lines = (_printable(line.rstrip()) for line in text.splitlines())
     return "\n".join(lines).strip("\n").rstrip()
+
+
+def _printable(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(c for c in line if c == "\t" or unicodedata.category(c) not in _UNPRINTABLE)
