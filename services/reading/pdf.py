@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import pypdfium2 as pdfium
@@ -17,7 +18,7 @@ from services.reading.pdf_columns import in_reading_order
 from services.reading.pdf_forms import add_form_values
 from services.reading.pdf_headings import Headings, outline_of
 from services.reading.pdf_hyphens import Hyphens
-from services.reading.pdf_lines import Line, line_of, rows_of
+from services.reading.pdf_lines import Line, line_of, right_edge, rows_of
 from services.reading.pdf_paragraphs import Paragraphs
 from services.reading.pdf_tables import Table, ruled_tables, with_tables
 from services.reading.pdf_words import Page, Style, Word, read_page
@@ -28,6 +29,7 @@ Item = Line | Table
 _MOST_PAGES = 50_000
 _SHARE_OF_PAGES = 0.8  # of the work, the rest is putting lines together
 _TABLE_MARK = "\ue000"  # private use: stands for a table among the words
+_LONGEST_QUOTE = 100
 _LONGEST_NOTE = 12  # ranges of pages named in a note
 
 
@@ -51,8 +53,7 @@ def read(source: Source) -> Iterator[Block]:
     pages, running = without_running_lines(pages)
     _note_pages_without_text(source, pages, pictured)
     if running:
-        shown = "; ".join(sorted(running, key=len, reverse=True)[:2])
-        source.note(f"running headers, footers and page numbers left out ({shown[:120]})")
+        source.note(_running_note(running))
     paragraphs = Paragraphs(Headings(pages, outline), Hyphens(pages))
     for index, block in paragraphs.blocks(pages):
         source.progress(_SHARE_OF_PAGES + (1 - _SHARE_OF_PAGES) * (index + 1) / len(pages))
@@ -118,8 +119,9 @@ def _items(seen: Page) -> list[Item]:
         groups.append(seen.sideways)
     items: list[Item] = []
     for group in groups:
-        left, right = min(w.x0 for w in group), max(w.x1 for w in group)
-        for found in with_tables(rows_of(group), seen.rules, seen.number):
+        rows = rows_of(group)
+        left, right = min(w.x0 for w in group), right_edge(rows)
+        for found in with_tables(rows, seen.rules, seen.number):
             if isinstance(found, Table):
                 items.append(found)
                 continue
@@ -142,6 +144,12 @@ def _note_pages_without_text(source: Source, pages: list[list[Item]], pictured: 
         if pictured and not ocr.is_installed():
             note += f". {ocr.HOW_TO_INSTALL}"
         source.note(note)
+
+
+def _running_note(running: Counter[str]) -> str:
+    note = "running headers, footers or page numbers left out"
+    named = [text for text, _ in running.most_common() if re.search(r"[^\W\d_]{2}", text)]
+    return f'{note} ("{named[0][:_LONGEST_QUOTE]}")' if named else note
 
 
 def page_ranges(numbers: list[int]) -> str:

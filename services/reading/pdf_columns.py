@@ -129,7 +129,10 @@ def _is_prose(lines: list[Row]) -> bool:
     filled = sum(word.x1 - word.x0 for row in lines for word in row)
     letters = sum(len(word.text) for row in lines for word in row)
     wide = letters >= 8 * words  # Chinese and Japanese have no spaces
-    return (words >= 2.5 * len(lines) or wide) and filled >= 0.5 * width * len(lines)
+    full = sum(row[-1].x1 - row[0].x0 >= 0.7 * width for row in lines)
+    return (words >= 2.5 * len(lines) or wide) and (
+        filled >= 0.5 * width * len(lines) and full >= 0.5 * len(lines)
+    )
 
 
 def _are_out_of_step(left: list[Row], right: list[Row]) -> bool:

@@ -16,8 +16,16 @@ _MOST_BOOKMARKS = 20_000
 _LARGER = 1.12  # than the text, by which a line is taken for a heading
 _LONGEST = 160
 _LISTED = re.compile(r"^([•◦▪‣○●■□*·–—>$#%/]|-\s|\(?[a-z]\)|\d+\))")
+_LEADER = re.compile(r"(\. ?){4,}|…{2,}|_{4,}")  # of a table of contents
 _LETTER = re.compile(r"[^\W\d_]")
-_PLACE = re.compile(r"^(chapter|kapitel|appendix|anhang|section|part)?\s*[A-Z\d.]*\s*[.:–-]?\s*", re.I)
+_PLACE = re.compile(
+    r"^((chapter|kapitel|appendix|anhang|section|part)\s+)?(([A-Z]\.?)?[\d.]*\d[.:)]?|[A-Z][.:])?\s+",
+    re.I,
+)
+# Titles of boxes, under which only the next paragraph belongs.
+ADMONITION = re.compile(
+    r"(note|tip|warning|caution|important|hint|hinweis|achtung|warnung|tipp|wichtig)s?:?", re.I
+)
 
 Outline = dict[int, dict[str, int]]  # page -> title -> level
 
@@ -43,6 +51,13 @@ def _plainest(title: str) -> str:
     return re.sub(r"\W+", "", _PLACE.sub("", title, count=1).casefold())
 
 
+def _ranks(sizes: Counter[int]) -> dict[int, int]:
+    """Sizes to levels. Those of a title page, which are used once or twice, make no level deeper."""
+    usual = sorted((size for size, times in sizes.items() if times > 2), reverse=True)
+    usual = usual or sorted(sizes, reverse=True)
+    return {size: min(6, 1 + sum(other > size for other in usual)) for size in sizes}
+
+
 class Headings:
     """Knows the level of each line that is a heading."""
 
@@ -62,11 +77,8 @@ class Headings:
         self.body = letters.most_common(1)[0][0] if letters else 10.0
         self._outline = outline
         self._levels = self._learned(lines)
-        larger = Counter(
-            round(line.style.size * 2) for line in lines if self._is_larger(line)
-        )
-        sizes = sorted(larger, reverse=True)
-        self._ranks = {size: min(6, rank) for rank, size in enumerate(sizes, start=1)}
+        larger = Counter(round(line.style.size * 2) for line in lines if self._is_larger(line))
+        self._ranks = _ranks(larger)
 
     def _learned(self, lines: list[Line]) -> dict[tuple[int, bool], int]:
         """The level at which most bookmarked lines of a size are."""
@@ -78,7 +90,7 @@ class Headings:
 
     def _bookmarked(self, line: Line) -> int | None:
         titles = self._outline.get(line.page)
-        if not titles or len(line.text) > _LONGEST or _LISTED.match(line.text):
+        if not titles or _LEADER.search(line.text) or len(line.text) > _LONGEST or _LISTED.match(line.text):
             return None
         stands_out = line.style.bold or line.style.size > 1.05 * self.body
         return titles.get(_plainest(line.text)) if stands_out or not line.style.mono else None
@@ -89,12 +101,15 @@ class Headings:
             and not (line.style.mono and not self.all_mono)
             and len(line.text) <= _LONGEST
             and bool(_LETTER.search(line.text))
+            and not _LEADER.search(line.text)
         )
 
     def level(self, line: Line, before: Line | None, after: Line | None) -> int | None:
         """The level of `line` between its neighbours, or None if it is no heading."""
         if level := self._bookmarked(line):
             return level
+        if ADMONITION.fullmatch(line.text):
+            return None
         if self._is_larger(line):
             if _LISTED.match(line.text) or line.text[-1:] in ",;":
                 return None
@@ -114,7 +129,9 @@ class Headings:
             return False
         if len(line.text) > 90 or line.text[-1:] in ".,;:" or not _LETTER.search(line.text):
             return False
-        if _LISTED.match(line.text) or not after or after.style.bold:
+        if _LISTED.match(line.text) or _LEADER.search(line.text):
+            return False
+        if not after or after.style.bold:
             return False
         if before is None or before.page != line.page or before.y > line.y:
             return True

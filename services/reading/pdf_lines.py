@@ -11,7 +11,8 @@ from services.reading.pdf_words import Style, Word
 
 Row = list[Word]  # words on about one line, from left to right
 
-_SAME_LINE = 0.4  # of the size of the letters: a raised number is 0.36 above its line
+_SAME_LINE = 0.4  # of the size of the letters
+_RAISED = 0.56  # the same for letters of two sizes, as in exponents
 _TALLEST_LINE = 0.85
 _NO_SPACE = 0.06  # of the size: two words as near as this are one
 _TABLE_GAP = 0.95  # of the size: more than a justified line has between words
@@ -33,18 +34,21 @@ class Line:
     right: float = 0.0
     first_width: float = 0.0  # of its first word
     letter_width: float = 0.0  # of one letter, about
+    mono_share: float = 0.0  # of the letters
 
 
 def rows_of(words: Iterable[Word]) -> list[Row]:
     """The words, line by line from top to bottom; in a line from left to right."""
     rows: list[Row] = []
     row: Row = []
-    first = last = 0.0
+    first = last = near = 0.0
     for word in sorted(words, key=_y):
         size = word.style.size
         if row:
             size = max(size, row[-1].style.size)
-        if row and word.y - last <= _SAME_LINE * size and word.y - first <= _TALLEST_LINE * size:
+            raised = min(word.style.size, row[-1].style.size) < 0.86 * size
+            near = (_RAISED if raised else _SAME_LINE) * size
+        if row and word.y - last <= near and word.y - first <= _TALLEST_LINE * size:
             row.append(word)
         else:
             row = [word]
@@ -116,7 +120,17 @@ def line_of(row: Row, page: int, left: float, right: float) -> Line:
     first = row[0]
     x1 = max(w.x1 for w in row)
     width = first.x1 - first.x0
-    return Line(text, first.x0, x1, baseline, style, page, left, right, width, letter_width)
+    mono = sum(len(w.text) for w in row if w.style.mono) / sum(len(w.text) or 1 for w in row)
+    return Line(text, first.x0, x1, baseline, style, page, left, right, width, letter_width, mono)
+
+
+def right_edge(rows: Sequence[Row]) -> float:
+    """Where most lines of a column end; a line may run over that, and a table too."""
+    ends = sorted(max(w.x1 for w in row) for row in rows)
+    end, times = Counter(round(x) for x in ends).most_common(1)[0]
+    if times >= max(3, 0.15 * len(ends)) and end > 0.6 * ends[-1]:
+        return end + 0.5
+    return ends[int(0.9 * (len(ends) - 1))] if len(ends) > 8 else ends[-1]
 
 
 def style_of(row: Sequence[Word]) -> Style:

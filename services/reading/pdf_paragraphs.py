@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from services.reading.blocks import Block
-from services.reading.pdf_headings import Headings
+from services.reading.pdf_headings import ADMONITION, Headings
 from services.reading.pdf_hyphens import Hyphens
 from services.reading.pdf_lines import Line
 from services.reading.pdf_tables import Table
 
 Item = Line | Table
 
-_ENDED = re.compile(r"[.!?:;。！？：][\"'”’)\]»]*$")
+_ENDED = re.compile(r"([.!?:;。！？：][\"'”’)\]»]*|(?<=[a-z)”’])\.\d{1,2})$")
 _BULLET = re.compile(r"^([•◦▪‣○●■□·]\s*|[–—*-]\s+)(?=\S)")
 _NUMBERED = re.compile(r"^(\(?\d{1,3}[.)]|\(?[a-z][.)]|\(?[ivx]{1,5}[.)]|\[\d{1,3}\])\s+\S")
 _LEADER = re.compile(r"\s*((\. ?){4,}|…{2,}|_{4,})\s*")
@@ -22,6 +22,7 @@ _CJK_END = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]$")
 _CJK_START = re.compile("^[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 _NEW_PART = re.compile(r"(chapter|kapitel|section|part|appendix|figure|table)\s+\w+\b|\d+\.", re.I)
 _NEXT_LINE = 1.62  # of the size: lines of one paragraph are not farther apart
+_NEXT_ITEM = 3.0  # of the size, between items of a list
 _FOOTNOTE = 0.9  # of the size of the text
 
 
@@ -91,7 +92,7 @@ class Paragraphs:
         level = self._headings.level(line, before, after)
         if level:
             kind = "heading"
-        elif line.style.mono and not self._headings.all_mono and not self._is_in_sentence(line):
+        elif self._is_code(line, after):
             kind = "code"
         else:
             kind = "text"
@@ -103,6 +104,18 @@ class Paragraphs:
         self._open = _Open(kind, line.page, [line], level=level or 0)
         self._open.text = self._begun(self._open, line)
 
+    def _is_code(self, line: Line, after: Line | None) -> bool:
+        if self._headings.all_mono or line.mono_share < 0.4:
+            return False
+        if line.style.mono:
+            return not self._is_in_sentence(line)
+        # A line with a comment or a result in other letters, between lines of code.
+        open_ = self._open
+        if open_ and open_.kind == "code" and line.page == open_.lines[-1].page:
+            return 0 < line.y - open_.lines[-1].y < _NEXT_LINE * line.style.size
+        near = after and 0 < after.y - line.y < _NEXT_LINE * line.style.size
+        return bool(near and after and after.style.mono and abs(after.x0 - line.x0) < 1)
+
     def _is_in_sentence(self, line: Line) -> bool:
         """Whether a line in code letters goes on with the sentence above it."""
         open_ = self._open
@@ -112,7 +125,7 @@ class Paragraphs:
         return (
             last.page == line.page
             and 0 < line.y - last.y < _NEXT_LINE * last.style.size
-            and abs(line.x0 - last.left) < 2
+            and (abs(line.x0 - last.x0) < 2 or (len(open_.lines) == 1 and line.x0 < last.x0))
             and last.x1 > last.right - 4 * last.style.size
             and not _ENDED.search(last.text)
         )
@@ -128,6 +141,14 @@ class Paragraphs:
             return last.page == line.page and 0 < room < 3.2 * last.style.size
         if abs(last.style.size - line.style.size) > 1.2:
             return False
+        room = line.y - last.y
+        below = last.page == line.page and 0 < room < _NEXT_ITEM * last.style.size
+        if below and ADMONITION.fullmatch(open_.text):
+            return True
+        if below and _LEADER.search(last.text) and _LEADER.search(line.text):
+            return True
+        if _is_next_item(open_, line) and (below or not 0 < room or line.page == last.page + 1):
+            return True
         if not near:
             return self._goes_on_elsewhere(open_, last, line)
         return self._goes_on_below(open_, last, line)
@@ -147,8 +168,6 @@ class Paragraphs:
 
     def _goes_on_below(self, open_: _Open, last: Line, line: Line) -> bool:
         em = line.style.size
-        if _LEADER.search(last.text) and _LEADER.search(line.text):
-            return True
         if _marked(line.text) and (open_.item_x is not None or _fits_above(last, line)):
             return True  # the next item of the list, or the first under its sentence
         if open_.item_x is not None:
@@ -176,7 +195,9 @@ class Paragraphs:
     def _begins_line(self, open_: _Open, last: Line, line: Line) -> bool:
         if last.text.endswith("\u00ad"):
             return False
-        if _LEADER.search(last.text):
+        if _LEADER.search(last.text) or _is_next_item(open_, line):
+            return True
+        if ADMONITION.fullmatch(open_.text):
             return True
         near = last.page == line.page and line.y > last.y
         if _marked(line.text) and (open_.item_x is not None or (near and _fits_above(last, line))):
@@ -212,6 +233,13 @@ def _cleaned(text: str) -> str:
 def _marked(text: str) -> bool:
     """Whether a line begins as an item of a list does."""
     return bool(_BULLET.match(text) or _NUMBERED.match(text))
+
+
+def _is_next_item(open_: _Open, line: Line) -> bool:
+    """Whether a line has a marker below that of the item above it."""
+    if open_.item_x is None or not _marked(line.text):
+        return False
+    return line.page != open_.page or abs(line.x0 - open_.item_x) < line.style.size
 
 
 def _fits_above(last: Line, line: Line) -> bool:

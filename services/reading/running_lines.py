@@ -32,23 +32,32 @@ class _Edge:
     apart: bool  # whether there is room between it and the text further in
 
 
-def without_running_lines(pages: Sequence[list[Item]]) -> tuple[list[list[Item]], list[str]]:
-    """The pages without their running lines, and the texts of those, each once."""
+def without_running_lines(pages: Sequence[list[Item]]) -> tuple[list[list[Item]], Counter[str]]:
+    """The pages without their running lines, and how often each of those was found."""
     edges = [edge for items in pages for top in (True, False) for edge in _edges(items, top)]
     offsets = _page_number_offsets(edges)
     same = Counter(edge.line.text for edge in edges)
     edges = [_with_key(edge, offsets, same) for edge in edges]
-    running = _running(edges, len(pages))
+    running = _running(edges, len(pages), _body_size(pages))
     out: set[int] = set()
-    texts: dict[str, None] = {}
+    texts: Counter[str] = Counter()
     outermost = defaultdict(list)
     for edge in edges:
         outermost[edge.page, edge.top].append(edge)
     for group in outermost.values():
         for edge in _outer_part(group, running):
             out.add(id(edge.line))
-            texts.setdefault(edge.key)
-    return [[item for item in items if id(item) not in out] for items in pages], list(texts)
+            texts[edge.key] += 1
+    return [[item for item in items if id(item) not in out] for items in pages], texts
+
+
+def _body_size(pages: Sequence[list[Item]]) -> float:
+    letters: Counter[float] = Counter()
+    for items in pages:
+        for item in items:
+            if isinstance(item, Line):
+                letters[item.style.size] += len(item.text)
+    return letters.most_common(1)[0][0] if letters else 10.0
 
 
 def _edges(items: list[Item], top: bool) -> list[_Edge]:
@@ -117,7 +126,7 @@ def _with_key(edge: _Edge, offsets: Counter[int], same: Counter[str]) -> _Edge:
     return _Edge(edge.page, edge.top, edge.line, key.strip(), edge.apart)
 
 
-def _running(edges: list[_Edge], pages: int) -> set[int]:
+def _running(edges: list[_Edge], pages: int, body: float) -> set[int]:
     """The ids of lines that are repeated, or stand where nearly all others are repeated."""
     seen: dict[tuple[bool, str, float], list[_Edge]] = defaultdict(list)
     for edge in edges:
@@ -138,7 +147,14 @@ def _running(edges: list[_Edge], pages: int) -> set[int]:
             for e in edges
             if e.apart and re.search(r"[a-z/]", e.line.text, re.I) and _PAGE_OF.fullmatch(e.line.text)
         )
-    return running | _in_their_place(edges, running)
+    return running | _in_their_place(edges, running, body)
+
+
+def _ends(key: str) -> tuple[str, ...]:
+    """How a line begins and ends: a header names the chapter at one side and the section at the
+    other."""
+    words = key.split()
+    return (" ".join(words[:3]), " ".join(words[-3:])) if len(words) > 3 else (key,)
 
 
 def _at_one_height(group: list[_Edge]) -> list[_Edge]:
@@ -148,16 +164,24 @@ def _at_one_height(group: list[_Edge]) -> list[_Edge]:
     return [edge for edge in group if abs(edge.line.y - usual) <= 2 * _NEAR]
 
 
-def _in_their_place(edges: list[_Edge], running: set[int]) -> set[int]:
+def _in_their_place(edges: list[_Edge], running: set[int], body: float) -> set[int]:
     """Lines as high and as large as running ones are: the header of a chapter of one page."""
     places: dict[tuple[bool, int, int], list[_Edge]] = defaultdict(list)
     for edge in edges:
-        places[edge.top, round(edge.line.y), round(edge.line.style.size)].append(edge)
+        if edge.line.style.size <= 1.1 * body and len(edge.key) < 150:
+            places[edge.top, round(edge.line.y), round(edge.line.style.size)].append(edge)
     found: set[int] = set()
     for group in places.values():
-        known = sum(id(edge.line) in running for edge in group)
-        if len(group) >= 5 and known >= 0.6 * len(group):
-            found.update(id(edge.line) for edge in group if edge.apart and len(edge.key) < 150)
+        apart = [edge for edge in group if edge.apart]
+        if len(apart) < max(5, 0.8 * len(group)):
+            continue
+        ends = Counter(end for edge in apart for end in _ends(edge.key))
+        known = sum(
+            id(edge.line) in running or any(ends[end] > 2 for end in _ends(edge.key))
+            for edge in apart
+        )
+        if known >= 0.6 * len(apart):
+            found.update(id(edge.line) for edge in apart)
     return found
 
 
