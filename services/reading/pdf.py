@@ -95,6 +95,9 @@ def _pages(source: Source, document: pdfium.PdfDocument) -> tuple[list[list[Item
             add_form_values(page, seen)
             if not seen.words and not seen.sideways and seen.images:
                 pictured.add(index + 1)
+                if ocr.is_installed():
+                    share = _SHARE_OF_PAGES * index / count
+                    seen.words = ocr.words_in_picture(page, lambda s=share: source.progress(s))
         finally:
             page.close()
         items = _items(seen)
@@ -138,6 +141,10 @@ def _note_pages_without_text(source: Source, pages: list[list[Item]], pictured: 
         if not pictured:
             raise rejections.empty(source.name)
         raise ocr.nothing_but_pictures(source.name)
+    recognized = sorted(pictured.difference(empty))
+    if recognized:
+        pages_ = "page" if len(recognized) == 1 else "pages"
+        source.note(f"text recognized in pictures (OCR) on {pages_} {page_ranges(recognized)}")
     if empty:
         hold = "holds" if len(empty) == 1 else "hold"
         note = f"{len(empty)} of {len(pages)} pages {hold} no text: {page_ranges(empty)}"

@@ -129,6 +129,7 @@ class _Letters:
         self._box = c.FS_RECTF()
         self._box_ref = ctypes.byref(self._box)
         self._styles: dict[bytes, tuple[Style, float]] = {}
+        self._faces: dict[bytes, tuple[bool, bool]] = {}
 
     def origin(self, index: int) -> tuple[float, float]:
         c.FPDFText_GetCharOrigin(self.raw, index, *self._origin)
@@ -153,13 +154,21 @@ class _Letters:
             scale = math.hypot(matrix.c, matrix.d) or 1.0
             angle = math.degrees(math.atan2(matrix.b, matrix.a))
         size = round(abs(c.FPDFText_GetFontSize(self.raw, index)) * scale, 1)
+        return Style(min(size, 1000.0), *self._face(index)), angle
+
+    def _face(self, index: int) -> tuple[bool, bool]:
+        """Whether the font is bold, and whether its letters are all of one width."""
+        key = bytes(c.FPDFTextObj_GetFont(c.FPDFText_GetTextObject(self.raw, index)))
+        if key in self._faces:
+            return self._faces[key]
         name = ctypes.create_string_buffer(128)
         flags = ctypes.c_int()
         c.FPDFText_GetFontInfo(self.raw, index, name, 128, flags)
         face = name.value.decode("latin-1")
         bold = bool(_BOLD.search(face)) or bool(flags.value & (1 << 18))
         mono = bool(flags.value & 1) or bool(_MONOSPACE.search(face))
-        return Style(min(size, 1000.0), bold, mono), angle
+        self._faces[key] = bold, mono
+        return bold, mono
 
 
 def _text(text_page: pdfium.PdfTextPage, count: int) -> str:
