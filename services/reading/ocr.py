@@ -17,9 +17,7 @@ import pypdfium2 as pdfium
 from services.errors import DocumentRejected
 from services.reading.pdf_words import Style, Word
 
-HOW_TO_INSTALL = (
-    "To read them, install text recognition (OCR): pip install -r requirements-ocr.txt"
-)
+HOW_TO_INSTALL = "To read them, install text recognition (OCR): pip install -r requirements-ocr.txt"
 _SCALE = 2.0  # pixels per point: letters of 8 points are still read
 _MOST_PIXELS = 2_200  # of a side: a poster is read smaller
 _LINES_AT_ONCE = 6

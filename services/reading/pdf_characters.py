@@ -36,6 +36,9 @@ _PLAIN = str.maketrans(
         "\uf0d8": "\u2022",
         "\uf0fc": "\u2713",
         "\uf02d": "-",
+        # Bullets of fonts that do not say what their letters are.
+        "\x88": "\u2022",
+        "\x95": "\u2022",
         # Old fonts without names for these two.
         "\uf001": "fi",
         "\uf002": "fl",

@@ -3,7 +3,9 @@ all columns where it stands."""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from statistics import median
 
 from services.reading.pdf_lines import Row, rows_of
@@ -12,6 +14,7 @@ from services.reading.pdf_words import Word
 _GUTTER = 0.75  # of the size of the letters: the least room between columns
 _DEEPEST = 5  # halvings: more columns than a page has
 _TRIES = 4  # places looked at for a gutter
+_CROSSED = 0.3  # of a row that leaves a place free, which a row across it counts against that
 
 
 def in_reading_order(words: list[Word], depth: int = 0) -> list[list[Word]]:
@@ -45,14 +48,26 @@ def _gutters(rows: list[Row]) -> list[float]:
                 edges += [(right, 1), (word.x0, -1)]
             right = max(right, word.x1)
     edges.sort()
-    found: list[tuple[int, float]] = []
+    found: list[tuple[int, float]] = []  # rows with room there, and the place
     count = 0
     for index, (x, step) in enumerate(edges):
         count += step
         if step > 0 and count >= 3 and edges[index + 1][1] < 0:
             found.append((count, (x + edges[index + 1][0]) / 2))
-    found.sort(reverse=True)
-    return [x for _, x in found[:_TRIES]]
+    crossings = _crossings(rows, [x for _, x in found])
+    scored = [(count - _CROSSED * crossings[x], x) for count, x in found]
+    scored.sort(reverse=True)
+    return [x for _, x in scored[:_TRIES]]
+
+
+def _crossings(rows: list[Row], places: list[float]) -> dict[float, int]:
+    """How many words stand across each of the places, which ascend."""
+    change = [0] * (len(places) + 1)
+    for row in rows:
+        for word in row:
+            change[bisect_right(places, word.x0)] += 1
+            change[bisect_left(places, word.x1)] -= 1
+    return dict(zip(places, accumulate(change), strict=False))
 
 
 def _bands(rows: list[Row], x: float) -> Iterator[tuple[bool, list[Row]]]:
@@ -76,8 +91,10 @@ def _runs(rows: list[Row], x: float) -> Iterator[tuple[bool, list[Row]]]:
     leading = median(b - a for a, b in zip(ys, ys[1:], strict=False))
     run: list[Row] = []
     free = True
+    last = max((i for i, row in enumerate(rows) if row[-1].x0 >= x), default=-1)
     for index, row in enumerate(rows):
-        now = _leaves_free(row, x) and not _stands_alone(rows, index, x, leading)
+        alone = index < last and _stands_alone(rows, index, x, leading)
+        now = _leaves_free(row, x) and not alone
         if run and now != free:
             yield free, run
             run = []
@@ -124,13 +141,14 @@ def _are_columns(band: list[Row], x: float) -> bool:
 
 def _is_prose(lines: list[Row]) -> bool:
     """Whether lines are filled with words, as those of a paragraph are."""
-    width = max(row[-1].x1 for row in lines) - min(row[0].x0 for row in lines)
+    widths = sorted(row[-1].x1 - row[0].x0 for row in lines)
+    width = widths[(3 * len(widths)) // 4]  # a page number may stand far out
     words = sum(len(row) for row in lines)
     filled = sum(word.x1 - word.x0 for row in lines for word in row)
     letters = sum(len(word.text) for row in lines for word in row)
-    wide = letters >= 8 * words  # Chinese and Japanese have no spaces
-    full = sum(row[-1].x1 - row[0].x0 >= 0.7 * width for row in lines)
-    return (words >= 2.5 * len(lines) or wide) and (
+    spaceless = letters >= 8 * words  # Chinese and Japanese
+    full = sum(wide >= 0.7 * width for wide in widths)
+    return (words >= 2.5 * len(lines) or spaceless) and (
         filled >= 0.5 * width * len(lines) and full >= 0.5 * len(lines)
     )
 

@@ -74,8 +74,10 @@ def _put(page: pdfium.PdfPage, annotation: object, text: str, label: str, seen: 
     x0, x1, top, bottom = min(ax, bx), max(ax, bx), min(ay, by), max(ay, by)
     lines = text.splitlines() or [text]
     size = max(4.0, min(10.0, 0.8 * (bottom - top) / len(lines)))
-    y = _level(seen, top, bottom)
-    if y is None:
+    beside = _beside(seen, top, bottom)
+    if beside and len(lines) == 1:
+        y, size = beside.y, beside.style.size
+    else:
         y = bottom - 0.25 * (bottom - top) if len(lines) == 1 else top + size
         if label and not _is_named(seen, x0, top, bottom):
             lines[0] = f"{label}: {lines[0]}"
@@ -90,10 +92,12 @@ def _put(page: pdfium.PdfPage, annotation: object, text: str, label: str, seen: 
             at += width + 0.25 * size
 
 
-def _level(seen: Page, top: float, bottom: float) -> float | None:
-    """The height of the printed line beside a field."""
-    beside = [w.y for w in seen.words if top - 2 <= w.y - 0.3 * w.style.size <= bottom]
-    return beside[0] if beside else None
+def _beside(seen: Page, top: float, bottom: float) -> Word | None:
+    """A printed word beside a field."""
+    level = (
+        w for w in seen.words if w.order >= 0 and top - 2 <= w.y - 0.3 * w.style.size <= bottom
+    )
+    return next(level, None)
 
 
 def _is_named(seen: Page, x0: float, top: float, bottom: float) -> bool:

@@ -17,6 +17,7 @@ _LARGER = 1.12  # than the text, by which a line is taken for a heading
 _LONGEST = 160
 _LISTED = re.compile(r"^([•◦▪‣○●■□*·–—>$#%/]|-\s|\(?[a-z]\)|\d+\))")
 _LEADER = re.compile(r"(\. ?){4,}|…{2,}|_{4,}")  # of a table of contents
+_WITH_PAGE = re.compile(r"\s(\d+|[ivxl]+)$")
 _LETTER = re.compile(r"[^\W\d_]")
 _PLACE = re.compile(
     r"^((chapter|kapitel|appendix|anhang|section|part)\s+)?(([A-Z]\.?)?[\d.]*\d[.:)]?|[A-Z][.:])?\s+",
@@ -55,7 +56,11 @@ def _ranks(sizes: Counter[int]) -> dict[int, int]:
     """Sizes to levels. Those of a title page, which are used once or twice, make no level deeper."""
     usual = sorted((size for size, times in sizes.items() if times > 2), reverse=True)
     usual = usual or sorted(sizes, reverse=True)
-    return {size: min(6, 1 + sum(other > size for other in usual)) for size in sizes}
+    titled = max(sizes, default=0) > usual[0] if usual else False
+    return {
+        size: min(6, 1 + sum(other > size for other in usual) + (titled and size <= usual[0]))
+        for size in sizes
+    }
 
 
 class Headings:
@@ -76,6 +81,8 @@ class Headings:
         self.all_bold = bold > 0.4 * total
         self.body = letters.most_common(1)[0][0] if letters else 10.0
         self._outline = outline
+        leaders = Counter(line.page for line in lines if _LEADER.search(line.text))
+        self._contents = {page for page, times in leaders.items() if times >= 5}
         self._levels = self._learned(lines)
         larger = Counter(round(line.style.size * 2) for line in lines if self._is_larger(line))
         self._ranks = _ranks(larger)
@@ -90,7 +97,12 @@ class Headings:
 
     def _bookmarked(self, line: Line) -> int | None:
         titles = self._outline.get(line.page)
-        if not titles or _LEADER.search(line.text) or len(line.text) > _LONGEST or _LISTED.match(line.text):
+        if (
+            not titles
+            or _LEADER.search(line.text)
+            or len(line.text) > _LONGEST
+            or _LISTED.match(line.text)
+        ):
             return None
         stands_out = line.style.bold or line.style.size > 1.05 * self.body
         return titles.get(_plainest(line.text)) if stands_out or not line.style.mono else None
@@ -106,6 +118,8 @@ class Headings:
 
     def level(self, line: Line, before: Line | None, after: Line | None) -> int | None:
         """The level of `line` between its neighbours, or None if it is no heading."""
+        if line.page in self._contents and _WITH_PAGE.search(line.text):
+            return None
         if level := self._bookmarked(line):
             return level
         if ADMONITION.fullmatch(line.text):

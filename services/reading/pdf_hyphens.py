@@ -42,6 +42,11 @@ class Hyphens:
 
     def _without_hyphen(self, text: str, line: str) -> str:
         before, after = _LAST_PART.search(text), _FIRST_PART.match(line)
+        token = text[:-1].split()[-1:] or [""]
+        if before and after and not token[0].strip("\"'“”‘’«»([{").isalpha():
+            # A flag, a name from a program, or the third part of a compound.
+            keeps = not self._words[(before[1] + after[1]).lower()]
+            return text[:-1] + ("-" if keeps else "") + line
         if not before:
             spaced = text[-2:-1].isspace()  # a dash, and no hyphen
             return f"{text[:-1]}- {line}" if spaced else f"{text[:-1]}-{line}"

@@ -88,7 +88,10 @@ def text_of(row: Sequence[Word]) -> str:
     before = row[0]
     for word in row[1:]:
         room = word.x0 - before.x1
-        if room > _NO_SPACE * before.style.size or word.order - before.order == len(before.text) + 1:
+        if (
+            room > _NO_SPACE * before.style.size
+            or word.order - before.order == len(before.text) + 1
+        ):
             wide = room < before.style.size and _both_wide(before.text[-1:], word.text[:1])
             parts.append("" if wide else " ")
         parts.append(word.text)

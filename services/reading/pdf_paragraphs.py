@@ -105,7 +105,7 @@ class Paragraphs:
         self._open.text = self._begun(self._open, line)
 
     def _is_code(self, line: Line, after: Line | None) -> bool:
-        if self._headings.all_mono or line.mono_share < 0.4:
+        if self._headings.all_mono or line.mono_share < 0.4 or line.text[0] in "•◦▪‣●–":
             return False
         if line.style.mono:
             return not self._is_in_sentence(line)
@@ -193,7 +193,7 @@ class Paragraphs:
             open_.text = self._hyphens.joined(open_.text, _cleaned(line.text))
 
     def _begins_line(self, open_: _Open, last: Line, line: Line) -> bool:
-        if last.text.endswith("\u00ad"):
+        if last.text.endswith(("-", "\u00ad")):
             return False
         if _LEADER.search(last.text) or _is_next_item(open_, line):
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from statistics import median
 
 from services.reading.pdf_lines import Row, rows_of, segments_of, style_of, text_of
 from services.reading.pdf_words import Rule, Word
@@ -13,6 +14,7 @@ _NEAR = 3.0  # points between lines that are drawn at the same place
 _NUMBER = re.compile(r"^[-+(<>~≈$€£¥]?\s?\d")
 _MARKER = re.compile(r"^([•◦▪‣○●■□*·–—-]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\[\d+\]|[ivx]+[.)])$")
 _LEADER = re.compile(r"(\. ?){4,}|…{2,}|_{4,}")
+_FILLED = 0.45  # of the cells of a table: a formula in pieces has less
 _FAR = 2.3  # of the size: rows of one table are not farther apart
 
 
@@ -80,9 +82,7 @@ def _grids(rules: list[Rule]) -> Iterator[_Grid]:
         across = [
             r
             for r in flat
-            if y0 - _NEAR <= r.y0 <= y1 + _NEAR
-            and r.x0 <= right + _NEAR
-            and r.x1 >= left - _NEAR
+            if y0 - _NEAR <= r.y0 <= y1 + _NEAR and r.x0 <= right + _NEAR and r.x1 >= left - _NEAR
         ]
         if len(across) < 2:
             continue
@@ -161,7 +161,14 @@ def _names_columns(rows: list[list[str]]) -> bool:
         cells = [row[index] for row in rest if index < len(row) and row[index]]
         if name and cells and sum(bool(_NUMBER.match(cell)) for cell in cells) >= 0.6 * len(cells):
             return True
+        if all(first) and _is_label_above_sentences(name, cells, first):
+            return True
     return False
+
+
+def _is_label_above_sentences(name: str, cells: list[str], first: list[str]) -> bool:
+    short = all(len(cell) <= 25 and cell[-1] not in ".;,:" for cell in first)
+    return short and len(cells) > 1 and median(map(len, cells)) >= 3 * len(name)
 
 
 def with_tables(rows: list[Row], rules: list[Rule], page: int) -> Iterator[Row | Table]:
@@ -273,7 +280,9 @@ def _table(parts: list[list[Row]], rules: list[Rule], page: int) -> Table | None
             lines[-1][i].append(text_of(cells[i]))
             reach[i] = (cells[i][-1].x1 - spans[i][0]) / max(1.0, spans[i][1] - spans[i][0])
     rows = [[joined(cell) for cell in row] for row in lines]
-    if len(rows) < 2:
+    if len(rows) < 2 or sum(bool(cell) for row in rows for cell in row) < _FILLED * len(rows) * len(
+        spans
+    ):
         return None
     y0, y1 = parts[0][0][0].y, parts[1][0][0].y
     first = [w for part in parts[0] for w in part]

@@ -82,7 +82,7 @@ def read_page(page: pdfium.PdfPage, number: int, most_characters: int) -> Page |
         count = c.FPDFText_CountChars(text_page)
         if count > most_characters:
             return None
-        turn = _turner(rotation, (left, bottom, right, top))
+        turn = seen.turn = _turner(rotation, (left, bottom, right, top))
         if count > 0:
             _add_words(text_page, count, turn, seen)
     finally:

@@ -14,7 +14,9 @@ _DEEP = 4  # lines at each edge of a page that may be running ones
 _APART = 1.55  # of the size: the room between a running line and the text
 _NEAR = 3.0  # points by which a running line may stand higher or lower
 _TOKEN = re.compile(r"\d+|\b[ivxlc]+\b")
-_PAGE_OF = re.compile(r"\W*(page|seite|página|pagina|p\.)?\W*\d+(\W*(of|/|von|de|di|sur)\W*\d+)?\W*", re.I)
+_PAGE_OF = re.compile(
+    r"\W*(page|seite|página|pagina|p\.)?\W*\d+(\W*(of|/|von|de|di|sur)\W*\d+)?\W*", re.I
+)
 _PART_AND_PAGE = re.compile(r"\W*\w{1,3}\s?[-–.]\s?\d{1,3}\W*")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
@@ -36,7 +38,7 @@ def without_running_lines(pages: Sequence[list[Item]]) -> tuple[list[list[Item]]
     """The pages without their running lines, and how often each of those was found."""
     edges = [edge for items in pages for top in (True, False) for edge in _edges(items, top)]
     offsets = _page_number_offsets(edges)
-    same = Counter(edge.line.text for edge in edges)
+    same = Counter(text for _, text in {(edge.page, edge.line.text) for edge in edges})
     edges = [_with_key(edge, offsets, same) for edge in edges]
     running = _running(edges, len(pages), _body_size(pages))
     out: set[int] = set()
@@ -135,6 +137,8 @@ def _running(edges: list[_Edge], pages: int, body: float) -> set[int]:
     enough = 3 if pages > 4 else 2
     for (_, key, _), group in seen.items():
         level = _at_one_height(group)
+        if "#" in key and group[0].line.style.size > 1.15 * body:
+            continue  # "Chapter 2" on page 2
         on = {edge.page for edge in level}
         alone = len(on) >= 2 and "#" in key and len(key) < 12
         if len(on) >= enough or alone:
@@ -145,7 +149,9 @@ def _running(edges: list[_Edge], pages: int, body: float) -> set[int]:
         running.update(
             id(e.line)
             for e in edges
-            if e.apart and re.search(r"[a-z/]", e.line.text, re.I) and _PAGE_OF.fullmatch(e.line.text)
+            if e.apart
+            and re.search(r"[a-z/]", e.line.text, re.I)
+            and _PAGE_OF.fullmatch(e.line.text)
         )
     return running | _in_their_place(edges, running, body)
 
