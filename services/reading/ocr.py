@@ -30,6 +30,11 @@ def is_installed() -> bool:
 
 
 def nothing_but_pictures(name: str) -> DocumentRejected:
+    if is_installed():
+        return DocumentRejected(
+            f"{name} holds only images, and no text could be recognized in them.",
+            next_step="Scan it again, upright and with 300 dots per inch, then add the result.",
+        )
     return DocumentRejected(
         f"{name} holds no text, only images of pages: it looks scanned.",
         next_step="Run text recognition (OCR) on it, then add the result. Or have it done here: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as c
@@ -96,8 +97,8 @@ def _pages(source: Source, document: pdfium.PdfDocument) -> tuple[list[list[Item
             if not seen.words and not seen.sideways and seen.images:
                 pictured.add(index + 1)
                 if ocr.is_installed():
-                    share = _SHARE_OF_PAGES * index / count
-                    seen.words = ocr.words_in_picture(page, lambda s=share: source.progress(s))
+                    on_step = partial(source.progress, _SHARE_OF_PAGES * index / count)
+                    seen.words = ocr.words_in_picture(page, on_step)
         finally:
             page.close()
         items = _items(seen)

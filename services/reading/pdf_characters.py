@@ -45,8 +45,14 @@ _PLAIN = str.maketrans(
     }
 )
 # An accent that TeX's old fonts print on its own, before or after its letter.
-_ACCENTS = {"¨": "\u0308", "´": "\u0301", "ˆ": "\u0302", "˜": "\u0303", "ˇ": "\u030c"}
-_BESIDE = re.compile("([¨´ˆ˜ˇ])([A-Za-zı])")
+_ACCENTS = {
+    "\u00a8": "\u0308",
+    "\u00b4": "\u0301",
+    "\u02c6": "\u0302",
+    "\u02dc": "\u0303",
+    "\u02c7": "\u030c",
+}
+_BESIDE = re.compile("([\u00a8\u00b4\u02c6\u02dc\u02c7])([A-Za-z\u0131])")
 _PRESENTED = re.compile("[\ufb50-\ufdff\ufe70-\ufefc]")
 
 
@@ -62,6 +68,6 @@ def plain(text: str) -> str:
 
 
 def _accented(match: re.Match[str]) -> str:
-    letter = "i" if match[2] == "ı" else match[2]
+    letter = "i" if match[2] == "\u0131" else match[2]
     together = unicodedata.normalize("NFC", letter + _ACCENTS[match[1]])
     return together if len(together) == 1 else match[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from statistics import median
 
 from services.reading.pdf_lines import Row, rows_of
@@ -88,7 +88,7 @@ def _bands(rows: list[Row], x: float) -> Iterator[tuple[bool, list[Row]]]:
 def _runs(rows: list[Row], x: float) -> Iterator[tuple[bool, list[Row]]]:
     """Consecutive rows that leave `x` free, and the others."""
     ys = [row[0].y for row in rows]
-    leading = median(b - a for a, b in zip(ys, ys[1:], strict=False))
+    leading = median(b - a for a, b in pairwise(ys))
     run: list[Row] = []
     free = True
     last = max((i for i, row in enumerate(rows) if row[-1].x0 >= x), default=-1)

@@ -15,7 +15,7 @@ from services.reading.pdf_tables import Table
 _MOST_BOOKMARKS = 20_000
 _LARGER = 1.12  # than the text, by which a line is taken for a heading
 _LONGEST = 160
-_LISTED = re.compile(r"^([•◦▪‣○●■□*·–—>$#%/]|-\s|\(?[a-z]\)|\d+\))")
+_LISTED = re.compile(r"^([•◦▪‣○●■□*·\u2013—>$#%/]|-\s|\(?[a-z]\)|\d+\))")
 _LEADER = re.compile(r"(\. ?){4,}|…{2,}|_{4,}")  # of a table of contents
 _WITH_PAGE = re.compile(r"\s(\d+|[ivxl]+)$")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -48,12 +48,12 @@ def outline_of(document: pdfium.PdfDocument) -> Outline:
 
 
 def _plainest(title: str) -> str:
-    """A title without its number, spaces and case, as bookmarks and pages write them differently."""
+    """A title without its number, spaces and case: bookmarks and pages differ in those."""
     return re.sub(r"\W+", "", _PLACE.sub("", title, count=1).casefold())
 
 
 def _ranks(sizes: Counter[int]) -> dict[int, int]:
-    """Sizes to levels. Those of a title page, which are used once or twice, make no level deeper."""
+    """Sizes to levels. Those used once or twice, on a title page, make nothing deeper than 2."""
     usual = sorted((size for size, times in sizes.items() if times > 2), reverse=True)
     usual = usual or sorted(sizes, reverse=True)
     titled = max(sizes, default=0) > usual[0] if usual else False

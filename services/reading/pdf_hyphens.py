@@ -13,6 +13,7 @@ from services.reading.pdf_tables import Table
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LAST_PART = re.compile(r"([^\W\d_]+)[\u00ad-]$")
 _FIRST_PART = re.compile(r"^([^\W\d_]+)")
+_OPENING = "\"'([{\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb"
 _WIDE_END = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]$")
 _WIDE_START = re.compile("^[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
@@ -43,7 +44,7 @@ class Hyphens:
     def _without_hyphen(self, text: str, line: str) -> str:
         before, after = _LAST_PART.search(text), _FIRST_PART.match(line)
         token = text[:-1].split()[-1:] or [""]
-        if before and after and not token[0].strip("\"'“”‘’«»([{").isalpha():
+        if before and after and not token[0].strip(_OPENING).isalpha():
             # A flag, a name from a program, or the third part of a compound.
             keeps = not self._words[(before[1] + after[1]).lower()]
             return text[:-1] + ("-" if keeps else "") + line

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from services.reading.pdf_words import Style, Word
 
@@ -107,7 +108,7 @@ def _both_wide(a: str, b: str) -> bool:
 def code_of(row: Sequence[Word], letter_width: float) -> str:
     """A row of letters of one width, with the spaces it shows between words."""
     parts = [row[0].text]
-    for before, word in zip(row, row[1:], strict=False):
+    for before, word in pairwise(row):
         room = word.x0 - before.x1
         parts.append(" " * min(60, max(room > 0.1, round(room / letter_width))))
         parts.append(word.text)

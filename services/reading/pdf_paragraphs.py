@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from services.reading.blocks import Block
 from services.reading.pdf_headings import ADMONITION, Headings
@@ -14,8 +15,8 @@ from services.reading.pdf_tables import Table
 
 Item = Line | Table
 
-_ENDED = re.compile(r"([.!?:;。！？：][\"'”’)\]»]*|(?<=[a-z)”’])\.\d{1,2})$")
-_BULLET = re.compile(r"^([•◦▪‣○●■□·]\s*|[–—*-]\s+)(?=\S)")
+_ENDED = re.compile(r"([.!?:;。\uff01\uff1f\uff1a][\"'”\u2019)\]»]*|(?<=[a-z)”\u2019])\.\d{1,2})$")
+_BULLET = re.compile(r"^([•◦▪‣○●■□·]\s*|[\u2013—*-]\s+)(?=\S)")
 _NUMBERED = re.compile(r"^(\(?\d{1,3}[.)]|\(?[a-z][.)]|\(?[ivx]{1,5}[.)]|\[\d{1,3}\])\s+\S")
 _LEADER = re.compile(r"\s*((\. ?){4,}|…{2,}|_{4,})\s*")
 _CJK_END = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]$")
@@ -105,7 +106,7 @@ class Paragraphs:
         self._open.text = self._begun(self._open, line)
 
     def _is_code(self, line: Line, after: Line | None) -> bool:
-        if self._headings.all_mono or line.mono_share < 0.4 or line.text[0] in "•◦▪‣●–":
+        if self._headings.all_mono or line.mono_share < 0.4 or line.text[0] in "•◦▪‣●\u2013":
             return False
         if line.style.mono:
             return not self._is_in_sentence(line)
@@ -147,7 +148,7 @@ class Paragraphs:
             return True
         if below and _LEADER.search(last.text) and _LEADER.search(line.text):
             return True
-        if _is_next_item(open_, line) and (below or not 0 < room or line.page == last.page + 1):
+        if _is_next_item(open_, line) and (below or room <= 0 or line.page == last.page + 1):
             return True
         if not near:
             return self._goes_on_elsewhere(open_, last, line)
@@ -251,7 +252,7 @@ def code_text(lines: list[Line]) -> str:
     """The lines of code with their indentation, and with the empty lines between them."""
     left = min(line.x0 for line in lines)
     width = lines[0].letter_width
-    rooms = [b.y - a.y for a, b in zip(lines, lines[1:], strict=False)]
+    rooms = [b.y - a.y for a, b in pairwise(lines)]
     usual = min(rooms, default=0.0)
     texts: list[str] = []
     for index, line in enumerate(lines):

@@ -12,7 +12,7 @@ from services.reading.pdf_words import Rule, Word
 
 _NEAR = 3.0  # points between lines that are drawn at the same place
 _NUMBER = re.compile(r"^[-+(<>~≈$€£¥]?\s?\d")
-_MARKER = re.compile(r"^([•◦▪‣○●■□*·–—-]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\[\d+\]|[ivx]+[.)])$")
+_MARKER = re.compile(r"^([•◦▪‣○●■□*·\u2013—-]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\[\d+\]|[ivx]+[.)])$")
 _LEADER = re.compile(r"(\. ?){4,}|…{2,}|_{4,}")
 _FILLED = 0.45  # of the cells of a table: a formula in pieces has less
 _FAR = 2.3  # of the size: rows of one table are not farther apart

@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"\d+|\b[ivxlc]+\b")
 _PAGE_OF = re.compile(
     r"\W*(page|seite|página|pagina|p\.)?\W*\d+(\W*(of|/|von|de|di|sur)\W*\d+)?\W*", re.I
 )
-_PART_AND_PAGE = re.compile(r"\W*\w{1,3}\s?[-–.]\s?\d{1,3}\W*")
+_PART_AND_PAGE = re.compile(r"\W*\w{1,3}\s?[-\u2013.]\s?\d{1,3}\W*")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
 Item = Line | Table
@@ -104,7 +104,7 @@ def _tokens(text: str) -> list[re.Match[str]]:
 
 
 def _page_number_offsets(edges: list[_Edge]) -> Counter[int]:
-    """By how much printed page numbers differ from counted ones, with the pages on which they do."""
+    """By how much printed page numbers differ from counted ones, and on how many pages."""
     pages: dict[int, set[int]] = defaultdict(set)
     for edge in edges:
         for token in _tokens(edge.line.text):
