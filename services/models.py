@@ -53,6 +53,14 @@ class SearchHit:
     text: str
     score: float
     rank: int
+    heading_path: tuple[str, ...] = ()
+    page: int | None = None
+
+    @classmethod
+    def of(cls, chunk: Chunk, score: float, rank: int) -> SearchHit:
+        return cls(
+            chunk.id, chunk.document, chunk.text, score, rank, chunk.heading_path, chunk.page
+        )
 
 
 @dataclass(frozen=True, slots=True)
