@@ -252,6 +252,8 @@ CREATE TABLE public.deep_memory_training_pairs (
 ALTER TABLE ONLY public.deep_memory_training_pairs
     ADD CONSTRAINT deep_memory_training_pairs_pkey PRIMARY KEY (id);
 
+CREATE INDEX idx_training_pairs_chunk ON public.deep_memory_training_pairs USING btree (chunk_id);
+
 CREATE INDEX idx_training_pairs_run_chunk ON public.deep_memory_training_pairs USING btree (training_run_id, chunk_id);
 
 CREATE INDEX idx_training_pairs_run_id ON public.deep_memory_training_pairs USING btree (training_run_id);

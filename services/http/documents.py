@@ -212,7 +212,6 @@ async def remove(document_id: str, space: Space) -> Done:
 async def _removed(space: Workspace, *document_ids: str) -> Done:
     gone = await anyio.to_thread.run_sync(space.documents.remove, *document_ids, limiter=_removals)
     chunks = sum(found.chunk_count for found in gone)
-    names = gone[0].name if len(gone) == 1 else f"{len(gone)} documents"
-    return Done(
-        message=f"{names} and {'its' if len(gone) == 1 else 'their'} {chunks} chunks removed"
-    )
+    if len(gone) == 1:
+        return Done(message=f"{gone[0].name} and its {chunks} chunks removed")
+    return Done(message=f"{len(gone)} documents and their {chunks} chunks removed")

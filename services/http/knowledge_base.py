@@ -7,8 +7,9 @@ from pydantic import BaseModel
 
 from services.http.bearer import Space
 from services.http.error_responses import error_responses
+from services.http.pairs import Pair
 from services.http.shapes import Done
-from services.models import Chunk
+from services.models import Chunk, TrainingPair
 
 router = APIRouter(prefix="/knowledge-base", tags=["Documents"])
 
@@ -19,6 +20,12 @@ class Size(BaseModel):
     chunks: int
     belong_on_cloud: bool
     version: str
+
+
+class PairsOfChunk(BaseModel):
+    """The questions about a chunk, in all runs, the newest run first."""
+
+    pairs: list[Pair]
 
 
 class StoredChunk(BaseModel):
@@ -65,3 +72,14 @@ def load_sample(space: Space) -> Done:
 def chunk(chunk_id: str, space: Space) -> Chunk:
     """The whole text of a chunk that a pair, a hit or a problem names."""
     return space.documents.chunk(chunk_id)
+
+
+@router.get(
+    "/chunks/{chunk_id}/pairs",
+    response_model=PairsOfChunk,
+    responses=error_responses(401, 404, 422, 503),
+)
+def pairs_of_chunk(chunk_id: str, space: Space) -> dict[str, list[TrainingPair]]:
+    """What was asked about a chunk."""
+    chunk = space.documents.chunk(chunk_id)
+    return {"pairs": space.pairs.about([chunk.id]).get(chunk.id, [])}

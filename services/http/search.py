@@ -44,7 +44,7 @@ class CompareRequest(Body):
 
 
 class Hit(BaseModel):
-    """One chunk, and where it is in its document. A higher `score` is better; `rank` starts at 1."""
+    """One chunk, and where it is in its document. A higher `score` is better; `rank` is from 1."""
 
     id: str
     text: str

@@ -156,9 +156,12 @@ class Documents:
 
         Raises like `start_import`.
         """
-        started = self.start_import(files)
+        return self.wait_for_import(self.start_import(files).id, within_s)
+
+    def wait_for_import(self, import_id: str, within_s: float) -> Import:
+        """The import when it has ended, or as it is after `within_s`."""
         deadline = time.monotonic() + within_s
-        while (current := self.get_import(started.id)).is_running and time.monotonic() < deadline:
+        while (current := self.get_import(import_id)).is_running and time.monotonic() < deadline:
             time.sleep(_POLL_S)
         return current
 

@@ -86,8 +86,12 @@ class _Passage:
     def room(self) -> int:
         return CHUNK_CHARACTERS - self.size
 
+    def begin(self, heading: str) -> None:
+        self.parts += ["\n\n", heading] if self.parts else [heading]
+
     def put(self, text: str, between: str = "\n\n") -> None:
         self.parts += [between, text] if self.parts else [text]
+        self.size += len(text) + (len(between) if self.size else 0)
 
 
 def _passages(blocks: Iterable[Block]) -> Iterator[_Passage]:
@@ -104,7 +108,7 @@ def _passages(blocks: Iterable[Block]) -> Iterator[_Passage]:
             page = (begins or section.blocks[0]).page
             current = _Passage(section.path, page, begins.level if begins else 1)
         for heading in section.headings:
-            current.put(f"{'#' * heading.level} {heading.text}")
+            current.begin(f"{'#' * heading.level} {heading.text}")
         for block in section.blocks:
             for piece in _pieces(block, current.room):
                 if current.size and len(piece) > current.room:
@@ -154,18 +158,13 @@ def _pieces(block: Block, room: int) -> Iterator[str]:
 
 
 def _add(passage: _Passage, block: Block, piece: str) -> None:
-    if block.kind != "row":
-        passage.header = None
-        passage.put(piece)
-    elif passage.header == block.header:
-        passage.put(piece, "\n" if block.header else "\n\n")
-    else:
+    is_row = block.kind == "row"
+    if is_row and block.header and block.header != passage.header:
+        passage.put(block.header)
         passage.header = block.header
-        if block.header:
-            passage.put(block.header)
-            passage.size += len(block.header)
-        passage.put(piece, "\n" if block.header else "\n\n")
-    passage.size += len(piece)
+    goes_on = is_row and block.header == passage.header
+    passage.put(piece, "\n" if goes_on and block.header else "\n\n")
+    passage.header = block.header if is_row else None
 
 
 def _fenced(block: Block, lines: str) -> str:

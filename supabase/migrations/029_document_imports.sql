@@ -47,6 +47,9 @@ create policy "Users can see the files of their own imports" on public.document_
 revoke all on public.document_imports, public.document_import_files from anon, authenticated;
 grant select on public.document_imports, public.document_import_files to authenticated;
 
+-- For the page of a document: the questions about its chunks, whatever run they are of.
+create index idx_training_pairs_chunk on public.deep_memory_training_pairs (chunk_id);
+
 -- What a person asks for. Each returns the row that it moved, and none if it moved nothing.
 
 create function public.start_import(p_import uuid, p_files jsonb)
