@@ -182,7 +182,8 @@ def embedding_with(studio: Studio, openai: FakeOpenAI, name: str, fault: Fault) 
         workspace.documents.go_on_with_import(added.id)
         completed = workspace.documents.wait_for_import(added.id, 600.0).status == "done"
     run, seconds = timed(workspace, workspace.runs.generate)
-    return Outcome("embeddings", name, added.message or "nothing", seconds, run.pair_count, completed)
+    seen = added.message or "nothing"
+    return Outcome("embeddings", name, seen, seconds, run.pair_count, completed)
 
 
 def after(count: int, openai: FakeOpenAI, paid_before: int, fault: Fault) -> Fault:
