@@ -11,6 +11,7 @@ from services.errors import DocumentRejected
 from services.reading import rejections
 from services.reading.blocks import Block, Source
 from services.reading.decoding import stream_of, text_of
+from services.reading.tables import named
 
 _RECORDS_BETWEEN_PROGRESS = 200
 _JOINED = 200  # characters: a longer list of values has a line for each
@@ -30,7 +31,7 @@ def read(source: Source) -> Iterator[Block]:
         return
     text = text_of(source.name, source.content)
     try:
-        value = json.loads(text)
+        value = _loads(text)
     except RecursionError as error:
         raise rejections.too_intricate(source.name, "is nested hundreds of times") from error
     except json.JSONDecodeError as error:
@@ -39,6 +40,19 @@ def read(source: Source) -> Iterator[Block]:
             return
         raise _no_json(source.name, error.lineno) from error
     yield from _with_progress(source, _document(value))
+
+
+def _loads(text: str) -> Any:
+    """Numbers stay as they are written, and of a key that comes twice both values."""
+    return json.loads(text, object_pairs_hook=_object, parse_float=str, parse_int=str)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) == len(pairs):
+        return value
+    names = named([key for key, _ in pairs])
+    return dict(zip(names, (item for _, item in pairs), strict=True))
 
 
 def _json_lines(source: Source) -> Iterator[Block]:
@@ -50,7 +64,7 @@ def _json_lines(source: Source) -> Iterator[Block]:
         if not line.strip():
             continue
         try:
-            yield from _record(json.loads(line))
+            yield from _record(_loads(line))
         except RecursionError as error:
             raise rejections.too_intricate(source.name, "is nested hundreds of times") from error
         except json.JSONDecodeError as error:
