@@ -20,7 +20,7 @@ from benchmarks.other_servers import CHAT_FAULTS, EMBEDDING_FAULTS
 from benchmarks.stalls import stalls
 from services.config import Settings
 from services.deep_memory.cloud_jobs import Watching
-from services.knowledge.knowledge_base import File
+from services.knowledge.kept_files import File
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
@@ -175,13 +175,14 @@ def embedding_with(studio: Studio, openai: FakeOpenAI, name: str, fault: Fault) 
     workspace = Workspace(studio, user)
     files = [document(number) for number in range(DOCUMENTS)]
     openai.fail(fault, times=ALWAYS, matching="/embeddings")
-    report = workspace.documents.add(files)
-    seen = next((f"{error} {error.next_step}" for _, error in report.rejected), "nothing")
+    added = workspace.documents.add(files)
     openai.forgive()
     completed = None
-    if report.rejected:
-        completed = not workspace.documents.add(files).rejected
+    if added.is_unfinished:
+        workspace.documents.go_on_with_import(added.id)
+        completed = workspace.documents.wait_for_import(added.id, 600.0).status == "done"
     run, seconds = timed(workspace, workspace.runs.generate)
+    seen = added.message or "nothing"
     return Outcome("embeddings", name, seen, seconds, run.pair_count, completed)
 
 

@@ -32,6 +32,8 @@ from benchmarks.varied import CHUNKS_PER_DOCUMENT, varied_chunks
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex, train_hybrid
 from services.knowledge.sample import sample_documents, sample_questions
 from services.models import Chunk, Document
+from services.reading.blocks import Block, Reading
+from services.reading.files import read_file
 from services.retrieval.chunking import split_into_chunks
 from services.retrieval.content import EmbeddedDocument
 from services.retrieval.embeddings import Embedder, WordLlamaEmbedder
@@ -142,12 +144,18 @@ def _passages_and_questions(folders: Sequence[Path]) -> tuple[list[str], list[st
         chunks = [
             chunk.text
             for name, data in sample_documents()
-            for chunk in split_into_chunks(data.decode(), name, name)
+            for chunk in split_into_chunks(_blocks_of(name, data), name, name)
         ]
         return chunks, [question.question for question in sample_questions()][:QUESTIONS]
     sets = [read_beir(folder) for folder in folders]
     questions = [text for data in sets for text in data.test.texts[: QUESTIONS // len(sets)]]
     return [passage for data in sets for passage in data.passages], questions
+
+
+def _blocks_of(name: str, data: bytes) -> tuple[Block, ...]:
+    [reading] = read_file(name, data, lambda share: None)
+    assert isinstance(reading, Reading)
+    return reading.blocks
 
 
 def resident_mb() -> int:

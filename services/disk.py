@@ -18,11 +18,13 @@ def free_mb(folder: Path) -> int:
     return shutil.disk_usage(there).free // 2**20
 
 
-def require_room(data_dir: Path) -> None:
-    """Raise DiskFull if less space is free than the app needs to continue."""
+def require_room(data_dir: Path, for_bytes: int = 0) -> None:
+    """Raise DiskFull if less space is free than the app needs to continue and to keep `for_bytes`
+    in addition."""
     free = free_mb(data_dir)
-    if free < LEAST_FREE_MB:
+    needed = LEAST_FREE_MB + for_bytes // 2**20
+    if free < needed:
         raise DiskFull(
-            f"The disk of DATA_DIR is nearly full: {free} MB are free, and {LEAST_FREE_MB} MB are"
+            f"The disk of DATA_DIR is nearly full: {free} MB are free, and {needed} MB are"
             " needed. What is stored is safe."
         )

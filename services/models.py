@@ -17,7 +17,18 @@ class Chunk:
     document_id: str
     document: str  # the document's name, as the person knows it
     position: int  # 0 for the first chunk of its document
-    text: str
+    text: str  # as it is shown; it begins with its own headings, as lines "# Heading"
+    heading_path: tuple[str, ...] = ()  # the headings that it is below, the outermost first
+    page: int | None = None  # the page, slide or sheet on which it begins, from 1
+
+    @property
+    def in_context(self) -> str:
+        """What is embedded, searched by words and read by the question writers: the text, below
+        the headings of its path that it does not itself begin with."""
+        begins = self.text.split("\n\n", len(self.heading_path))
+        own = {line.lstrip("#").strip() for line in begins if line.startswith("#")}
+        above = [title for title in self.heading_path if title not in own]
+        return f"{' > '.join(above)}\n\n{self.text}" if above else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,7 @@ class Document:
     characters: int
     content_hash: str  # SHA-256 of the extracted text, by which duplicates are recognised
     added_at: datetime
+    notes: tuple[str, ...] = ()  # what was left out or is worth knowing, one clause each
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,14 @@ class SearchHit:
     text: str
     score: float
     rank: int
+    heading_path: tuple[str, ...] = ()
+    page: int | None = None
+
+    @classmethod
+    def of(cls, chunk: Chunk, score: float, rank: int) -> SearchHit:
+        return cls(
+            chunk.id, chunk.document, chunk.text, score, rank, chunk.heading_path, chunk.page
+        )
 
 
 @dataclass(frozen=True, slots=True)

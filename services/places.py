@@ -9,6 +9,7 @@ from services.config import Settings
 from services.deep_memory.backend import Backend, make_backend
 from services.deep_memory.cloud_jobs import Watching
 from services.deep_memory.model_store import ModelStore, SearchIndexes
+from services.knowledge.knowledge_base import KnowledgeBase
 from services.retrieval.embedders import make_embedder
 from services.retrieval.embeddings import Embedder
 from services.retrieval.stores import models_folder, open_store
@@ -29,6 +30,9 @@ class Places:
 
     def store_of(self, user_id: str) -> VectorStore:
         return open_store(self._settings, user_id, self.embedder.name, self.embedder.width)
+
+    def knowledge_base_of(self, user_id: str) -> KnowledgeBase:
+        return KnowledgeBase(self.store_of(user_id), self.embedder)
 
     def models_of(self, user_id: str) -> ModelStore:
         return ModelStore(models_folder(self._settings, user_id))

@@ -18,9 +18,11 @@ from services.generation.batch_mode import BatchMode
 from services.generation.question_writers import make_question_writer
 from services.generation.written_questions import QuestionWriter
 from services.jobs import jobs_of
-from services.knowledge.ingestion import Ingestions
+from services.knowledge.importer import Importer
+from services.knowledge.kept_files import KeptFiles
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.places import Places
+from services.reading.readers import Readers
 from services.runs.worker import JobRunner
 from services.upkeep import refuse_another_schema, require_ready, start_tidying
 
@@ -56,16 +58,20 @@ class Studio:
         refuse_another_schema(self._service)
         self.accounts = Accounts(self.endpoint, self._service)
         self.tickets = Tickets()
-        self.ingestions = Ingestions()
         self.places = Places(settings, watching)
+        self.kept_files = KeptFiles(settings.data_dir / "imports")
+        self.importer = Importer(
+            self._service, self.kept_files, Readers(), self.places.knowledge_base_of
+        )
         self.jobs = JobRunner(
             self._service, jobs_of(settings, self._service, self.places, batch_mode)
         )
         self.jobs.start_sweeping()
-        start_tidying(settings, self._service)
+        start_tidying(settings, self._service, self.kept_files)
 
     def stop(self) -> None:
         """Stop the work of this process, noting it in its runs, then the embedded Supabase."""
+        self.importer.drain()
         self.jobs.drain()
         if self.local_supabase is not None:
             self.local_supabase.stop()

@@ -10,6 +10,8 @@ from services.config import Settings
 from services.deep_memory.kept_models import tidy_all_models
 from services.disk import require_room
 from services.errors import DatabaseUnavailable
+from services.knowledge.import_rows import unfinished_imports
+from services.knowledge.kept_files import KeptFiles
 from services.retrieval.stores import sweep_stores
 from services.retrieval.vector_store import VectorStore
 from services.schema import require_known_schema
@@ -37,12 +39,13 @@ def require_ready(settings: Settings, service: Database, store: VectorStore) -> 
     store.count()
 
 
-def start_tidying(settings: Settings, service: Database) -> None:
+def start_tidying(settings: Settings, service: Database, kept: KeptFiles) -> None:
     """Start deleting files of removed data that a crash left behind on this machine."""
 
     def tidy() -> None:
         sweep_stores(settings)
         tidy_all_models(settings, service)
+        kept.sweep(unfinished_imports(service))
 
     # Daemon: the next start finishes what this one does not.
     threading.Thread(target=tidy, name="tidy", daemon=True).start()

@@ -252,6 +252,8 @@ CREATE TABLE public.deep_memory_training_pairs (
 ALTER TABLE ONLY public.deep_memory_training_pairs
     ADD CONSTRAINT deep_memory_training_pairs_pkey PRIMARY KEY (id);
 
+CREATE INDEX idx_training_pairs_chunk ON public.deep_memory_training_pairs USING btree (chunk_id);
+
 CREATE INDEX idx_training_pairs_run_chunk ON public.deep_memory_training_pairs USING btree (training_run_id, chunk_id);
 
 CREATE INDEX idx_training_pairs_run_id ON public.deep_memory_training_pairs USING btree (training_run_id);
@@ -396,6 +398,74 @@ ALTER TABLE public.deep_memory_watch ENABLE ROW LEVEL SECURITY;
 GRANT ALL ON TABLE public.deep_memory_watch TO service_role;
 
 
+-- document_import_files
+
+CREATE TABLE public.document_import_files (
+    import_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    member integer DEFAULT 0 NOT NULL,
+    name text NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    document_id text,
+    chunk_count integer DEFAULT 0 NOT NULL,
+    notes jsonb DEFAULT '[]'::jsonb NOT NULL,
+    message text,
+    next_step text,
+    CONSTRAINT document_import_files_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'added'::text, 'same'::text, 'refused'::text, 'dropped'::text])))
+);
+
+ALTER TABLE ONLY public.document_import_files
+    ADD CONSTRAINT document_import_files_pkey PRIMARY KEY (import_id, "position", member);
+
+ALTER TABLE ONLY public.document_import_files
+    ADD CONSTRAINT document_import_files_import_id_fkey FOREIGN KEY (import_id) REFERENCES public.document_imports(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can see the files of their own imports" ON public.document_import_files FOR SELECT TO authenticated USING ((EXISTS ( SELECT 1
+   FROM public.document_imports i
+  WHERE ((i.id = document_import_files.import_id) AND (i.user_id = ( SELECT auth.uid() AS uid))))));
+
+ALTER TABLE public.document_import_files ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.document_import_files TO service_role;
+GRANT SELECT ON TABLE public.document_import_files TO authenticated;
+
+
+-- document_imports
+
+CREATE TABLE public.document_imports (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    status text NOT NULL,
+    attempt integer DEFAULT 1 NOT NULL,
+    worker_id uuid,
+    lease_expires_at timestamp with time zone,
+    progress jsonb DEFAULT '{}'::jsonb NOT NULL,
+    message text,
+    acknowledged boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT document_imports_status_check CHECK ((status = ANY (ARRAY['adding'::text, 'stopped'::text, 'interrupted'::text, 'done'::text])))
+);
+
+ALTER TABLE ONLY public.document_imports
+    ADD CONSTRAINT document_imports_pkey PRIMARY KEY (id);
+
+CREATE INDEX idx_document_imports_user ON public.document_imports USING btree (user_id, created_at DESC);
+
+CREATE UNIQUE INDEX one_unfinished_import_per_user ON public.document_imports USING btree (user_id) WHERE (status <> 'done'::text);
+
+ALTER TABLE ONLY public.document_imports
+    ADD CONSTRAINT document_imports_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can see their own imports" ON public.document_imports FOR SELECT TO authenticated USING ((( SELECT auth.uid() AS uid) = user_id));
+
+ALTER TABLE public.document_imports ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.document_imports TO service_role;
+GRANT SELECT ON TABLE public.document_imports TO authenticated;
+
+
 -- Functions ---------------------------------------------------------------------------------------
 
 
@@ -412,6 +482,22 @@ end $$;
 
 REVOKE ALL ON FUNCTION public.account_for_cloud_jobs() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.account_for_cloud_jobs() TO service_role;
+
+
+-- acknowledge_import: 029_document_imports.sql
+
+CREATE FUNCTION public.acknowledge_import(p_import uuid) RETURNS SETOF public.document_imports
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  update public.document_imports set acknowledged = true
+   where id = p_import and user_id = auth.uid() and status = 'done'
+  returning *
+$$;
+
+REVOKE ALL ON FUNCTION public.acknowledge_import(p_import uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid) TO service_role;
+GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid) TO authenticated;
 
 
 -- add_pairs: 011_add_pairs.sql
@@ -606,6 +692,23 @@ REVOKE ALL ON FUNCTION public.check_worker_columns() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_worker_columns() TO service_role;
 
 
+-- claim_import: 029_document_imports.sql
+
+CREATE FUNCTION public.claim_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS SETOF public.document_imports
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  update public.document_imports
+     set worker_id = p_worker, lease_expires_at = public.lease_end()
+   where id = p_import and user_id = p_user and attempt = p_attempt and status = 'adding'
+     and (worker_id is null or worker_id = p_worker) -- its own claim, sent twice
+  returning *
+$$;
+
+REVOKE ALL ON FUNCTION public.claim_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
+
+
 -- claim_run: 009_run_recovery.sql
 
 CREATE FUNCTION public.claim_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS SETOF public.deep_memory_training_runs
@@ -727,6 +830,25 @@ REVOKE ALL ON FUNCTION public.finish_generation(p_run uuid, p_user uuid, p_worke
 GRANT ALL ON FUNCTION public.finish_generation(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
 
 
+-- finish_import: 029_document_imports.sql
+
+CREATE FUNCTION public.finish_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with done as (
+    update public.document_imports
+       set status = 'done', finished_at = now(), lease_expires_at = null
+     where id = p_import and user_id = p_user and worker_id = p_worker and attempt = p_attempt
+       and status = 'adding'
+    returning 1)
+  select exists (select from done)
+$$;
+
+REVOKE ALL ON FUNCTION public.finish_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.finish_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
+
+
 -- finish_training: 009_run_recovery.sql
 
 CREATE FUNCTION public.finish_training(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_metrics jsonb, p_activate boolean) RETURNS boolean
@@ -786,6 +908,67 @@ REVOKE ALL ON FUNCTION public.forget_batch(p_run uuid, p_user uuid, p_worker uui
 GRANT ALL ON FUNCTION public.forget_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_how text) TO service_role;
 
 
+-- give_up_import: 029_document_imports.sql
+
+CREATE FUNCTION public.give_up_import(p_import uuid) RETURNS SETOF public.document_imports
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  moved public.document_imports;
+begin
+  update public.document_imports
+     set status = 'done', finished_at = now(), lease_expires_at = null
+   where id = p_import and user_id = auth.uid() and status in ('stopped', 'interrupted')
+  returning * into moved;
+  if moved.id is not null then
+    update public.document_import_files set state = 'dropped'
+     where import_id = p_import and state = 'waiting';
+    return next moved;
+  end if;
+end $$;
+
+REVOKE ALL ON FUNCTION public.give_up_import(p_import uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.give_up_import(p_import uuid) TO service_role;
+GRANT ALL ON FUNCTION public.give_up_import(p_import uuid) TO authenticated;
+
+
+-- go_on_with_import: 029_document_imports.sql
+
+CREATE FUNCTION public.go_on_with_import(p_import uuid) RETURNS SETOF public.document_imports
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  update public.document_imports
+     set status = 'adding', attempt = attempt + 1, worker_id = null, message = null,
+         lease_expires_at = public.lease_end()
+   where id = p_import and user_id = auth.uid() and status in ('stopped', 'interrupted')
+  returning *
+$$;
+
+REVOKE ALL ON FUNCTION public.go_on_with_import(p_import uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.go_on_with_import(p_import uuid) TO service_role;
+GRANT ALL ON FUNCTION public.go_on_with_import(p_import uuid) TO authenticated;
+
+
+-- heartbeat_import: 029_document_imports.sql
+
+CREATE FUNCTION public.heartbeat_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_progress jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not public.hold_import(p_import, p_user, p_worker, p_attempt) then
+    return false;
+  end if;
+  update public.document_imports set progress = p_progress where id = p_import;
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.heartbeat_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_progress jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.heartbeat_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_progress jsonb) TO service_role;
+
+
 -- heartbeat_run: 026_heartbeat.sql
 
 CREATE FUNCTION public.heartbeat_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS boolean
@@ -804,6 +987,24 @@ REVOKE ALL ON FUNCTION public.heartbeat_run(p_run uuid, p_user uuid, p_worker uu
 GRANT ALL ON FUNCTION public.heartbeat_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
 
 
+-- hold_import: 029_document_imports.sql
+
+CREATE FUNCTION public.hold_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with held as (
+    update public.document_imports set lease_expires_at = public.lease_end()
+     where id = p_import and user_id = p_user and worker_id = p_worker and attempt = p_attempt
+       and status = 'adding'
+    returning 1)
+  select exists (select from held)
+$$;
+
+REVOKE ALL ON FUNCTION public.hold_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.hold_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
+
+
 -- hold_run: 009_run_recovery.sql
 
 CREATE FUNCTION public.hold_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_status text) RETURNS boolean
@@ -820,6 +1021,29 @@ end $$;
 
 REVOKE ALL ON FUNCTION public.hold_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.hold_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_status text) TO service_role;
+
+
+-- import_state: 029_document_imports.sql
+
+CREATE FUNCTION public.import_state(p_import uuid DEFAULT NULL::uuid) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select to_jsonb(i) || jsonb_build_object(
+           'counts', coalesce((select jsonb_object_agg(c.state, c.files) from (
+              select state, count(*) as files from public.document_import_files
+               where import_id = i.id group by state) c), '{}'),
+           'chunk_count', coalesce((select sum(chunk_count) from public.document_import_files
+                                     where import_id = i.id), 0))
+    from public.document_imports i
+   where case when p_import is null then not i.acknowledged else i.id = p_import end
+   order by i.created_at desc, i.id
+   limit 1
+$$;
+
+REVOKE ALL ON FUNCTION public.import_state(p_import uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.import_state(p_import uuid) TO service_role;
+GRANT ALL ON FUNCTION public.import_state(p_import uuid) TO authenticated;
 
 
 -- intend_batch: 016_generation_batches.sql
@@ -843,6 +1067,25 @@ end $$;
 
 REVOKE ALL ON FUNCTION public.intend_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_chunk_ids text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.intend_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_chunk_ids text[]) TO service_role;
+
+
+-- interrupt_import: 029_document_imports.sql
+
+CREATE FUNCTION public.interrupt_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_message text) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with interrupted as (
+    update public.document_imports
+       set status = 'interrupted', message = p_message, lease_expires_at = null
+     where id = p_import and user_id = p_user and worker_id = p_worker and attempt = p_attempt
+       and status = 'adding'
+    returning 1)
+  select exists (select from interrupted)
+$$;
+
+REVOKE ALL ON FUNCTION public.interrupt_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.interrupt_import(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_message text) TO service_role;
 
 
 -- job_of_text: 027_cloud_submission.sql
@@ -1195,6 +1438,24 @@ GRANT ALL ON FUNCTION public.remove_run(p_run uuid) TO authenticated;
 GRANT ALL ON FUNCTION public.remove_run(p_run uuid) TO service_role;
 
 
+-- rescue_imports: 029_document_imports.sql
+
+CREATE FUNCTION public.rescue_imports() RETURNS SETOF public.document_imports
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  update public.document_imports
+     set status = 'interrupted', worker_id = null, lease_expires_at = null,
+         message = 'The app stopped while documents were being added.'
+   where status = 'adding' and (lease_expires_at is null or lease_expires_at < now())
+     and now() >= (select coalesce(max(grace_until), now()) from public.deep_memory_watch)
+  returning *
+$$;
+
+REVOKE ALL ON FUNCTION public.rescue_imports() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.rescue_imports() TO service_role;
+
+
 -- rescue_runs: 026_heartbeat.sql
 
 CREATE FUNCTION public.rescue_runs() RETURNS SETOF public.deep_memory_training_runs
@@ -1467,6 +1728,64 @@ GRANT ALL ON FUNCTION public.settle_cloud_submission(p_id uuid, p_completed bool
 GRANT ALL ON FUNCTION public.settle_cloud_submission(p_id uuid, p_completed boolean) TO authenticated;
 
 
+-- settle_import_files: 029_document_imports.sql
+
+CREATE FUNCTION public.settle_import_files(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_outcomes jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not public.hold_import(p_import, p_user, p_worker, p_attempt) then
+    return false;
+  end if;
+  insert into public.document_import_files as f
+    (import_id, position, member, name, state, document_id, chunk_count, notes, message, next_step)
+  select p_import, o.position, o.member, o.name, o.state, o.document_id, coalesce(o.chunk_count, 0),
+         coalesce(o.notes, '[]'), o.message, o.next_step
+    from jsonb_to_recordset(p_outcomes) as o (
+      position int, member int, name text, state text, document_id text, chunk_count int,
+      notes jsonb, message text, next_step text)
+  on conflict (import_id, position, member) do update
+     set name = excluded.name, state = excluded.state, document_id = excluded.document_id,
+         chunk_count = excluded.chunk_count, notes = excluded.notes, message = excluded.message,
+         next_step = excluded.next_step
+   where f.state = 'waiting';
+  return true;
+end $$;
+
+REVOKE ALL ON FUNCTION public.settle_import_files(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_outcomes jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settle_import_files(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_outcomes jsonb) TO service_role;
+
+
+-- start_import: 029_document_imports.sql
+
+CREATE FUNCTION public.start_import(p_import uuid, p_files jsonb) RETURNS SETOF public.document_imports
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  started public.document_imports;
+begin
+  delete from public.document_imports
+   where user_id = auth.uid() and status = 'done' and finished_at < now() - interval '7 days';
+  insert into public.document_imports (id, user_id, status, lease_expires_at)
+  values (p_import, auth.uid(), 'adding', public.lease_end())
+  on conflict (user_id) where status <> 'done' do nothing
+  returning * into started;
+  if started.id is null then
+    return;
+  end if;
+  insert into public.document_import_files (import_id, position, name, bytes)
+  select p_import, f.place - 1, f.file ->> 'name', (f.file ->> 'bytes')::bigint
+    from jsonb_array_elements(p_files) with ordinality as f (file, place);
+  return next started;
+end $$;
+
+REVOKE ALL ON FUNCTION public.start_import(p_import uuid, p_files jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.start_import(p_import uuid, p_files jsonb) TO service_role;
+GRANT ALL ON FUNCTION public.start_import(p_import uuid, p_files jsonb) TO authenticated;
+
+
 -- start_run: 028_batch_mode.sql
 
 CREATE FUNCTION public.start_run(p_total_chunks integer, p_settings jsonb) RETURNS SETOF public.deep_memory_training_runs
@@ -1526,6 +1845,23 @@ end $$;
 REVOKE ALL ON FUNCTION public.start_training(p_run uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.start_training(p_run uuid) TO authenticated;
 GRANT ALL ON FUNCTION public.start_training(p_run uuid) TO service_role;
+
+
+-- stop_import: 029_document_imports.sql
+
+CREATE FUNCTION public.stop_import(p_import uuid) RETURNS SETOF public.document_imports
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  update public.document_imports
+     set status = 'stopped', message = 'You stopped it.', lease_expires_at = null
+   where id = p_import and user_id = auth.uid() and status = 'adding'
+  returning *
+$$;
+
+REVOKE ALL ON FUNCTION public.stop_import(p_import uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.stop_import(p_import uuid) TO service_role;
+GRANT ALL ON FUNCTION public.stop_import(p_import uuid) TO authenticated;
 
 
 -- stop_run: 019_keep_late_answers.sql

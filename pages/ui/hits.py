@@ -35,10 +35,18 @@ def hit_list(
             st.markdown(
                 f"**{hit.rank}.** {plain(hit.document)} · {hit.score:.3f} {' '.join(badges)}"
             )
+            if place := place_text(hit.heading_path, hit.page):
+                st.caption(f":material/location_on: {place}")
             st.caption(plain(hit.text[:_PREVIEW]) + ("…" if len(hit.text) > _PREVIEW else ""))
             if len(hit.text) > _PREVIEW:
                 with st.expander("Whole chunk"):
                     st.text(hit.text)
+
+
+def place_text(heading_path: Sequence[str], page: int | None) -> str:
+    """Where in its document a chunk is: "Page 12 · Limits / By plan"."""
+    path = " / ".join(plain(title) for title in heading_path)
+    return " · ".join(part for part in (f"Page {page}" if page else "", path) if part)
 
 
 def answers(hit: SearchHit, relevant: Collection[str]) -> bool:

@@ -200,7 +200,7 @@ class SearchIndexes:
         try:
             index = SearchIndex.of(
                 snapshot.embeddings,
-                [chunk.text for chunk in snapshot.chunks],
+                [chunk.in_context for chunk in snapshot.chunks],
                 [chunk.document_id for chunk in snapshot.chunks],
             )
         except Exception as error:

@@ -189,7 +189,7 @@ class _Attempt:
         chunks: list[Chunk] = []
         tokens = 0
         for chunk in self._to_ask:
-            tokens += len(chunk.text) // CHARACTERS_PER_TOKEN + INSTRUCTION_TOKENS
+            tokens += len(chunk.in_context) // CHARACTERS_PER_TOKEN + INSTRUCTION_TOKENS
             if chunks and tokens > self._batch_tokens:
                 break
             chunks.append(chunk)

@@ -119,7 +119,7 @@ class OpenAIQuestionWriter:
             completion = self._calls.call(
                 lambda client: self._ask(client, form, limit, chunk, count),
                 tokens=INSTRUCTION_TOKENS
-                + len(chunk.text) // CHARACTERS_PER_TOKEN
+                + len(chunk.in_context) // CHARACTERS_PER_TOKEN
                 + limit.tokens(count),
             )
         except OpenAIError as error:
@@ -205,7 +205,7 @@ def _request_text(chunk: Chunk, count: int) -> str:
     return (
         f"Number of questions: {count}\n"
         f"Document: {chunk.document}\n"
-        f"<passage>\n{chunk.text}\n</passage>"
+        f"<passage>\n{chunk.in_context}\n</passage>"
     )
 
 

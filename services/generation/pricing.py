@@ -69,7 +69,7 @@ def estimate_generation(
     questions = len(chunks) * questions_per_chunk
     if model == OFFLINE_WRITER:
         return Estimate(questions, 0, 0, 0.0)
-    characters = sum(len(chunk.text) + len(chunk.document) for chunk in chunks)
+    characters = sum(len(chunk.in_context) + len(chunk.document) for chunk in chunks)
     usage = TokenUsage(
         characters // CHARACTERS_PER_TOKEN + len(chunks) * INSTRUCTION_TOKENS,
         questions * TOKENS_PER_QUESTION + (len(chunks) * THINKING_TOKENS if thinks(model) else 0),

@@ -16,6 +16,7 @@ from services.http import (
     documents,
     events,
     health,
+    imports,
     knowledge_base,
     models,
     pairs,
@@ -33,6 +34,7 @@ NOUNS = (
     test_sets,
     events,
     documents,
+    imports,
     knowledge_base,
     search,
     account,
@@ -61,7 +63,7 @@ def create_api() -> FastAPI:
 
 def api_mount() -> Mount:
     """The routes under `/v1/api`, for `st.App`."""
-    upload_mb = LARGEST_UPLOAD // 2**20
+    upload_mb = LARGEST_UPLOAD // 1_000_000
     too_large = f"The body is too large: 64 kB of JSON or {upload_mb} MB of files at most."
     mount = Mount(PREFIX, app=TooLargeInJson(create_api(), too_large))
     # Starlette's pattern ends at a line break, and Streamlit would answer such a path with a page.

@@ -1,25 +1,33 @@
-"""Routes of the knowledge base."""
+"""Routes of documents: add them, find them, see their chunks, remove them."""
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
+import anyio
 import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import APIRouter, Query, UploadFile
-from pydantic import BaseModel
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 
-from services.errors import NotFound
+from services.errors import DocumentRejected
 from services.http.bearer import Space
 from services.http.error_responses import error_responses
-from services.http.shapes import LARGEST_UPLOAD, Done, Offset, named
-from services.knowledge.knowledge_base import IngestReport
-from services.models import Document
+from services.http.imports import ImportOfFiles
+from services.http.imports import told as import_told
+from services.http.shapes import LARGEST_UPLOAD, NO_NUL, Body, Done, Offset, named
+from services.knowledge.import_rows import Import as ImportRow
+from services.models import Chunk, Document
+from services.workspace import Workspace
 
-MOST_FILES = 100
-# Embedding takes a whole core: more at once would only starve the screens.
-_imports = CapacityLimiter(2)
+MOST_FILES = 5_000
+ANSWER_WITHIN_S = 15.0  # most clients wait for 30
+_POLLS_S = (0.05, 1.0)  # the first pause between two looks, and the longest
+_OUTCOMES = 1_000
 # A removal waits for the import of its own knowledge base: in threads that nothing else needs.
 _removals = CapacityLimiter(10)
 
@@ -27,11 +35,14 @@ router = APIRouter(prefix="/documents", tags=["Documents"])
 
 
 class StoredDocument(BaseModel):
+    """`notes` say what was left out when it was read, or is worth knowing."""
+
     id: str
     name: str
     chunk_count: int
     characters: int
     added_at: datetime
+    notes: list[str]
 
 
 class RejectedFile(BaseModel):
@@ -44,8 +55,9 @@ class RejectedFile(BaseModel):
 
 
 class Import(BaseModel):
-    """What became of each file."""
+    """What became of each file, up to 1,000; `/imports/{import_id}/files` has all of them."""
 
+    import_id: UUID
     documents: list[StoredDocument]
     errors: list[RejectedFile]
 
@@ -55,25 +67,84 @@ class Documents(BaseModel):
     total: int
 
 
+class DocumentChunk(BaseModel):
+    """One passage. `heading_path` names the headings that it is below, the outermost first; `page`
+    is the page, slide or sheet on which it begins, null where there is none."""
+
+    id: str
+    text: str
+    heading_path: list[str]
+    page: int | None
+    position: int
+
+
+class DocumentChunks(BaseModel):
+    chunks: list[DocumentChunk]
+    total: int
+
+
+class RemoveRequest(Body):
+    document_ids: Annotated[list[UUID], Field(min_length=1, max_length=1_000)]
+
+
 @router.post(
     "",
     status_code=201,
     response_model=Import,
-    responses=error_responses(400, 401, 404, 413, 422, 503),
+    responses={
+        202: {"model": ImportOfFiles, "description": "It goes on: follow `/imports/{id}`."},
+        **error_responses(400, 401, 404, 413, 422, 503),
+    },
     max_body_size=LARGEST_UPLOAD,
     form_limits={"max_files": MOST_FILES, "max_fields": 0},
 )
-async def add(files: list[UploadFile], space: Space) -> dict[str, Any]:
-    """Add files (txt, md, html, csv, pdf, docx; 25 MB each), and say of each other one why not.
+async def add(files: list[UploadFile], space: Space) -> Any:
+    """Add files, and say of each that was not added why not.
 
-    The answer comes when they are stored. A file that can not be added does not stop the others;
-    all are refused while another import of this person runs.
+    The kinds: txt, md, html, csv, tsv, json, jsonl, pdf, docx, pptx, xlsx, odt, eml, and zip of
+    these. At most 5,000 files, 100 MB each and 300 MB together. The answer comes when they are
+    stored, or after 15 seconds with 202 and how far the import is: `/imports/{id}` says how it goes
+    on. All files are refused while another import of this person is not finished.
     """
+    content = [named(file) for file in files]
+    started = await anyio.to_thread.run_sync(space.documents.start_import, content)
+    del content  # they are kept on disk now
+    current = await _awaited(space, started)
+    if current.is_unfinished:
+        return JSONResponse(ImportOfFiles(**import_told(current)).model_dump(mode="json"), 202)
+    return await anyio.to_thread.run_sync(_report, space, current)
 
-    def work() -> IngestReport:
-        return space.documents.add([named(file) for file in files])
 
-    return told(await anyio.to_thread.run_sync(work, limiter=_imports))
+async def _awaited(space: Workspace, started: ImportRow) -> ImportRow:
+    """The import when it has ended, or as it is when a client has waited long enough."""
+    deadline = time.monotonic() + ANSWER_WITHIN_S
+    pause_s, longest_s = _POLLS_S
+    current = started
+    while current.is_running and time.monotonic() < deadline:
+        await anyio.sleep(pause_s)
+        pause_s = min(1.5 * pause_s, longest_s)
+        current = await anyio.to_thread.run_sync(space.documents.get_import, started.id)
+    return current
+
+
+def _report(space: Workspace, done: ImportRow) -> dict[str, Any]:
+    outcomes = space.documents.imported_files(done.id, limit=_OUTCOMES)
+    space.documents.acknowledge_import(done.id)
+    added = {outcome.document_id for outcome in outcomes if outcome.state == "added"}
+    return {
+        "import_id": done.id,
+        "documents": [found for found in space.documents.all() if found.id in added],
+        "errors": [
+            {
+                "name": outcome.name,
+                "code": DocumentRejected.code,
+                "detail": outcome.message,
+                "next_step": outcome.next_step or "Nothing to do: its text is found already.",
+            }
+            for outcome in outcomes
+            if outcome.state in ("refused", "same")
+        ],
+    }
 
 
 @router.post(
@@ -85,14 +156,23 @@ def begin_anew(space: Space) -> Done:
     return Done(message="The knowledge base is empty: add its documents again")
 
 
+@router.post(
+    "/remove", response_model=Done, responses=error_responses(400, 401, 404, 413, 422, 503)
+)
+async def remove_several(body: RemoveRequest, space: Space) -> Done:
+    """Remove documents with their chunks, all in one change. Those that are gone do no harm."""
+    return await _removed(space, *map(str, body.document_ids))
+
+
 @router.get("", response_model=Documents, responses=error_responses(401, 404, 422, 503))
 def documents(
     space: Space,
+    text: Annotated[str, Query(max_length=500, pattern=NO_NUL)] = "",
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
     offset: Offset = 0,
 ) -> dict[str, Any]:
-    """Documents, oldest first."""
-    found = space.documents.all()
+    """Documents, oldest first; or those with `text` in their name or content, the best first."""
+    found = [item.document for item in space.documents.find(text)]
     return {"documents": found[offset : offset + limit], "total": len(found)}
 
 
@@ -100,10 +180,23 @@ def documents(
     "/{document_id}", response_model=StoredDocument, responses=error_responses(401, 404, 422, 503)
 )
 def document(document_id: str, space: Space) -> Document:
-    for found in space.documents.all():
-        if found.id == document_id:
-            return found
-    raise NotFound("This document is not in the knowledge base.")
+    return space.documents.get(document_id)
+
+
+@router.get(
+    "/{document_id}/chunks",
+    response_model=DocumentChunks,
+    responses=error_responses(401, 404, 422, 503),
+)
+def chunks(
+    document_id: str,
+    space: Space,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    offset: Offset = 0,
+) -> dict[str, Any]:
+    """The chunks of a document in order: its text, as it was extracted."""
+    found: list[Chunk] = space.documents.chunks_of(document_id)
+    return {"chunks": found[offset : offset + limit], "total": len(found)}
 
 
 @router.delete(
@@ -113,14 +206,12 @@ def document(document_id: str, space: Space) -> Document:
 )
 async def remove(document_id: str, space: Space) -> Done:
     """Remove a document with its chunks."""
-    gone = await anyio.to_thread.run_sync(space.documents.remove, document_id, limiter=_removals)
-    return Done(message=f"{gone.name} and its {gone.chunk_count} chunks removed")
+    return await _removed(space, document_id)
 
 
-def told(report: IngestReport) -> dict[str, Any]:
-    """What `Import` is made of."""
-    errors = [
-        {"name": name, "code": error.code, "detail": str(error), "next_step": error.next_step}
-        for name, error in report.rejected
-    ]
-    return {"documents": report.added, "errors": errors}
+async def _removed(space: Workspace, *document_ids: str) -> Done:
+    gone = await anyio.to_thread.run_sync(space.documents.remove, *document_ids, limiter=_removals)
+    chunks = sum(found.chunk_count for found in gone)
+    if len(gone) == 1:
+        return Done(message=f"{gone[0].name} and its {chunks} chunks removed")
+    return Done(message=f"{len(gone)} documents and their {chunks} chunks removed")

@@ -1,19 +1,15 @@
-"""Routes of the knowledge base as a whole: its size, chunks, sample, and running import."""
+"""Routes of the knowledge base as a whole: its size, chunks and sample."""
 
 from __future__ import annotations
-
-from dataclasses import asdict
-from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from services.errors import NotFound
 from services.http.bearer import Space
-from services.http.documents import Import, told
 from services.http.error_responses import error_responses
+from services.http.pairs import Pair
 from services.http.shapes import Done
-from services.models import Chunk
+from services.models import Chunk, TrainingPair
 
 router = APIRouter(prefix="/knowledge-base", tags=["Documents"])
 
@@ -26,17 +22,10 @@ class Size(BaseModel):
     version: str
 
 
-class CurrentImport(BaseModel):
-    """How far an import is: all files are read first, then their chunks are embedded. When it is
-    done, `result` says what became of each file, or `failure` why it ended before."""
+class PairsOfChunk(BaseModel):
+    """The questions about a chunk, in all runs, the newest run first."""
 
-    is_running: bool
-    files_read: int
-    files_total: int
-    chunks_done: int
-    chunks_total: int
-    result: Import | None
-    failure: str | None
+    pairs: list[Pair]
 
 
 class StoredChunk(BaseModel):
@@ -47,6 +36,8 @@ class StoredChunk(BaseModel):
     document: str
     position: int
     text: str
+    heading_path: list[str]
+    page: int | None
 
 
 @router.get("", response_model=Size, responses=error_responses(401, 404, 422, 503))
@@ -67,36 +58,12 @@ def size(space: Space) -> Size:
     responses=error_responses(400, 401, 404, 413, 422, 503),
 )
 def load_sample(space: Space) -> Done:
-    """Begin to add the sample documents that are not stored yet: follow `/knowledge-base/import`.
+    """Begin to add the sample documents that are not stored yet: follow `/imports/current`.
 
-    Refused while another import of this person runs.
+    Refused while another import of this person is not finished.
     """
-    space.documents.load_sample()
-    return Done(message="The sample documents are being added")
-
-
-@router.get("/import", response_model=CurrentImport, responses=error_responses(401, 404, 422, 503))
-def current_import(space: Space) -> dict[str, Any]:
-    """The import that the screens or `/knowledge-base/sample` began: until it is acknowledged."""
-    found = space.documents.current_import
-    if found is None:
-        raise NotFound("No import runs, and the report of none waits to be read.")
-    is_running = found.is_running  # first: what is read after it is done is whole
-    return {
-        "is_running": is_running,
-        **asdict(found.progress),
-        "result": told(found.report) if found.report else None,
-        "failure": str(found.failure) if found.failure else None,
-    }
-
-
-@router.delete(
-    "/import", response_model=Done, responses=error_responses(400, 401, 404, 413, 422, 503)
-)
-def acknowledge_import(space: Space) -> Done:
-    """Forget the import that is done; refused while it runs."""
-    space.documents.acknowledge_import()
-    return Done(message="The report was read")
+    started = space.documents.load_sample()
+    return Done(message="The sample documents are being added" if started else "All are there")
 
 
 @router.get(
@@ -105,3 +72,14 @@ def acknowledge_import(space: Space) -> Done:
 def chunk(chunk_id: str, space: Space) -> Chunk:
     """The whole text of a chunk that a pair, a hit or a problem names."""
     return space.documents.chunk(chunk_id)
+
+
+@router.get(
+    "/chunks/{chunk_id}/pairs",
+    response_model=PairsOfChunk,
+    responses=error_responses(401, 404, 422, 503),
+)
+def pairs_of_chunk(chunk_id: str, space: Space) -> dict[str, list[TrainingPair]]:
+    """What was asked about a chunk."""
+    chunk = space.documents.chunk(chunk_id)
+    return {"pairs": space.pairs.about([chunk.id]).get(chunk.id, [])}

@@ -44,13 +44,15 @@ class CompareRequest(Body):
 
 
 class Hit(BaseModel):
-    """One chunk. A higher `score` is better; `rank` starts at 1."""
+    """One chunk, and where it is in its document. A higher `score` is better; `rank` is from 1."""
 
     id: str
     text: str
     document: str
     score: float
     rank: int
+    heading_path: list[str]
+    page: int | None
 
 
 class Hits(BaseModel):
@@ -130,7 +132,15 @@ def _compare(body: CompareRequest, space: Workspace) -> TwoLists:
 
 def _hits(hits: list[SearchHit]) -> list[Hit]:
     return [
-        Hit(id=hit.chunk_id, text=hit.text, document=hit.document, score=hit.score, rank=hit.rank)
+        Hit(
+            id=hit.chunk_id,
+            text=hit.text,
+            document=hit.document,
+            score=hit.score,
+            rank=hit.rank,
+            heading_path=list(hit.heading_path),
+            page=hit.page,
+        )
         for hit in hits
     ]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Query, UploadFile
 from pydantic import BaseModel, ConfigDict
 
-LARGEST_UPLOAD = 100 * 2**20
+LARGEST_UPLOAD = 300_000_000  # of all files of a request, which are in memory until they are kept
 NO_NUL = r"^[^\x00]*$"  # Postgres stores none
 
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]

@@ -1,29 +1,81 @@
-"""A person's documents; one import at a time may add to them."""
+"""A person's documents: imports that add to them, what is stored, what is removed."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
-from services.errors import NotFound
-from services.knowledge.ingestion import Ingestion
-from services.knowledge.knowledge_base import File, IngestReport, KnowledgeBase
+from services.disk import require_room
+from services.errors import AppError, NotAllowed, NotFound
+from services.knowledge.import_rows import FileState, Import, ImportedFile, ImportRows
+from services.knowledge.kept_files import File
+from services.knowledge.knowledge_base import KnowledgeBase, missing_of_sample
 from services.models import Chunk, Document
+from services.pairs.store import storable
 from services.person import Person
+
+_POLL_S = 0.1
+_SHORTEST_QUERY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A document, and in how many of its chunks a text occurs; 0 if in its name alone."""
+
+    document: Document
+    chunks: int = 0
 
 
 class Documents:
     """The knowledge base of one person."""
 
     def __init__(self, person: Person) -> None:
-        self._owner = person.identity.user_id
+        self._data_dir = person.studio.settings.data_dir
         self._store = person.store
         self._backend = person.backend
         self._knowledge = KnowledgeBase(person.store, person.studio.places.embedder)
-        self._ingestions = person.studio.ingestions
+        self._imports = ImportRows(person.database)
+        self._importer = person.studio.importer
+        self._kept = person.studio.kept_files
+
+    # Reading
 
     def all(self) -> list[Document]:
         """The documents, oldest first."""
         return self._knowledge.documents()
+
+    def get(self, document_id: str) -> Document:
+        """Raises NotFound, also for a document that was removed."""
+        for document in self.all():
+            if document.id == document_id:
+                return document
+        raise NotFound("This document is not in the knowledge base.")
+
+    def find(self, text: str) -> list[Found]:
+        """The documents with `text` in their name or content, in any case of letters.
+
+        Those with it in their name come first, then those with it in most chunks; without a text,
+        all of them, oldest first.
+        """
+        wanted = text.strip().casefold()
+        documents = self.all()
+        if not wanted:
+            return [Found(document) for document in documents]
+        counts: dict[str, int] = {}
+        if len(wanted) >= _SHORTEST_QUERY:
+            for chunk in self._store.snapshot().chunks:
+                if wanted in chunk.text.casefold():
+                    counts[chunk.document_id] = counts.get(chunk.document_id, 0) + 1
+        found = [
+            Found(document, counts.get(document.id, 0))
+            for document in documents
+            if document.id in counts or wanted in document.name.casefold()
+        ]
+        return sorted(
+            found, key=lambda item: (wanted not in item.document.name.casefold(), -item.chunks)
+        )
 
     def chunk_count(self) -> int:
         return self._knowledge.chunk_count()
@@ -31,6 +83,13 @@ class Documents:
     def chunks(self) -> dict[str, Chunk]:
         """All chunks by id, in order."""
         return {chunk.id: chunk for chunk in self._store.snapshot().chunks}
+
+    def chunks_of(self, document_id: str) -> list[Chunk]:
+        """The chunks of a document, in order. Raises NotFound if it is not there."""
+        found = [c for c in self._store.snapshot().chunks if c.document_id == document_id]
+        if not found:
+            raise NotFound("This document is not in the knowledge base.")
+        return found
 
     def chunk(self, chunk_id: str) -> Chunk:
         """Raises NotFound, also for a chunk whose document was removed."""
@@ -43,13 +102,19 @@ class Documents:
         """The version of the knowledge base; it differs after each change."""
         return self._store.snapshot().version
 
-    def remove(self, document_id: str) -> Document:
-        """Remove a document with its chunks, and return it.
+    def belong_on_cloud(self, chunk_count: int) -> bool:
+        """Whether so many chunks are more than this machine is meant to search and train on."""
+        return not self._backend.is_for(chunk_count)
+
+    # Removing
+
+    def remove(self, *document_ids: str) -> list[Document]:
+        """Remove documents with their chunks, all in one change, and return them.
 
         Raises:
-            NotFound: it was already removed.
+            NotFound: all of them were already removed.
         """
-        return self._knowledge.remove(document_id)
+        return self._knowledge.remove(document_ids)
 
     def begin_anew(self) -> None:
         """Replace a damaged or lost knowledge base by an empty one.
@@ -59,37 +124,103 @@ class Documents:
         """
         self._knowledge.begin_anew()
 
-    def belong_on_cloud(self, chunk_count: int) -> bool:
-        """Whether so many chunks are more than this machine is meant to search and train on."""
-        return not self._backend.is_for(chunk_count)
+    # Adding
+
+    def start_import(self, files: Sequence[File]) -> Import:
+        """Keep the files on disk, and begin to add them in a thread of its own.
+
+        A file with the text of a stored document is not added again. One with the same name but
+        another text is stored beside it as "name (2).txt". Each file that cannot be added is named
+        with the reason; the others are not affected.
+
+        Raises:
+            NotAllowed: no file was given, or another import of this person is not finished.
+            DiskFull, StoreUnavailable: there is no room to keep the files.
+        """
+        if not files:
+            raise NotAllowed("No file was given.", next_step="Choose at least one file.")
+        require_room(self._data_dir, sum(len(content) for _, content in files))
+        import_id = str(uuid4())
+        self._kept.keep(import_id, files)
+        sizes = [(storable(name) or "unnamed", len(content)) for name, content in files]
+        try:
+            started = self._imports.start(import_id, sizes)
+        except AppError:
+            self._kept.forget(import_id)
+            raise
+        self._importer.launch(started)
+        return started
+
+    def add(self, files: Sequence[File], within_s: float = 600.0) -> Import:
+        """Begin to add files, and wait until that is done, but no longer than `within_s`.
+
+        Raises like `start_import`.
+        """
+        return self.wait_for_import(self.start_import(files).id, within_s)
+
+    def wait_for_import(self, import_id: str, within_s: float) -> Import:
+        """The import when it has ended, or as it is after `within_s`."""
+        deadline = time.monotonic() + within_s
+        while (current := self.get_import(import_id)).is_running and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        return current
+
+    def load_sample(self) -> Import | None:
+        """Begin to add the sample documents that are not stored yet; None if all of them are.
+
+        Raises like `start_import`.
+        """
+        missing = missing_of_sample(self.all())
+        return self.start_import(missing) if missing else None
 
     @property
-    def current_import(self) -> Ingestion | None:
-        """The import that is running, or is done but not acknowledged yet."""
-        return self._ingestions.of(self._owner)
+    def current_import(self) -> Import | None:
+        """The import that is not finished, or whose report was not acknowledged yet."""
+        found = self._imports.current()
+        return self._as_known_here(found) if found else None
 
-    def start_import(self, files: Sequence[File]) -> None:
-        """Begin to add files, in a separate thread.
+    def get_import(self, import_id: str) -> Import:
+        """Raises NotFound, also for an import that is someone else's."""
+        return self._as_known_here(self._imports.get(import_id))
 
-        Raises:
-            NotAllowed: an import of this person is running.
-        """
-        self._ingestions.start(self._owner, lambda told: self._knowledge.add_files(files, told))
+    def imported_files(
+        self, import_id: str, *, states: Sequence[FileState] = (), limit: int, offset: int = 0
+    ) -> list[ImportedFile]:
+        """A page of an import's files in order, those in `states` if any are named."""
+        return self._imports.files(import_id, states=states, limit=limit, offset=offset)
 
-    def load_sample(self) -> None:
-        """Begin to add the sample documents that are not stored yet. Raises like `start_import`."""
-        self._ingestions.start(self._owner, self._knowledge.load_sample)
-
-    def acknowledge_import(self) -> None:
-        """After its report was read. Raises NotAllowed while it runs."""
-        self._ingestions.forget(self._owner)
-
-    def add(self, files: Sequence[File]) -> IngestReport:
-        """Add files, and return when that is done.
+    def stop_import(self, import_id: str) -> None:
+        """Stop adding: what is stored stays, and `go_on_with_import` adds the rest.
 
         Raises:
-            NotAllowed: an import of this person is running.
+            NotAllowed: it is not running.
         """
-        return self._ingestions.run(
-            self._owner, lambda told: self._knowledge.add_files(files, told)
-        )
+        self._imports.stop(import_id)
+        self._importer.stop_here(import_id)
+
+    def go_on_with_import(self, import_id: str) -> Import:
+        """Add the files of a stopped or interrupted import that are not settled yet.
+
+        Raises:
+            NotAllowed: it was neither stopped nor interrupted.
+        """
+        current = self._imports.go_on(import_id)
+        self._importer.launch(current)
+        return current
+
+    def give_up_import(self, import_id: str) -> None:
+        """Leave the files that are not settled yet; what is stored stays.
+
+        Raises:
+            NotAllowed: it was neither stopped nor interrupted.
+        """
+        self._imports.give_up(import_id)
+        self._kept.forget(import_id)
+
+    def acknowledge_import(self, import_id: str) -> None:
+        """After its report was read. Raises NotAllowed while it is unfinished."""
+        self._imports.acknowledge(import_id)
+
+    def _as_known_here(self, found: Import) -> Import:
+        progress = self._importer.progress(found.id) if found.is_running else None
+        return replace(found, progress=progress) if progress else found

@@ -1,11 +1,11 @@
-"""What a person does with documents: add files, see what is stored, remove."""
+"""One person's documents: what makes a stored document of what was read, and removes it again."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import PurePath
@@ -13,9 +13,11 @@ from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 
-from services.errors import AppError, DocumentRejected, NotFound
+from services.errors import NotFound
+from services.knowledge.kept_files import File
 from services.knowledge.sample import sample_documents
 from services.models import Chunk, Document
+from services.reading.blocks import Reading
 from services.retrieval.chunking import split_into_chunks
 from services.retrieval.content import EmbeddedDocument
 from services.retrieval.embeddings import Embedder
@@ -23,39 +25,14 @@ from services.retrieval.vector_store import VectorStore
 
 log = logging.getLogger(__name__)
 
-# Each write takes time in proportion to everything in the store, but after a failure a long import
-# keeps only what was written.
-CHUNKS_PER_WRITE = 5_000
 CHUNKS_PER_EMBEDDING = 256
 _NAMESPACE = uuid5(NAMESPACE_URL, "deep-memory-studio/document")
 
-File = tuple[str, bytes]  # name, content
-
 
 @dataclass(frozen=True, slots=True)
-class IngestProgress:
-    """How far an import is: all files are read first, then their chunks are embedded and stored."""
+class ChunkedDocument:
+    """A document that is ready to be embedded and stored."""
 
-    files_read: int
-    files_total: int
-    chunks_done: int = 0
-    chunks_total: int = 0  # 0 while files are still being read
-
-
-@dataclass(slots=True)
-class IngestReport:
-    """What became of each file."""
-
-    added: list[Document] = field(default_factory=list)
-    rejected: list[tuple[str, AppError]] = field(default_factory=list)
-
-
-OnProgress = Callable[[IngestProgress], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadFile:
-    name: str  # as it was given
     document: Document
     chunks: list[Chunk]
 
@@ -74,16 +51,17 @@ class KnowledgeBase:
     def chunk_count(self) -> int:
         return self._store.count()
 
-    def remove(self, document_id: str) -> Document:
-        """Remove a document with its chunks, and return it.
+    def remove(self, document_ids: Sequence[str]) -> list[Document]:
+        """Remove documents with their chunks, in one change of the store, and return them.
 
         Raises:
-            NotFound: it was already removed.
+            NotFound: all of them were already removed.
         """
-        document = next((item for item in self.documents() if item.id == document_id), None)
-        if document is None or not self._store.remove(document_id):
+        wanted = set(document_ids)
+        found = [document for document in self.documents() if document.id in wanted]
+        if not found or not self._store.remove({document.id for document in found}):
             raise NotFound("This document is no longer in the knowledge base.")
-        return document
+        return found
 
     def begin_anew(self) -> None:
         """Replace a damaged or lost knowledge base by an empty one.
@@ -93,146 +71,80 @@ class KnowledgeBase:
         """
         self._store.begin_anew()
 
-    def add_files(
-        self, files: Sequence[File], on_progress: OnProgress | None = None
-    ) -> IngestReport:
-        """Add the files that can be added, and say for each other one why not.
+    def store(
+        self, documents: Sequence[ChunkedDocument], on_embedded: Callable[[int], None]
+    ) -> set[str]:
+        """Embed and store documents in one change; return the ids of those that were new.
 
-        A file with the text of a stored document is refused. One with the same name but another
-        text is stored next to it as "name (2).txt": nothing is replaced that the person did not
-        remove.
+        `on_embedded` is told how many more chunks are embedded, and may raise to end this before
+        anything is stored.
 
-        A failing embedder or store stops the rest: those files are in `rejected` with that error,
-        and the documents in `added` are stored.
+        Raises:
+            AppError: the embedder or the store failed, and nothing was stored.
         """
-        report = IngestReport()
-        progress = _Progress(len(files), on_progress)
-        read = self._read_all(files, report, progress)
-        progress.reading_is_done(sum(len(item.chunks) for item in read))
-        failure: AppError | None = None
-        for group in _groups(read):
-            try:
-                if failure is None:
-                    added = self._embed_and_store(group, progress)
-                    report.added += added
-                    stored = {document.id for document in added}
-                    report.rejected += [  # their text was added elsewhere meanwhile
-                        (item.name, _known(item.name, item.document))
-                        for item in group
-                        if item.document.id not in stored
-                    ]
-            except AppError as error:
-                failure = error
-            if failure is not None:
-                report.rejected += [(item.name, failure) for item in group]
-        log.info("files_added added=%d rejected=%d", len(report.added), len(report.rejected))
-        return report
-
-    def load_sample(self, on_progress: OnProgress | None = None) -> IngestReport:
-        """Add the sample documents that are not stored yet."""
-        return self.add_files(missing_of_sample(self.documents()), on_progress)
-
-    def _read_all(
-        self, files: Sequence[File], report: IngestReport, progress: _Progress
-    ) -> list[_ReadFile]:
-        by_hash = {document.content_hash: document for document in self.documents()}
-        names = {document.name for document in by_hash.values()}
-        read = []
-        for name, content in files:
-            try:
-                item = _read(name, content, by_hash, names)
-            except DocumentRejected as error:
-                report.rejected.append((name, error))
-            else:
-                by_hash[item.document.content_hash] = item.document
-                names.add(item.document.name)
-                read.append(item)
-            progress.file_was_read()
-        return read
-
-    def _embed_and_store(self, group: Sequence[_ReadFile], progress: _Progress) -> list[Document]:
-        texts = [chunk.text for item in group for chunk in item.chunks]
-        parts = []
+        texts = [chunk.in_context for item in documents for chunk in item.chunks]
+        vectors = []
         for start in range(0, len(texts), CHUNKS_PER_EMBEDDING):
-            parts.append(self._embedder.embed(texts[start : start + CHUNKS_PER_EMBEDDING]))
-            progress.chunks_were_embedded(len(parts[-1]))
-        ends = np.cumsum([len(item.chunks) for item in group])
-        vectors = np.split(np.concatenate(parts), ends[:-1])
-        return self._store.add(
+            vectors.append(self._embedder.embed(texts[start : start + CHUNKS_PER_EMBEDDING]))
+            on_embedded(len(vectors[-1]))
+        ends = np.cumsum([len(item.chunks) for item in documents])
+        rows = np.split(np.concatenate(vectors), ends[:-1])
+        added = self._store.add(
             [
-                EmbeddedDocument(item.document, item.chunks, rows)
-                for item, rows in zip(group, vectors, strict=True)
+                EmbeddedDocument(item.document, item.chunks, own)
+                for item, own in zip(documents, rows, strict=True)
             ]
         )
+        log.info("documents_stored added=%d of=%d", len(added), len(documents))
+        return {document.id for document in added}
+
+
+class KnownDocuments:
+    """The documents that are stored, or will be in a moment: by their text and by their names."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        self._by_hash = {document.content_hash: document for document in documents}
+        self._names = {document.name for document in documents}
+
+    def same_as(self, reading: Reading) -> Document | None:
+        """The document that has the text of `reading`."""
+        return self._by_hash.get(_content_hash(reading))
+
+    def admit(self, reading: Reading) -> ChunkedDocument:
+        """Make a document of `reading`, under a name that is free: "name (2).txt" if need be,
+        because nothing is replaced that the person did not remove."""
+        content_hash = _content_hash(reading)
+        # From the text, so that a document that is removed and added again keeps its chunk ids.
+        document_id = str(uuid5(_NAMESPACE, content_hash))
+        name = _free_name(reading.name, self._names)
+        chunks = split_into_chunks(reading.blocks, document_id, name)
+        document = Document(
+            id=document_id,
+            name=name,
+            chunk_count=len(chunks),
+            characters=sum(len(block.text) for block in reading.blocks),
+            content_hash=content_hash,
+            added_at=datetime.now(UTC),
+            notes=reading.notes,
+        )
+        self._by_hash[content_hash] = document
+        self._names.add(name)
+        return ChunkedDocument(document, chunks)
 
 
 def missing_of_sample(documents: Sequence[Document]) -> list[File]:
-    """The sample files whose text is in none of `documents`."""
-    stored = {document.content_hash for document in documents}
-    return [file for content_hash, file in _hashed_sample() if content_hash not in stored]
+    """The sample files that are not among `documents`."""
+    stored = {document.name for document in documents}
+    return [file for file in _sample() if file[0] not in stored]
 
 
 @cache
-def _hashed_sample() -> list[tuple[str, File]]:
-    return [(_content_hash(_text_of(*file)), file) for file in sample_documents()]
+def _sample() -> list[File]:
+    return sample_documents()
 
 
-class _Progress:
-    """Counts, and tells the caller after each step."""
-
-    def __init__(self, files_total: int, on_progress: OnProgress | None) -> None:
-        self._files_total = files_total
-        self._files_read = self._chunks_done = self._chunks_total = 0
-        self._on_progress = on_progress
-
-    def file_was_read(self) -> None:
-        self._files_read += 1
-        self._tell()
-
-    def reading_is_done(self, chunks_total: int) -> None:
-        self._chunks_total = chunks_total
-
-    def chunks_were_embedded(self, count: int) -> None:
-        self._chunks_done += count
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._on_progress is not None:
-            self._on_progress(
-                IngestProgress(
-                    self._files_read, self._files_total, self._chunks_done, self._chunks_total
-                )
-            )
-
-
-def _read(name: str, content: bytes, by_hash: dict[str, Document], names: set[str]) -> _ReadFile:
-    text = _text_of(name, content)
-    content_hash = _content_hash(text)
-    if same := by_hash.get(content_hash):
-        raise _known(name, same)
-    # From the text, so that a document that is removed and added again keeps its chunk ids.
-    document_id = str(uuid5(_NAMESPACE, content_hash))
-    document_name = _free_name(name, names)
-    chunks = split_into_chunks(text, document_id, document_name)
-    document = Document(
-        id=document_id,
-        name=document_name,
-        chunk_count=len(chunks),
-        characters=len(text),
-        content_hash=content_hash,
-        added_at=datetime.now(UTC),
-    )
-    return _ReadFile(name, document, chunks)
-
-
-def _known(name: str, same: Document) -> DocumentRejected:
-    return DocumentRejected(
-        f"{name} has the same text as {same.name}, which is already in the knowledge base.",
-        next_step="Nothing to do: its text is found already.",
-    )
-
-
-def _content_hash(text: str) -> str:
+def _content_hash(reading: Reading) -> str:
+    text = "\n\n".join(f"{'#' * block.level} {block.text}" for block in reading.blocks)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -241,24 +153,5 @@ def _free_name(name: str, taken: set[str]) -> str:
     path, free, number = PurePath(name), name, 1
     while free in taken:
         number += 1
-        free = f"{path.stem} ({number}){path.suffix}"
+        free = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
     return free
-
-
-def _groups(read: Sequence[_ReadFile]) -> Iterator[list[_ReadFile]]:
-    """Cut the files into groups of about `CHUNKS_PER_WRITE` chunks, in order."""
-    group: list[_ReadFile] = []
-    for item in read:
-        group.append(item)
-        if sum(len(member.chunks) for member in group) >= CHUNKS_PER_WRITE:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _text_of(name: str, content: bytes) -> str:
-    # Imported here, because the parsers take 0.3 s to import, which would slow down the start.
-    from services.knowledge.extraction import extract_text
-
-    return extract_text(name, content)

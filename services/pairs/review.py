@@ -41,6 +41,10 @@ class Pairs:
         """How many pairs there are, with `search` in their question."""
         return self._pairs.count(run_id, search=search)
 
+    def about(self, chunk_ids: Sequence[str]) -> dict[str, list[TrainingPair]]:
+        """The pairs of each of some chunks, in all runs, the newest run first. At most 1,000."""
+        return self._pairs.about(chunk_ids) if chunk_ids else {}
+
     def edit(self, run_id: str, pair_id: str, question: str) -> TrainingPair:
         """Change one question.
 

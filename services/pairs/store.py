@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.accounts.database import CountMethod, Database, every_row
+from services.accounts.database import PAGE_ROWS, CountMethod, Database, every_row
 from services.errors import NotAllowed, NotFound
 from services.models import Chunk, TrainingPair
 from services.pairs.exchange import NewPair
@@ -81,6 +81,23 @@ class PairStore:
             ).data
 
         return [TrainingPair(**row) for row in every_row(page)]
+
+    def about(self, chunk_ids: Sequence[str]) -> dict[str, list[TrainingPair]]:
+        """The pairs of each of some chunks, in all runs, the newest run first. At most 1,000."""
+        rows = self._database.execute(
+            lambda c: (
+                c.table(_PAIRS)
+                .select(_COLUMNS)
+                .in_("chunk_id", list(chunk_ids))
+                .order("created_at", desc=True)
+                .order("id")
+                .limit(PAGE_ROWS)
+            )
+        ).data
+        found: dict[str, list[TrainingPair]] = {}
+        for row in rows:
+            found.setdefault(row["chunk_id"], []).append(TrainingPair(**row))
+        return found
 
     def edit(self, run_id: str, pair_id: str, question: str) -> TrainingPair:
         """Change a question of a run while that is in review.

@@ -1,4 +1,4 @@
-"""A file to blocks: chooses the reader by the file's extension, and counts what it reads."""
+"""A file to readings: chooses the reader by the file's extension, and counts what it reads."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import PurePath
 
+from services.errors import DocumentRejected
 from services.reading import rejections
 from services.reading.blocks import Block, Reading, Source
-from services.reading.limits import MAX_BYTES, MAX_CHARACTERS, MAX_WORD
+from services.reading.limits import (
+    MAX_BYTES,
+    MAX_CHARACTERS,
+    MAX_DEPTH,
+    MAX_MEMBERS,
+    MAX_WORD,
+)
 from services.reading.tidying import tidy
 
 # Extension -> the module whose `read` makes blocks of such a file. Imported when it is needed,
@@ -34,28 +41,52 @@ READERS = {
 # Extension -> the module whose `members` yields the files in such a file.
 CONTAINERS = {".zip": "zip_archive", ".eml": "email_message"}
 
-Read = Callable[[Source], Iterator[Block]]
+OnProgress = Callable[[float], None]
+Rejected = tuple[str, DocumentRejected]  # the name of the file, and why
 
 
-def read_file(name: str, content: bytes, on_progress: Callable[[float], None]) -> Reading:
-    """Read one file that is not a container.
+def read_file(name: str, content: bytes, on_progress: OnProgress) -> Iterator[Reading | Rejected]:
+    """Read a file: one outcome, or one for each file in a container, named "mail.eml/plan.pdf"."""
+    yield from _outcomes(Source(name, content, on_progress=on_progress), depth=0)
 
-    Raises:
-        DocumentRejected: there is no usable text; the message names the file and what to do.
-    """
-    module = READERS.get(PurePath(name).suffix.lower())
+
+def _outcomes(source: Source, depth: int) -> Iterator[Reading | Rejected]:
+    try:
+        _require_size(source)
+        container = CONTAINERS.get(PurePath(source.name).suffix.lower())
+        if container is None:
+            yield _reading(source)
+            return
+        if depth == MAX_DEPTH:
+            raise rejections.too_intricate(source.name, "is packed in too many others")
+        members = import_module(f"services.reading.{container}").members
+        found = 0
+        for found, (name, content) in enumerate(members(source), start=1):
+            if found > MAX_MEMBERS:
+                raise rejections.too_many(source.name)
+            yield from _outcomes(Source(name, content, on_progress=source.on_progress), depth + 1)
+        if not found:
+            raise rejections.empty(source.name)
+    except DocumentRejected as error:
+        yield source.name, error
+
+
+def _require_size(source: Source) -> None:
+    if not source.content:
+        raise rejections.empty(source.name)
+    if len(source.content) > MAX_BYTES:
+        raise rejections.too_large(source.name, len(source.content))
+
+
+def _reading(source: Source) -> Reading:
+    module = READERS.get(PurePath(source.name).suffix.lower())
     if module is None:
-        raise rejections.unsupported(name)
-    if not content:
-        raise rejections.empty(name)
-    if len(content) > MAX_BYTES:
-        raise rejections.too_large(name, len(content))
-    read: Read = import_module(f"services.reading.{module}").read
-    source = Source(name, content, on_progress=on_progress)
-    blocks = tuple(_counted(name, read(source)))
+        raise rejections.unsupported(source.name)
+    read: Callable[[Source], Iterator[Block]] = import_module(f"services.reading.{module}").read
+    blocks = tuple(_counted(source.name, read(source)))
     if not blocks:
-        raise rejections.empty(name)
-    return Reading(name, blocks, tuple(source.notes))
+        raise rejections.empty(source.name)
+    return Reading(source.name, blocks, tuple(source.notes))
 
 
 def _counted(name: str, blocks: Iterable[Block]) -> Iterator[Block]:
@@ -65,9 +96,11 @@ def _counted(name: str, blocks: Iterable[Block]) -> Iterator[Block]:
         left -= len(block.text) + len(block.header)
         if left < 0:
             raise rejections.too_long(name)
-        tidied = tidy(block.text)
-        if not tidied:
-            continue
-        if len(tidied) > MAX_WORD and len(max(tidied.split(), key=len)) > MAX_WORD:
+        try:
+            text, header = tidy(block.text), tidy(block.header)
+        except ValueError as error:
+            raise rejections.not_text(name) from error
+        if len(text) > MAX_WORD and len(max(text.split(), key=len)) > MAX_WORD:
             raise rejections.too_intricate(name, f"has a word of more than {MAX_WORD:,} letters")
-        yield replace(block, text=tidied, header=tidy(block.header))
+        if text:
+            yield replace(block, text=text, header=header)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from services.errors import DocumentRejected
-from services.reading.limits import MAX_BYTES, MAX_CHARACTERS
+from services.reading.limits import MAX_BYTES, MAX_CHARACTERS, MAX_MEMBERS
 
 KINDS = "txt, md, html, csv, tsv, json, jsonl, pdf, docx, pptx, xlsx, odt, eml or zip"
 # What to do about a type that is not read itself.
@@ -81,5 +81,19 @@ def locked(name: str) -> DocumentRejected:
 def damaged(name: str) -> DocumentRejected:
     return DocumentRejected(
         f"{name} is damaged, or is not what its extension says.",
+        next_step="Open it in its own program, save it again, and add that.",
+    )
+
+
+def too_many(name: str) -> DocumentRejected:
+    return DocumentRejected(
+        f"{name} holds more than {MAX_MEMBERS:,} files; the first ones were read.",
+        next_step="Pack the others as another zip.",
+    )
+
+
+def unreadable(name: str) -> DocumentRejected:
+    return DocumentRejected(
+        f"{name} cannot be read, for a reason that is in the app's log.",
         next_step="Open it in its own program, save it again, and add that.",
     )

@@ -15,7 +15,7 @@ from cachetools import LRUCache, cached
 
 from services.config import Settings
 from services.errors import ConfigurationError, NotAllowed, StoreUnavailable
-from services.models import Chunk, SearchHit
+from services.models import SearchHit
 from services.retrieval.cloud_calls import CloudProcesses
 from services.retrieval.cloud_failures import WORDS, CloudFailure, Failure
 from services.retrieval.content import (
@@ -23,6 +23,7 @@ from services.retrieval.content import (
     EMPTY,
     Content,
     EmbeddedDocument,
+    chunk_of,
     documents_of,
     metadata_of,
 )
@@ -94,7 +95,7 @@ class CloudVectorStore(VectorStore):
             )
         rows = zip(found["id"], found["text"], found["metadata"], found["score"], strict=True)
         return [
-            SearchHit(id_, about["document"], text, float(score), rank)
+            SearchHit.of(chunk_of(id_, text, about), float(score), rank)
             for rank, (id_, text, about, score) in enumerate(rows, start=1)
         ]
 
@@ -135,10 +136,7 @@ class CloudVectorStore(VectorStore):
         rows = zip(stored["ids"], stored["texts"], stored["metadata"], strict=True)
         return Content(
             documents=documents_of(stored["metadata"]),
-            chunks=tuple(
-                Chunk(id_, about["document_id"], about["document"], about["position"], text)
-                for id_, text, about in rows
-            ),
+            chunks=tuple(chunk_of(id_, text, about) for id_, text, about in rows),
             embeddings=stored["embeddings"],
             embedder=stored["embedder"],
             version=stored["version"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -63,11 +63,12 @@ class Content:
             version=_new_version(),
         )
 
-    def without(self, document_id: str) -> Content:
-        keep = np.array([chunk.document_id != document_id for chunk in self.chunks], dtype=bool)
-        chunks = tuple(chunk for chunk in self.chunks if chunk.document_id != document_id)
+    def without(self, document_ids: Collection[str]) -> Content:
+        gone = set(document_ids)
+        keep = np.array([chunk.document_id not in gone for chunk in self.chunks], dtype=bool)
+        chunks = tuple(chunk for chunk in self.chunks if chunk.document_id not in gone)
         return Content(
-            documents=tuple(item for item in self.documents if item.id != document_id),
+            documents=tuple(item for item in self.documents if item.id not in gone),
             chunks=chunks,
             embeddings=self.embeddings[keep],
             embedder=self.embedder,
@@ -80,10 +81,27 @@ def metadata_of(chunk: Chunk, document: Document) -> dict[str, Any]:
         "document_id": document.id,
         "document": document.name,
         "position": chunk.position,
+        "heading_path": list(chunk.heading_path),
+        "page": chunk.page,
         "content_hash": document.content_hash,
         "characters": document.characters,
         "added_at": document.added_at.isoformat(),
+        # With the first chunk alone, because a document may have thousands.
+        **({"notes": list(document.notes)} if document.notes and not chunk.position else {}),
     }
+
+
+def chunk_of(chunk_id: str, text: str, metadata: dict[str, Any]) -> Chunk:
+    """The chunk that a row describes. Rows of earlier versions of the app name no headings."""
+    return Chunk(
+        id=chunk_id,
+        document_id=metadata["document_id"],
+        document=metadata["document"],
+        position=metadata["position"],
+        text=text,
+        heading_path=tuple(metadata.get("heading_path", ())),
+        page=metadata.get("page"),
+    )
 
 
 def documents_of(metadata: Sequence[dict[str, Any]]) -> tuple[Document, ...]:
@@ -96,6 +114,7 @@ def documents_of(metadata: Sequence[dict[str, Any]]) -> tuple[Document, ...]:
             characters=rows[0]["characters"],
             content_hash=rows[0]["content_hash"],
             added_at=datetime.fromisoformat(rows[0]["added_at"]),
+            notes=tuple(rows[0].get("notes", ())),
         )
         for document_id, group in groupby(metadata, key=lambda about: about["document_id"])
         if (rows := list(group))

@@ -28,12 +28,12 @@ from typing import Any
 import filelock
 
 from services.errors import StoreDamaged, StoreUnavailable
-from services.models import Chunk
 from services.retrieval.content import (
     ABSENT,
     EMPTY,
     Content,
     EmbeddedDocument,
+    chunk_of,
     documents_of,
     metadata_of,
 )
@@ -271,7 +271,7 @@ def _read_dataset(path: Path) -> Content:
             "The knowledge base cannot be read: its files are damaged or missing."
         ) from error
     chunks = tuple(
-        Chunk(str(id_), about["document_id"], about["document"], about["position"], str(text))
+        chunk_of(str(id_), str(text), about)
         for id_, text, about in zip(ids, texts, metadata, strict=True)
     )
     return Content(documents_of(metadata), chunks, embeddings, embedder, path.name)

@@ -73,7 +73,7 @@ def compare(
 def _hits(rows: np.ndarray, scores: np.ndarray, snapshot: Snapshot) -> list[SearchHit]:
     chunks = [snapshot.chunks[row] for row in rows]
     return [
-        SearchHit(chunk.id, chunk.document, chunk.text, float(score), rank)
+        SearchHit.of(chunk, float(score), rank)
         for rank, (chunk, score) in enumerate(zip(chunks, scores, strict=True), start=1)
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,11 +46,11 @@ class VectorStore(ABC):
                 self._leave_witness()
         return [entry.document for entry in new]
 
-    def remove(self, document_id: str) -> int:
-        """Remove a document; return how many chunks went with it, 0 if there is none by this id."""
+    def remove(self, document_ids: Collection[str]) -> int:
+        """Remove documents in one change; return how many chunks went with them."""
         with self._changing():
             before = self._present()
-            after = before.without(document_id)
+            after = before.without(document_ids)
             removed = len(before.chunks) - len(after.chunks)
             if removed:
                 self._replace(after)

@@ -42,7 +42,7 @@ class JobRunner:
         self._ending = threading.Event()
 
     def start_sweeping(self) -> None:
-        """Fail, now and every 10 seconds, the runs that no worker holds any more."""
+        """Fail, now and every 10 seconds, the runs and imports that no worker holds any more."""
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
     def launch(self, run: TrainingRun) -> None:
@@ -172,6 +172,8 @@ class JobRunner:
             try:
                 for row in self._service.rpc("rescue_runs"):
                     log.warning("run_rescued run=%s status=%s", row["id"], row["status"])
+                for row in self._service.rpc("rescue_imports"):
+                    log.warning("import_rescued import=%s", row["id"])
             except DatabaseUnavailable:
                 log.warning("sweep_failed")
             except Exception:

@@ -6,10 +6,10 @@ import threading
 import time
 
 import pytest
+from services.knowledge.ingestion import Ingestions
 
 from services.config import MOST_QUESTIONS_PER_CHUNK
 from services.errors import NotAllowed
-from services.knowledge.ingestion import Ingestions
 from services.knowledge.knowledge_base import IngestReport
 from services.local_supabase.stack import LocalSupabase
 from services.runs.states import RunStatus

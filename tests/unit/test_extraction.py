@@ -9,10 +9,10 @@ import zipfile
 import docx
 import pypdf
 import pytest
+from services.knowledge.extraction import extract_text
 
 from services.errors import DocumentRejected
 from services.knowledge import docx_text, rejections
-from services.knowledge.extraction import extract_text
 
 OLE = bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 512
 

@@ -11,7 +11,6 @@ import zlib
 
 import docx
 import pytest
-
 from services.knowledge.extraction import extract_text
 
 WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
