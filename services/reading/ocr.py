@@ -18,9 +18,10 @@ from services.errors import DocumentRejected
 from services.reading.pdf_words import Style, Word
 
 HOW_TO_INSTALL = "To read them, install text recognition (OCR): pip install -r requirements-ocr.txt"
+MAX_SECONDS = 200.0  # of CPU time for the pages of one file: about 30 pages
 _SCALE = 2.0  # pixels per point: letters of 8 points are still read
 _MOST_PIXELS = 2_200  # of a side: a poster is read smaller
-_LINES_AT_ONCE = 6
+_Box = tuple[int, int, int, int]  # left, top, right, bottom; pixels
 _SURE = 0.5  # of 1: a line read with less is a picture's pattern
 _USUAL = 0.25  # lines that differ by less in height are of one size of letters
 
@@ -58,35 +59,41 @@ def _engine() -> Any:
 
 
 def words_in_picture(page: pdfium.PdfPage, on_step: Callable[[], None]) -> list[Word]:
-    """The words that are recognized on a page. Calls `on_step` every few lines.
-
-    Call it only if `is_installed()`.
-    """
+    """The words that are recognized on a page; none if there are none, or too little memory.
+    Calls `on_step` every few lines. To be called only if `is_installed()`."""
     width, height = page.get_size()
     scale = min(_SCALE, _MOST_PIXELS / max(width, height, 1.0))
-    picture = page.render(scale=scale, rev_byteorder=False).to_numpy()
+    try:
+        boxes, texts = _lines_in(page.render(scale=scale).to_numpy(), on_step)
+    except Exception:  # noqa: BLE001 - onnxruntime tells of too little memory in its own errors
+        return []
+    return _words(boxes, texts, scale)
+
+
+def _lines_in(picture: Any, on_step: Callable[[], None]) -> tuple[list[_Box], list[str]]:
+    """The places of the lines in a picture, and their texts."""
+    on_step()
     engine = _engine()
     on_step()
     found = engine(picture, use_det=True, use_cls=False, use_rec=False)
     boxes = [] if found.boxes is None else [_upright(box) for box in found.boxes.tolist()]
     boxes = [box for box in boxes if box[2] - box[0] >= 4 and box[3] - box[1] >= 4]
     texts: list[str] = []
-    for first in range(0, len(boxes), _LINES_AT_ONCE):
+    for x0, y0, x1, y1 in boxes:
         on_step()
-        for x0, y0, x1, y1 in boxes[first : first + _LINES_AT_ONCE]:
-            line = picture[max(0, y0) : y1, max(0, x0) : x1]
-            read = engine(line, use_det=False, use_cls=False, use_rec=True)
-            sure = bool(read.txts) and float(read.scores[0]) >= _SURE
-            texts.append(str(read.txts[0]).strip() if sure else "")
-    return _words(boxes, texts, scale)
+        line = picture[max(0, y0) : y1, max(0, x0) : x1]
+        read = engine(line, use_det=False, use_cls=False, use_rec=True)
+        sure = bool(read.txts) and float(read.scores[0]) >= _SURE
+        texts.append(str(read.txts[0]).strip() if sure else "")
+    return boxes, texts
 
 
-def _upright(box: list[list[float]]) -> tuple[int, int, int, int]:
+def _upright(box: list[list[float]]) -> _Box:
     xs, ys = [x for x, _ in box], [y for _, y in box]
     return int(min(xs)), int(min(ys)), int(max(xs)) + 1, int(max(ys)) + 1
 
 
-def _words(boxes: list[tuple[int, int, int, int]], texts: list[str], scale: float) -> list[Word]:
+def _words(boxes: list[_Box], texts: list[str], scale: float) -> list[Word]:
     """Lines as words with places, as if the page had letters."""
     heights = [0.75 * (y1 - y0) / scale for _, y0, _, y1 in boxes]
     usual = median(heights) if heights else 10.0

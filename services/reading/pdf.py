@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -21,7 +22,7 @@ from services.reading.pdf_headings import Headings, outline_of
 from services.reading.pdf_hyphens import Hyphens
 from services.reading.pdf_lines import Line, line_of, right_edge, rows_of
 from services.reading.pdf_paragraphs import Paragraphs
-from services.reading.pdf_tables import Table, ruled_tables, with_tables
+from services.reading.pdf_tables import Table, carry_headers, ruled_tables, with_tables
 from services.reading.pdf_words import Page, Style, Word, read_page
 from services.reading.running_lines import without_running_lines
 
@@ -52,6 +53,7 @@ def read(source: Source) -> Iterator[Block]:
     finally:
         document.close()
     pages, running = without_running_lines(pages)
+    carry_headers(pages)
     _note_pages_without_text(source, pages, pictured)
     if running:
         source.note(_running_note(running))
@@ -86,6 +88,7 @@ def _pages(source: Source, document: pdfium.PdfDocument) -> tuple[list[list[Item
     pages: list[list[Item]] = []
     pictured: set[int] = set()
     left = MAX_CHARACTERS
+    recognition_ends = time.process_time() + ocr.MAX_SECONDS
     count = len(document)
     for index in range(count):
         page = document[index]
@@ -96,7 +99,7 @@ def _pages(source: Source, document: pdfium.PdfDocument) -> tuple[list[list[Item
             add_form_values(page, seen)
             if not seen.words and not seen.sideways and seen.images:
                 pictured.add(index + 1)
-                if ocr.is_installed():
+                if ocr.is_installed() and recognition_ends > time.process_time():
                     on_step = partial(source.progress, _SHARE_OF_PAGES * index / count)
                     seen.words = ocr.words_in_picture(page, on_step)
         finally:

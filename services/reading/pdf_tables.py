@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -169,6 +169,23 @@ def _names_columns(rows: list[list[str]]) -> bool:
 def _is_label_above_sentences(name: str, cells: list[str], first: list[str]) -> bool:
     short = all(len(cell) <= 25 and cell[-1] not in ".;,:" for cell in first)
     return short and len(cells) > 1 and median(map(len, cells)) >= 3 * len(name)
+
+
+def carry_headers(pages: Iterable[Sequence[object]]) -> None:
+    """Give a table that goes on at the top of a page the header it has on the page before."""
+    above: Table | None = None
+    for items in pages:
+        first = items[0] if items else None
+        if isinstance(first, Table) and above and not first.header and _goes_on(above, first):
+            first.rows.insert(0, above.rows[0])
+            first.header = True
+        last = items[-1] if items else above
+        above = last if isinstance(last, Table) and last.header else None
+
+
+def _goes_on(above: Table, below: Table) -> bool:
+    same = len(above.rows[0]) == len(below.rows[0])
+    return same and abs(above.x0 - below.x0) < 12 and abs(above.x1 - below.x1) < 12
 
 
 def with_tables(rows: list[Row], rules: list[Rule], page: int) -> Iterator[Row | Table]:
