@@ -43,7 +43,7 @@ def read(source: Source) -> Iterator[Block]:
     """
     document = _opened(source)
     try:
-        pages, pictured = _pages(source, document)
+        pages, heights, pictured = _pages(source, document)
         outline = outline_of(document)
         attached = c.FPDFDoc_GetAttachmentCount(document.raw)
         if attached > 0:
@@ -52,7 +52,7 @@ def read(source: Source) -> Iterator[Block]:
         raise rejections.damaged(source.name) from error
     finally:
         document.close()
-    pages, running = without_running_lines(pages)
+    pages, running = without_running_lines(pages, heights)
     carry_headers(pages)
     _note_pages_without_text(source, pages, pictured)
     if running:
@@ -83,9 +83,13 @@ def _opened(source: Source) -> pdfium.PdfDocument:
     return document
 
 
-def _pages(source: Source, document: pdfium.PdfDocument) -> tuple[list[list[Item]], set[int]]:
-    """The lines and tables of each page in reading order, and the pages that are pictures."""
+def _pages(
+    source: Source, document: pdfium.PdfDocument
+) -> tuple[list[list[Item]], list[float], set[int]]:
+    """The lines and tables of each page in reading order, the heights of the pages, and the numbers
+    of those that are pictures."""
     pages: list[list[Item]] = []
+    heights: list[float] = []
     pictured: set[int] = set()
     left = MAX_CHARACTERS
     recognition_ends = time.process_time() + ocr.MAX_SECONDS
@@ -107,8 +111,9 @@ def _pages(source: Source, document: pdfium.PdfDocument) -> tuple[list[list[Item
         items = _items(seen)
         left -= sum(len(item.text) for item in items if isinstance(item, Line))
         pages.append(items)
+        heights.append(seen.height)
         source.progress(_SHARE_OF_PAGES * (index + 1) / count)
-    return pages, pictured
+    return pages, heights, pictured
 
 
 def _items(seen: Page) -> list[Item]:

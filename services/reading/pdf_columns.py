@@ -158,7 +158,9 @@ def _are_out_of_step(left: list[Row], right: list[Row]) -> bool:
     if min(len(left), len(right)) < 5:
         return False
     fewer, more = sorted((left, right), key=len)
-    ys = [row[0].y for row in more]
-    size = fewer[0][0].style.size
-    level = sum(any(abs(row[0].y - y) <= 0.15 * size for y in ys) for row in fewer)
+    ys = [row[0].y for row in more]  # ascending
+    near = 0.15 * fewer[0][0].style.size
+    level = sum(
+        bisect_right(ys, row[0].y + near) > bisect_left(ys, row[0].y - near) for row in fewer
+    )
     return level < 0.5 * len(fewer)
