@@ -68,7 +68,7 @@ def without_running_lines(
             for line, edge in found[page].items()
             if page not in emptied or edge.key in proved or not re.search(r"[^\W\d#]", edge.key)
         }
-        texts.update(dict.fromkeys(edge.key for edge in out.values()))
+        texts.update(list(dict.fromkeys(edge.key for edge in out.values())))
         left.append([item for item in items if id(item) not in out])
     return left, texts
 
