@@ -126,13 +126,12 @@ def _items(seen: Page) -> list[Item]:
         mark = f"{_TABLE_MARK}{len(tables)}"
         words.append(Word(table.x0, table.x1, table.y + 6, mark, Style(6, False, False), -1))
         tables.append(table)
-    groups = in_reading_order(words)
+    groups = in_reading_order(rows_of(words))
     if seen.sideways:
-        groups.append(seen.sideways)
+        groups.append(rows_of(seen.sideways))
     items: list[Item] = []
-    for group in groups:
-        rows = rows_of(group)
-        left, right = min(w.x0 for w in group), right_edge(rows)
+    for rows in groups:
+        left, right = min(row[0].x0 for row in rows), right_edge(rows)
         for found in with_tables(rows, seen.rules, seen.number):
             if isinstance(found, Table):
                 items.append(found)

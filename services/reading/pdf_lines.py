@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 
 from services.reading.pdf_words import Style, Word
 
@@ -38,43 +39,42 @@ class Line:
     mono_share: float = 0.0  # of the letters
 
 
+_y = itemgetter(2)  # of a word: faster than by its name, and asked for millions of times
+
+
 def rows_of(words: Iterable[Word]) -> list[Row]:
     """The words, line by line from top to bottom; in a line from left to right."""
     rows: list[Row] = []
     row: Row = []
-    first = last = near = 0.0
+    first = last = last_size = 0.0
     for word in sorted(words, key=_y):
-        size = word.style.size
-        if row:
-            size = max(size, row[-1].style.size)
-            raised = min(word.style.size, row[-1].style.size) < 0.86 * size
-            near = (_RAISED if raised else _SAME_LINE) * size
-        if row and word.y - last <= near and word.y - first <= _TALLEST_LINE * size:
+        y, size = word[2], word[4][0]
+        larger, smaller = (size, last_size) if size > last_size else (last_size, size)
+        near = (_RAISED if smaller < 0.86 * larger else _SAME_LINE) * larger
+        if row and y - last <= near and y - first <= _TALLEST_LINE * larger:
             row.append(word)
         else:
             row = [word]
             rows.append(row)
-            first = word.y
-        last = word.y
+            first = y
+        last, last_size = y, size
     for row in rows:
         row.sort()
     return rows
 
 
-def _y(word: Word) -> float:
-    return word.y
-
-
 def segments_of(row: Row) -> list[Row]:
     """A row cut where there is more room than between two words of a sentence."""
-    parts: list[Row] = [[row[0]]]
     right = row[0].x1
-    for word in row[1:]:
-        if word.x0 - right > _TABLE_GAP * max(word.style.size, parts[-1][-1].style.size):
-            parts.append([word])
-        else:
-            parts[-1].append(word)
-        right = max(right, word.x1)
+    part: Row = []
+    parts = [part]
+    for word in row:
+        if word[0] - right > _TABLE_GAP * word[4][0] and part:
+            part = []
+            parts.append(part)
+        part.append(word)
+        if word[1] > right:
+            right = word[1]
     return parts
 
 

@@ -197,10 +197,10 @@ def with_tables(rows: list[Row], rules: list[Rule], page: int) -> Iterator[Row |
         table = _table(parts[index:end], rules, page) if end > index else None
         if table:
             yield table
-            index = end
         else:
-            yield rows[index]
-            index += 1
+            end = max(end, index + 1)
+            yield from rows[index:end]
+        index = end
 
 
 def _segments(row: Row) -> list[Row]:
