@@ -18,11 +18,12 @@ from services.reading.blocks import Block, Source
 from services.reading.limits import MAX_CHARACTERS
 from services.reading.pdf_columns import in_reading_order
 from services.reading.pdf_forms import add_form_values
+from services.reading.pdf_grids import ruled_tables
 from services.reading.pdf_headings import Headings, outline_of
 from services.reading.pdf_hyphens import Hyphens
 from services.reading.pdf_lines import Line, line_of, right_edge, rows_of
 from services.reading.pdf_paragraphs import Paragraphs
-from services.reading.pdf_tables import Table, carry_headers, ruled_tables, with_tables
+from services.reading.pdf_tables import Table, carry_headers, with_tables
 from services.reading.pdf_words import Page, Style, Word, read_page
 from services.reading.running_lines import without_running_lines
 
@@ -92,12 +93,13 @@ def _pages(
     heights: list[float] = []
     pictured: set[int] = set()
     left = MAX_CHARACTERS
+    narrow = "Ghostscript" in document.get_metadata_value("Producer")
     recognition_ends = time.process_time() + ocr.MAX_SECONDS
     count = len(document)
     for index in range(count):
         page = document[index]
         try:
-            seen = read_page(page, index + 1, left)
+            seen = read_page(page, index + 1, left, narrow=narrow)
             if seen is None:
                 raise rejections.too_long(source.name)
             add_form_values(page, seen)
@@ -136,10 +138,11 @@ def _items(seen: Page) -> list[Item]:
             if isinstance(found, Table):
                 items.append(found)
                 continue
-            marks = [w for w in found if w.text.startswith(_TABLE_MARK)]
-            items.extend(tables[int(w.text[1:])] for w in marks)
-            if row := [w for w in found if not w.text.startswith(_TABLE_MARK)]:
-                items.append(line_of(row, seen.number, left, right))
+            if tables:
+                items.extend(tables[int(w.text[1:])] for w in found if w.text[:1] == _TABLE_MARK)
+                found = [w for w in found if w.text[:1] != _TABLE_MARK]
+            if found:
+                items.append(line_of(found, seen.number, left, right))
     return items
 
 

@@ -35,7 +35,7 @@ class Line:
     left: float = 0.0
     right: float = 0.0
     first_width: float = 0.0  # of its first word
-    letter_width: float = 0.0  # of one letter, about
+    letter_width: float = 0.0  # of one letter, if they are all of one width
     mono_share: float = 0.0  # of the letters
 
 
@@ -117,15 +117,24 @@ def code_of(row: Sequence[Word], letter_width: float) -> str:
 
 def line_of(row: Row, page: int, left: float, right: float) -> Line:
     style = style_of(row)
-    longest = max(row, key=lambda w: len(w.text))
-    letter_width = max(0.5, (longest.x1 - longest.x0) / max(1, len(longest.text)))
-    text = code_of(row, letter_width) if style.mono else text_of(row)
+    letter_width = 0.0
+    if style.mono:
+        longest = max(row, key=lambda w: len(w.text))
+        letter_width = max(0.5, (longest.x1 - longest.x0) / max(1, len(longest.text)))
+        text = code_of(row, letter_width)
+    else:
+        text = text_of(row)
     baseline = next(w.y for w in row if w.style.size >= style.size - 0.1)
     first = row[0]
     x1 = max(w.x1 for w in row)
     width = first.x1 - first.x0
-    mono = sum(len(w.text) for w in row if w.style.mono) / sum(len(w.text) or 1 for w in row)
+    mono = 1.0 if style.mono else _mono_share(row)
     return Line(text, first.x0, x1, baseline, style, page, left, right, width, letter_width, mono)
+
+
+def _mono_share(row: Sequence[Word]) -> float:
+    mono = sum(len(w.text) for w in row if w.style.mono)
+    return mono / sum(len(w.text) or 1 for w in row) if mono else 0.0
 
 
 def right_edge(rows: Sequence[Row]) -> float:

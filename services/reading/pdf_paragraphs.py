@@ -252,7 +252,7 @@ def _fits_above(last: Line, line: Line) -> bool:
 def code_text(lines: list[Line]) -> str:
     """The lines of code with their indentation, and with the empty lines between them."""
     left = min(line.x0 for line in lines)
-    width = lines[0].letter_width
+    width = next((line.letter_width for line in lines if line.letter_width), 6.0)
     rooms = [b.y - a.y for a, b in pairwise(lines)]
     usual = min(rooms, default=0.0)
     texts: list[str] = []
