@@ -92,6 +92,7 @@ def _pages(
     pages: list[list[Item]] = []
     heights: list[float] = []
     pictured: set[int] = set()
+    failed = False
     left = MAX_CHARACTERS
     narrow = "Ghostscript" in document.get_metadata_value("Producer")
     recognition_ends = time.process_time() + ocr.MAX_SECONDS
@@ -107,7 +108,9 @@ def _pages(
                 pictured.add(index + 1)
                 if ocr.is_installed() and recognition_ends > time.process_time():
                     on_step = partial(source.progress, _SHARE_OF_PAGES * index / count)
-                    seen.words = ocr.words_in_picture(page, on_step)
+                    words = ocr.words_in_picture(page, on_step)
+                    seen.words = words or []
+                    failed = failed or words is None
         finally:
             page.close()
         items = _items(seen)
@@ -115,6 +118,10 @@ def _pages(
         pages.append(items)
         heights.append(seen.height)
         source.progress(_SHARE_OF_PAGES * (index + 1) / count)
+    if failed:
+        if not any(pages):
+            raise ocr.failed(source.name)
+        source.note("text recognition (OCR) failed on some pages, as with too little memory")
     return pages, heights, pictured
 
 

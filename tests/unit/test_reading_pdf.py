@@ -1,17 +1,60 @@
 """What is made of a PDF."""
 
+import base64
+import zlib
+
 import pytest
 
 from services.errors import DocumentRejected
 from services.reading import ocr
 from services.reading.blocks import Block, Source
 from services.reading.pdf import page_ranges, read
+from services.reading.pdf_words import Style, Word
 from tests.pdfs import PdfPage, file_of, pdf_of
 
+STYLE = Style(10, False, False)
 PROSE = (
     "The harbour office keeps a list of all ships that enter the port each day,",
     "and the clerk on duty writes the name of the captain and the cargo into it",
     "before the pilot goes on board and before any of the fees are paid at all.",
+)
+
+
+# A page that shows "Berth 4": with the password "secret", and with that for changes only.
+LOCKED = zlib.decompress(
+    base64.b85decode(
+        "c-oy*O>5LZ7#6$@f`UgcBf20$%}g?1fu+!PyC_;(wzVEg50m-"
+        "WM$$=1W~CMJ=t;c$3wrYCfAA(K{sG0ac=YBZyWL$_rP?F|Gw;Xq%)Ilw>1_4-"
+        "OZXlKov+_Meg+sKSY}T_w+o`Js?;N8D%edCX4=L`uw}5k42;uFOgtC6b8=*0v?Yh82GLqMavow3J<N3t"
+        "_aF&@1Gqnznk=NQNiU0X2*wz&!5)BUbL5NMg*9u}GXU~OZV+u4oy*noIIyDd(v(6$;=mmZN-"
+        "w>EsM((L#`zl3G0DKx<)~7Dr9tZlZ#y|EWbWXMpmBg`dzATh*%-qSS7mM5l<2-"
+        "Go*ADj38HnUN}anQjGp9f#nt(lp*ca6m4&_t?$T;VJP-"
+        "V^bmf15hpVb`Q=Nxe<U{F4)ucohug5HV3g2e@ojvO1)|$$==6?1dhLO#~D8gtbcC4%E7jzJU{X{@B!O%"
+        "IuJTh+R4<Jb!f9)$H55bl1r>|G8-MsT&j9z`Xy>arw-EisKCI7Pb>lWU<bouA$m-"
+        ">2n@I!rCJKnkb=IXl!c#=DzU^9vtFQ4Pxg>g_DOr|@)u?QQ6Bu+`nc$@}zKQDY}xoF!<r)3rHdlPn%p>"
+        "gn1nHXXOCn`}^s?1o5vE+$V#Hcvaf>Et>q6v#R!z9IAW>#}ULRlWeE{TzmF+-"
+        "`0)0AtYtrT1;jagzD4Q(PaOAHMZoC--WBM5~xv(`$4k(lrO<H}fopa5w4Kt^dop@mZ$4n=Q0Zf2wDf(>"
+        "J_XcNhTjT5q96J#+?u(>#2$-"
+        "D>xZ|c9DKR02^;a5<4n2ekMfwLvVlX)*FtV=^ZV`XW=5zms$h%8ZzN?}++B(ZAwUqbd<(N`x&9`Z9K)?"
+        "QY=EgVKX1)a|NW*__pJwlKH"
+    )
+)
+LOCKED_AGAINST_CHANGES = zlib.decompress(
+    base64.b85decode(
+        "c-oy*O=}b}7zV*hPI~E049cRHc9KjolfbfQKNhVYEn7d3QZO@<SyQG-naN74{t179HwBLhf>5tsJ@^mo"
+        "#j_X1i)LoGy9=vSJ2Qdg{dk@?Z=OtReYrc27h=%*a`@>pzz{*3Y=d?i1nZ^E2B|7xTc{`xaY#_o0i6y|"
+        "CaYt}RP3GoT?K=6*;f?^mh8Ydh(T~eXBFIp)Ccz9)>LXZle#3GENmYPF<_0|1HszB725c9)T}1}^pD&i"
+        "xTP{J7ww*BMgC=iK~9P14tmx}ry#1!Gfo*-"
+        "K{h1msmcz@)U(uRUGHrsyM@#SP6%oT2sQ?ZYnHXqZ*fsps!0j1sp7G6I+Y+;F{#b8>BHc@Hdjrhj|}w="
+        "g2WctNpR;Eed2N8JJ#6$0QW~#YE>SGTIjxXgL2fOllNniJ%(>G{>~mO>pWMbGWGdvLJWgk`%(DOO!A?w"
+        "#-"
+        "G=L4|XE~O$5WH1aniFzIz0zsQr~ImD~Yy&#rvE@N)I%sk0w{oqzY>bn)h#J@fke!xi`K;`6ynFAi+>{_"
+        "xd@r*AK}wr~GfJ(#P3N4X=4XhJdJji-3;LE_a0!*K<ea9=Q_L{JgMM0j^s7tUX~V8cn1$<m+q8f-"
+        "JhIig5#t{9bEDj~2;MaGeoDG7<Bf@XdsG)dDimNZM#C_^zpQ7W(?zAblQn<tTEVTw~s5|$-"
+        "|_&_8@CPImFo+N}PIaN$i6*Dd=jwnKY9p!m05k`Fa?(dZ<2MBV2#t)1b3mMGe*oJ-"
+        "68;_aTn3%C)%x7&poUz4}&e%AejpNZ&oGYa+yuj=JZ|En=m+XH9*1>Ri`LCPYLOhx;dxf>J<QeBQqHz="
+        "_e&dSrD5bGVr9w0&yz?(1TaD<;{apv+BPCW&mab_WMzH{`*2-EJ{02DKkbe"
+    )
 )
 
 
@@ -449,6 +492,53 @@ def test_blank_pages_alone_are_empty():
 )
 def test_a_damaged_file_is_refused(content):
     assert why_refused(content).startswith("a.pdf is damaged")
+
+
+def test_a_locked_file_is_refused_and_one_locked_against_changes_is_read():
+    assert "protected by a password" in why_refused(LOCKED)
+    assert [block.text for block in blocks_of(LOCKED_AGAINST_CHANGES)[0]] == ["Berth 4"]
+
+
+def test_more_text_than_a_document_may_hold_is_refused_while_it_is_read(monkeypatch):
+    monkeypatch.setattr("services.reading.pdf.MAX_CHARACTERS", 300)
+
+    assert "contains more than" in why_refused(pdf_of(*[page_with(*PROSE)] * 3))
+
+
+def test_text_in_pictures_is_recognized_if_that_is_installed(monkeypatch):
+    def words(page, on_step):
+        on_step()
+        return [Word(60, 100, 80, "Scanned", STYLE, 0), Word(104, 130, 80, "text", STYLE, 8)]
+
+    monkeypatch.setattr(ocr, "is_installed", lambda: True)
+    monkeypatch.setattr(ocr, "words_in_picture", words)
+    picture = PdfPage()
+    picture.picture()
+
+    blocks, notes = blocks_of(pdf_of(page_with("Cover sheet."), picture))
+
+    assert [(b.page, b.text) for b in blocks] == [(1, "Cover sheet."), (2, "Scanned text")]
+    assert notes == ["text recognized in pictures (OCR) on page 2"]
+
+
+def test_pages_that_are_all_alike_keep_their_text():
+    assert texts_of(*[page_with(*PROSE)] * 5) == [" ".join(PROSE)] * 5
+
+
+def test_spaces_that_groff_sets_narrow_are_seen():
+    page = PdfPage()
+    page.text(60, 80, "A")
+    page.text(60 + 6.67 + 2.2, 80, "token of the shell")
+
+    assert texts_of(page) == ["A token of the shell"]
+
+
+def test_an_address_broken_at_the_end_of_a_line_is_whole():
+    page = page_with("It is described at https://www.example.org/doc/", "policy/a-1.html in full.")
+
+    assert texts_of(page) == [
+        "It is described at https://www.example.org/doc/policy/a-1.html in full."
+    ]
 
 
 def test_too_many_pages_are_refused():
