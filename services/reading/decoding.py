@@ -36,7 +36,7 @@ _OTHER_KINDS = (
 )
 # Encodings of one byte for texts that are mostly ASCII, the likeliest first.
 _WESTERN = ("cp1252", "cp1250", "iso8859_2", "mac_roman", "cp850")
-_BETWEEN_LETTERS = set("'’‘-–—·\u00ad/&_")
+_BETWEEN_LETTERS = set("'\u2018\u2019-\u2013\u2014·\u00ad/&_")
 _MOSTLY_ASCII = 0.4
 
 

@@ -72,7 +72,7 @@ class Package:
             while piece := packed.read(BYTES_AT_ONCE):
                 yield piece
 
-    def feed(self, part: str, target: object) -> Iterator[int]:
+    def feed(self, part: str, target: Any) -> Iterator[int]:
         """Parse a part into `target`, an lxml parser target; yields the bytes it has read."""
         parser = etree.XMLParser(resolve_entities=False, no_network=True, target=target)
         done = 0

@@ -68,7 +68,6 @@ def _look_through(source: Source, package: Package) -> None:
                 columns += (min(map(_column, letters)), max(map(_column, letters)))
             formulas += len(_NO_RESULT.findall(text))
             rest = text[-_OVERLAP:]
-            source.progress(0)
         if rows and (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1) > MAX_CELLS:
             raise rejections.too_intricate(source.name, "has cells millions of cells apart")
     if formulas:
