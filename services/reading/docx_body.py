@@ -98,6 +98,11 @@ class Body:
             else:
                 self._paragraphs[-1].parts.append(text)
 
+    def show(self, text: str) -> None:
+        """Text that is shown whatever field it is in: what a form field was set to."""
+        if self._paragraphs:
+            self._paragraphs[-1].parts.append(text)
+
     def leave_out(self, _: Mapping[str, str]) -> None:
         self.leaves_out = True
 
