@@ -21,6 +21,7 @@ _ARTICLES = {"article", "main", "section", "blockquote"}
 _NEVER_ASIDE = {"html", "body", "main", "title", "head"}
 _ASIDE_WITHOUT_ATTRIBUTES = {"nav", "footer", "dialog"}
 _MOST_OF_ASIDE = 1_500  # characters: what is longer is not left out because of its name
+_MOST_ASIDES = 10  # one in the other
 _SHARE_OF_LINKS = 0.5  # of navigation
 
 
@@ -82,7 +83,7 @@ class Elements:
         if not attributes and tag not in _ASIDE_WITHOUT_ATTRIBUTES:
             return False
         kind = aside_of(tag, attributes, in_article=self._articles > 0)
-        if kind and kind != "hidden text":
+        if kind and kind != "hidden text" and len(self._asides) < _MOST_ASIDES:
             self._asides.append(_OpenAside(kind, len(self._open)))
             self._page.open_aside()
         return kind == "hidden text"

@@ -13,6 +13,7 @@ from services.reading.html_tables import Cell, HtmlTable, count
 
 _RAISED = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _LANGUAGE = re.compile(r"(?:lang(?:uage)?|highlight(?:-source)?|brush:?)[-\s]+([\w+#.-]+)")
+_MOST_TABLES = 30  # one in the other
 _LIST_FORMATS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _RAISED_NUMBER = re.compile(r"\s*[-+\u2212]?[0-9]+\s*")
 
@@ -37,9 +38,11 @@ class Page:
         self._raised = 0
         self._lists: list[_List] = []
         self._mark = ""  # of the item that has begun
-        self._term = ""  # that is to be defined
+        self._is_term = False
+        self._terms: list[str] = []  # that are to be defined
         self._tables: list[HtmlTable] = []
         self._cells: list[Cell] = []
+        self._ignored = 0  # tables in too many others: only their text is read
         self.flow = Flow()
         self._flows = [self.flow]
         self.images = 0  # without a description
@@ -65,7 +68,7 @@ class Page:
 
     def close(self) -> None:
         self.end_paragraph()
-        self._flush_term()
+        self._flush_terms()
         self.flow.close()
 
     def start_heading(self, level: int) -> None:
@@ -90,12 +93,14 @@ class Page:
                 flow.put(Block("heading", " ".join(text.split()), level=1))
         elif self._heading:
             flow.put(Block("heading", " ".join(text.split()), level=self._heading))
+        elif self._is_term:
+            self._terms.append(" ".join(text.split()))
         elif self._lists:
             flow.put_item(self._mark, text.replace("\n", " "), len(self._lists) - 1)
             self._mark = " "
-        elif self._term:
-            flow.put_text(f"{self._term}: {text}")
-            self._term = ""
+        elif self._terms:
+            flow.put_text(f"{', '.join(self._terms)}: {text}")
+            self._terms = []
         else:
             flow.put_text(text)
 
@@ -151,7 +156,7 @@ class Page:
         self._code = None
         if not text.strip() or (self._tables and not re.search(r"[^\d\s]", text)):
             return  # nothing, or the numbers of lines beside the code
-        self._flush_term()
+        self._flush_terms()
         self._flows[-1].put(Block("code", text, language=self._language))
 
     # Lists
@@ -190,25 +195,26 @@ class Page:
         self._mark = f"{in_format(innermost.next, innermost.format)}."
         innermost.next += 1
 
+    def start_dt(self, _: Mapping[str, str]) -> None:
+        self._is_term = True
+
     def end_dt(self) -> None:
         """What was read is the term: it waits for its definition."""
-        taken = self._flows[-1].take_last_text()
-        self._term = f"{self._term}, {taken}" if self._term and taken else taken or self._term
-
-    def _flush_term(self) -> None:
-        if self._term:
-            self._flows[-1].put_text(self._term)
-            self._term = ""
-
-    def start_dt(self, _: Mapping[str, str]) -> None:
-        self._flows[-1].close()
+        self._is_term = False
 
     def end_dl(self) -> None:
-        self._flush_term()
+        self._flush_terms()
+
+    def _flush_terms(self) -> None:
+        self._flows[-1].put_text(", ".join(self._terms))
+        self._terms = []
 
     # Tables
 
     def start_table(self, attributes: Mapping[str, str]) -> None:
+        if len(self._tables) >= _MOST_TABLES:
+            self._ignored += 1
+            return
         role = attributes.get("role", "").lower()
         self._tables.append(HtmlTable(is_layout=role in ("presentation", "none")))
 
@@ -221,11 +227,11 @@ class Page:
             self._tables[-1].is_in_head = False
 
     def start_tr(self, _: Mapping[str, str]) -> None:
-        if self._tables:
+        if self._tables and not self._ignored:
             self._tables[-1].start_row()
 
     def start_td(self, attributes: Mapping[str, str], *, is_heading: bool = False) -> None:
-        if self._tables:
+        if self._tables and not self._ignored:
             self._cells.append(
                 Cell(
                     is_heading,
@@ -240,13 +246,15 @@ class Page:
 
     def end_td(self) -> None:
         """The end of a td or th."""
-        if self._tables and self._cells:
+        if self._tables and self._cells and not self._ignored:
             cell = self._cells.pop()
             cell.blocks = self._flows.pop().all()
             self._tables[-1].add(cell)
 
     def end_table(self) -> None:
-        if self._tables:
+        if self._ignored:
+            self._ignored -= 1
+        elif self._tables:
             table = self._tables.pop()
             for block in table.blocks(is_nested=bool(self._cells)):
                 self._flows[-1].put(block)

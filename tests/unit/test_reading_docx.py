@@ -406,7 +406,8 @@ def test_lists_have_their_numbers_on_all_levels():
     )  # fmt: skip
 
     assert texts_of(body, numbering=LISTS) == [
-        "1. one\n2. two\n  2.1 deep\n  2.2 deep\n    a) letter\n    b) letter\n3. three\n  3.1 again"
+        "1. one\n2. two\n  2.1 deep\n  2.2 deep\n    a) letter\n    b) letter\n"
+        "3. three\n  3.1 again"
     ]
 
 
