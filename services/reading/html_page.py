@@ -92,6 +92,7 @@ class Page:
             if not self._has_heading:
                 flow.put(Block("heading", " ".join(text.split()), level=1))
         elif self._heading:
+            self._flush_terms()
             flow.put(Block("heading", " ".join(text.split()), level=self._heading))
         elif self._is_term:
             self._terms.append(" ".join(text.split()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import posixpath
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,7 +31,8 @@ _BROKEN = (
     NotImplementedError,
     OSError,
     RuntimeError,
-    UnicodeError,
+    ValueError,
+    struct.error,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -47,8 +48,8 @@ def members(source: Source) -> Iterator[tuple[str, bytes]]:
         NotImplementedError,
         OSError,
         RuntimeError,
-        UnicodeError,
         ValueError,
+        struct.error,
     ) as error:
         raise rejections.damaged(source.name) from error
 
