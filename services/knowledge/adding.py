@@ -55,10 +55,11 @@ class Adding:
         self._see_what_is_there()
         files = self._lease.waiting_files()
         self._bytes_total = max(1, sum(file.bytes for file in files))
-        self._bytes_read = self._bytes_stored = 0
+        self._bytes_read = self._bytes_stored = self._bytes_of_file = 0.0
         for file in files:
             self._read(file)
             self._bytes_read += file.bytes
+            self._bytes_of_file = 0.0
             self._show()
         self._flush()
 
@@ -155,7 +156,7 @@ class Adding:
             self._lease.settle(group.outcomes)
         for position in group.read_whole:
             self._kept.drop(self._lease.import_id, position)
-        self._bytes_stored = self._bytes_read
+        self._bytes_stored = self._bytes_read + self._bytes_of_file
         self._group.began = time.monotonic()
 
     def _store(self, group: _Group) -> None:
@@ -165,20 +166,25 @@ class Adding:
         def on_embedded(count: int) -> None:
             self._lease.check()
             done = self.progress.chunks_done + count
-            in_hand = (self._bytes_read - self._bytes_stored) * done / total
-            share = (self._bytes_read + self._bytes_stored + in_hand) / (2 * self._bytes_total)
-            self.progress = replace(self.progress, share=share, chunks_done=done)
+            read = self._bytes_read + self._bytes_of_file
+            in_hand = (read - self._bytes_stored) * done / total
+            self.progress = replace(
+                self.progress, share=self._share(read + in_hand), chunks_done=done
+            )
 
         began = time.monotonic()
         self._knowledge.store(group.documents, on_embedded)
         self._write_s = time.monotonic() - began
 
     def _show(self, file: ImportedFile | None = None, share: float = 0.0) -> None:
-        read = self._bytes_read + (share * file.bytes if file else 0)
+        self._bytes_of_file = share * file.bytes if file else 0.0
         self.progress = Progress(
-            share=(read + self._bytes_stored) / (2 * self._bytes_total),
+            share=self._share(self._bytes_read + self._bytes_of_file),
             file=file.name if file else "",
         )
+
+    def _share(self, bytes_in_hand: float) -> float:
+        return min(1.0, (bytes_in_hand + self._bytes_stored) / (2 * self._bytes_total))
 
 
 def _added(file: ImportedFile, document: Document) -> ImportedFile:
