@@ -95,7 +95,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "search.as_chosen": ("POST /search", "POST /search/compare"),
 }
 WITHOUT_ROUTE = {
-    "documents.add": "POST /documents starts an import and waits for it, without a thread of its own",
+    "documents.add": "POST /documents starts an import and waits for it itself",
     "documents.wait_for_import": "POST /documents waits itself; a caller asks for /imports/{id}",
     "documents.chunks": "GET /knowledge-base/chunks/{chunk_id} gives one; all are megabytes",
     "pairs.are_checked_unasked": "a screen checks by itself where that is free; a caller asks",
