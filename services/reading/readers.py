@@ -141,8 +141,10 @@ class ReadingProcess:
                 else:
                     is_done = True
                     return
-            if not has_begun and is_first_try and process.wait() == 0:
+            if not has_begun and is_first_try:
                 # It was ending when it was asked, and has not seen the file.
+                process.kill()
+                process.wait()
                 yield from self.read(name, path, on_progress, lost, is_first_try=False)
             else:
                 yield self._died(name, process, lost)
