@@ -42,7 +42,7 @@ except NotFound:
     )
     st.stop()
 
-st.title(f":material/description: {plain(document.name)}")
+st.header(f":material/description: {plain(document.name)}", anchor=False)
 with st.container(horizontal=True, vertical_alignment="center"):
     pages = max((chunk.page or 0 for chunk in chunks), default=0)
     facts = [

@@ -15,8 +15,6 @@ from pages.ui.document_table import document_table
 from pages.ui.import_panel import import_panel
 from services.errors import StoreDamaged
 from services.knowledge.knowledge_base import missing_of_sample
-from services.reading.files import CONTAINERS, READERS
-from services.reading.limits import MAX_BYTES
 from services.reading.rejections import KINDS
 from services.retrieval.nearest import MOST_CHUNKS
 
@@ -40,8 +38,7 @@ def _say_where_it_belongs(chunk_count: int) -> None:
 def _add_files(is_busy: bool) -> None:
     uploads = st.session_state.setdefault(_UPLOADS, 0)
     files = st.file_uploader(
-        f"Add files: {KINDS}. At most {MAX_BYTES // 1_000_000} MB each.",
-        type=sorted(ending.removeprefix(".") for ending in (*READERS, *CONTAINERS)),
+        f"Add files: {KINDS}",
         accept_multiple_files=True,
         key=f"files_{uploads}",
     )

@@ -87,8 +87,9 @@ def _row(space: Workspace, item: Found, was_searched: bool) -> None:
                 icon=":material/description:",
                 query_params={"id": document.id},
             )
-        found_in = f", {item.chunks:,} with these words" if was_searched and item.chunks else ""
-        chunks.markdown(f"{document.chunk_count:,}{found_in}")
+            if was_searched and item.chunks:
+                st.caption(f"in {count_text(item.chunks, 'chunk')}")
+        chunks.markdown(f"{document.chunk_count:,}")
         added.markdown(when_text(document.added_at))
         if remove.button(
             "Remove", key=f"remove_{document.id}", type="tertiary", icon=":material/delete:"

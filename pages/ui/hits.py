@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import streamlit as st
 
 from pages.ui.components import plain
-from services.models import SearchHit
+from services.models import Chunk, SearchHit
 
 INDEXING = (
     "Deep Memory is indexing the words of this knowledge base, as it does after each change: this "
@@ -47,6 +47,12 @@ def place_text(heading_path: Sequence[str], page: int | None) -> str:
     """Where in its document a chunk is: "Page 12 · Limits / By plan"."""
     path = " / ".join(plain(title) for title in heading_path)
     return " · ".join(part for part in (f"Page {page}" if page else "", path) if part)
+
+
+def source_text(chunk: Chunk) -> str:
+    """A chunk's document, and where it is in it."""
+    place = place_text(chunk.heading_path, chunk.page)
+    return f"{plain(chunk.document)} · {place}" if place else plain(chunk.document)
 
 
 def answers(hit: SearchHit, relevant: Collection[str]) -> bool:

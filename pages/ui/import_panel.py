@@ -100,9 +100,7 @@ def _report(space: Workspace, current: Import) -> None:
     counts = current.counts
     if added := counts.get("added", 0):
         chunks = count_text(current.chunk_count, "chunk")
-        st.success(
-            f"Added {count_text(added, 'document')} with {chunks}.", icon=":material/check:"
-        )
+        st.success(f"Added {count_text(added, 'document')} with {chunks}.", icon=":material/check:")
     elif counts.get("same", 0) == current.files_total:
         st.info("All of these documents are already in the knowledge base.")
     if refused := counts.get("refused", 0):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash, page_of, plain
+from pages.ui.hits import source_text
 from pages.ui.pair_exchange import pair_exchange
 from pages.ui.pair_quality import (
     bulk_actions,
@@ -17,7 +18,7 @@ from pages.ui.pair_quality import (
 from pages.ui.problem_chunks import problem_chunks
 from pages.ui.run_details import run_details
 from pages.ui.selection import follow_work
-from services.models import TrainingPair, TrainingRun
+from services.models import Chunk, TrainingPair, TrainingRun
 from services.pairs.checking import PairCheck
 from services.workspace import Workspace
 
@@ -43,9 +44,7 @@ def pair_review(space: Workspace, run: TrainingRun) -> None:
     texts = space.documents.chunks()
     with st.container():
         for pair in pairs:
-            chunk = texts.get(pair.chunk_id)
-            badges = flag_badges(check, pair)
-            _pair(space, pair, chunk.document if chunk else "", chunk.text if chunk else "", badges)
+            _pair(space, pair, texts.get(pair.chunk_id), flag_badges(check, pair))
     pair_exchange(space, run)
     run_details(space, run)
 
@@ -73,7 +72,7 @@ def _choose(space: Workspace, run: TrainingRun, check: PairCheck | None) -> list
     return pairs
 
 
-def _pair(space: Workspace, pair: TrainingPair, document: str, text: str, badges: str = "") -> None:
+def _pair(space: Workspace, pair: TrainingPair, about: Chunk | None, badges: str = "") -> None:
     to_drop: set[str] = st.session_state[_TO_DROP]
 
     def edit() -> None:
@@ -98,7 +97,9 @@ def _pair(space: Workspace, pair: TrainingPair, document: str, text: str, badges
             disabled=pair.id in to_drop,
         )
         with chunk:
-            st.caption(f":material/description: {plain(document) or 'This document was removed'}")
+            source = source_text(about) if about else "This document was removed"
+            st.caption(f":material/description: {source}")
+            text = about.text if about else ""
             is_cut = len(text) > len(pair.chunk_preview)
             st.markdown(plain(pair.chunk_preview) + ("…" if is_cut else ""))
             if is_cut:

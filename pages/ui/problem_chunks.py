@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash, plain
+from pages.ui.hits import source_text
 from pages.ui.selection import follow_work
 from services.models import TrainingRun
 from services.workspace import Workspace
@@ -43,7 +44,7 @@ def _names(space: Workspace, run: TrainingRun, count: int) -> None:
     shown = space.runs.chunks_with_problem(run.id, limit=_MOST_NAMED)
     for chunk_id, problem in shown:
         chunk = chunks.get(chunk_id)
-        document = plain(chunk.document) if chunk else "This document was removed"
+        document = source_text(chunk) if chunk else "This document was removed"
         st.markdown(f"**{problem}** · :material/description: {document}")
         if chunk:
             st.caption(plain(chunk.text[:_PREVIEW]) + ("…" if len(chunk.text) > _PREVIEW else ""))

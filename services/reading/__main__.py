@@ -13,6 +13,7 @@ import resource
 import select
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ _PROGRESS_S = 0.2
 
 
 def main() -> None:
-    os.dup2(2, 1)  # what a library prints is not an answer
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)  # what a library prints is not an answer,
+    os.dup2(nowhere, 2)  # and may be the text of a document
     _limit(resource.RLIMIT_DATA, MAX_MEMORY_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     while select.select([sys.stdin], [], [], MAX_IDLE_S)[0]:
@@ -57,11 +60,20 @@ def _read(name: str, path: Path) -> None:
         _say_rejected(name, rejections.too_intricate(name, "takes too much memory to read"))
         _say(done=True)
         sys.exit()  # what is left of the memory is in pieces
+    except Exception as error:  # noqa: BLE001 - a fault of a reader is told like one of the file
+        _say(failed=_place_of(error))
+        _say_rejected(name, rejections.unreadable(name))
 
 
 def _rows(reading: Reading) -> list[tuple[Any, ...]]:
     # By hand: dataclasses.astuple copies deeply, which takes longer than reading a text does.
     return [(b.kind, b.text, b.level, b.page, b.header, b.language) for b in reading.blocks]
+
+
+def _place_of(error: Exception) -> str:
+    """The kind and the place of an error, without its words, which may be of the document."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
 
 
 def _say_rejected(name: str, error: DocumentRejected) -> None:

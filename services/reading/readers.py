@@ -138,6 +138,8 @@ class ReadingProcess:
                     yield _reading(message["reading"])
                 elif "rejected" in message:
                     yield _rejected(message["rejected"])
+                elif "failed" in message:
+                    log.error("reader_failed where=%r", message["failed"])
                 else:
                     is_done = True
                     return

@@ -90,3 +90,10 @@ def too_many(name: str) -> DocumentRejected:
         f"{name} holds more than {MAX_MEMBERS:,} files; the first ones were read.",
         next_step="Pack the others as another zip.",
     )
+
+
+def unreadable(name: str) -> DocumentRejected:
+    return DocumentRejected(
+        f"{name} cannot be read, for a reason that is in the app's log.",
+        next_step="Open it in its own program, save it again, and add that.",
+    )

@@ -1,0 +1,177 @@
+"""CSV and TSV: each row by itself, as lines "column: value"."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from services.reading.blocks import Block, Source
+from services.reading.decoding import stream_of
+from services.reading.tables import record_blocks
+
+_DELIMITERS = ",;\t|"
+_NO_DELIMITER = "\x1f"  # not in any text: whole lines are cells, and quotes still count
+_SAMPLE = 100_000  # characters
+_ROWS_BETWEEN_PROGRESS = 500
+_MOST_UNCLOSED_QUOTES = 20
+_SHARE_THAT_FITS = 0.9
+_SHORT_CELL = 25  # characters: on average, where a comma and a blank part cells
+
+
+def read(source: Source) -> Iterator[Block]:
+    """Each row is a block; see `tables.record_blocks`.
+
+    Raises:
+        DocumentRejected: it is no text.
+    """
+    csv.field_size_limit(sys.maxsize)
+    stream = stream_of(source.name, source.content)
+    sample = stream.read(_SAMPLE)
+    whole = len(sample) < _SAMPLE
+    stream.seek(0)
+    delimiter = _declared_delimiter(sample)
+    if delimiter:
+        stream.readline()
+    else:
+        is_tsv = PurePath(source.name).suffix.lower() == ".tsv" and "\t" in sample
+        delimiter = "\t" if is_tsv else delimiter_of(sample, whole=whole)
+    lines = (line.replace("\0", "") if "\0" in line else line for line in stream)
+    if _escapes_with_backslashes(sample):
+        lines = (line.replace('\\"', '""') for line in lines)
+    yield from record_blocks(_with_progress(source, rows_of(lines, delimiter)))
+
+
+def _with_progress(source: Source, rows: Iterable[list[str]]) -> Iterator[list[str]]:
+    done = 0
+    for number, row in enumerate(rows):
+        done += sum(map(len, row)) + len(row)
+        if number % _ROWS_BETWEEN_PROGRESS == 0:
+            source.progress(min(1.0, done / len(source.content)))
+        yield row
+
+
+def _declared_delimiter(sample: str) -> str:
+    """What the first line "sep=;" says, as Excel writes it, or ""."""
+    match = re.match(r'"?sep=(.)"?\r?\n', sample, re.IGNORECASE)
+    return match[1] if match else ""
+
+
+def _escapes_with_backslashes(sample: str) -> bool:
+    """Whether quotes inside of cells are written `\\"`, and none are doubled."""
+    return '\\"' in sample and '""' not in sample and not re.search(r'\\"[,;\t|\r\n]', sample)
+
+
+def rows_of(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """The rows in `lines`, which keep their ends.
+
+    A cell that begins with a quote that is never closed is taken as it is, on its own line: it
+    does not swallow the rest of the file.
+    """
+    lines = iter(lines)
+    for _ in range(_MOST_UNCLOSED_QUOTES):
+        taken = _Remembering(lines)
+        rows = csv.reader(taken, delimiter=delimiter)
+        unclosed: list[str] = []
+        for row in rows:
+            if len(taken.lines) > 1 and taken.is_at_end and _is_open(taken.lines, delimiter):
+                unclosed = list(taken.lines)
+                break
+            taken.lines.clear()
+            if row:
+                yield row
+        if not unclosed:
+            return
+        yield from csv.reader(unclosed[:1], delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        lines = iter(unclosed[1:])
+    yield from filter(None, csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
+
+
+class _Remembering:
+    """Lines, of which those of the row that is being read are remembered."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._source = lines
+        self.lines: list[str] = []
+        self.is_at_end = False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        try:
+            line = next(self._source)
+        except StopIteration:
+            self.is_at_end = True
+            raise
+        self.lines.append(line)
+        return line
+
+
+def _is_open(lines: list[str], delimiter: str) -> bool:
+    """Whether the last cell of a row begins with a quote that nothing closes."""
+    try:
+        for _ in csv.reader(lines, delimiter=delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        return "end of data" in str(error)
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """How well a delimiter fits: better ones compare as greater."""
+
+    share: float  # of the lines that have the usual number of cells
+    cells: int
+    delimiter: str
+
+
+def delimiter_of(sample: str, *, whole: bool = True) -> str:
+    """The delimiter that cuts most rows into the same number of cells.
+
+    Text with some commas in it is one column: there the rows do not agree. `whole` says that
+    `sample` does not end within a row.
+    """
+    fits = [fit for delimiter in _DELIMITERS if (fit := _fit(sample, delimiter, whole=whole))]
+    best = max(fits, key=lambda fit: (round(fit.share, 2), fit.cells), default=None)
+    return best.delimiter if best else _NO_DELIMITER
+
+
+def _fit(sample: str, delimiter: str, *, whole: bool) -> _Fit | None:
+    if delimiter not in sample:
+        return None
+    rows = [row for row in rows_of(sample.splitlines(keepends=True), delimiter) if any(row)]
+    if not whole and len(rows) > 1:
+        rows = rows[:-1]
+    widths = Counter(len(row) for row in rows)
+    usual = max((width for width in widths if width > 1), key=lambda w: (widths[w], w), default=1)
+    if usual == 1:
+        return None
+    start = next(number for number, row in enumerate(rows) if len(row) > 1)
+    table = rows[start:]
+    share = sum(1 for row in table if len(row) == usual) / len(table)
+    cut = sum(1 for row in table if len(row) > 1) / len(table)
+    if len(table) * 2 < len(rows) and (len(table) < 3 or share < _SHARE_THAT_FITS):
+        return None
+    if _reads_as_prose(table, delimiter):
+        fits = share >= _SHARE_THAT_FITS and start == 0 and _are_short(table)
+    else:
+        fits = share >= _SHARE_THAT_FITS or (cut >= _SHARE_THAT_FITS and (start == 0 or usual > 2))
+    return _Fit(share * len(table) / len(rows), usual, delimiter) if fits else None
+
+
+def _reads_as_prose(rows: list[list[str]], delimiter: str) -> bool:
+    """Whether a blank follows the delimiter nearly everywhere, as it does in sentences."""
+    later = [cell for row in rows for cell in row[1:] if cell]
+    spaced = sum(1 for cell in later if cell.startswith(" "))
+    return delimiter in ",;" and bool(later) and spaced >= _SHARE_THAT_FITS * len(later)
+
+
+def _are_short(rows: list[list[str]]) -> bool:
+    cells = [cell for row in rows for cell in row]
+    return sum(map(len, cells)) < _SHORT_CELL * len(cells)

@@ -1,0 +1,295 @@
+"""Tables of a page: from drawn lines, and from words that stand below each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from statistics import median
+
+from services.reading.pdf_lines import Row, rows_of, segments_of, style_of, text_of
+from services.reading.pdf_words import Rule, Word
+
+_NEAR = 3.0  # points between lines that are drawn at the same place
+_NUMBER = re.compile(r"^[-+(<>~≈$€£¥]?\s?\d")
+_MARKER = re.compile(r"^([•◦▪‣○●■□*·\u2013—-]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\[\d+\]|[ivx]+[.)])$")
+_LEADER = re.compile(r"(\. ?){4,}|…{2,}|_{4,}")
+_FILLED = 0.45  # of the cells of a table: a formula in pieces has less
+_FAR = 2.3  # of the size: rows of one table are not farther apart
+
+
+@dataclass(slots=True)
+class Table:
+    rows: list[list[str]]
+    header: bool  # whether the first row names the columns
+    page: int
+    y: float
+    bottom: float
+    x0: float = 0.0
+    x1: float = 0.0
+
+
+@dataclass(slots=True)
+class _Grid:
+    xs: list[float] = field(default_factory=list)
+    ys: list[float] = field(default_factory=list)
+    upright: list[Rule] = field(default_factory=list)
+
+
+def _merged(values: list[float]) -> list[float]:
+    """Sorted, and one for those that are near each other."""
+    merged: list[float] = []
+    for value in sorted(values):
+        if not merged or value - merged[-1] > _NEAR:
+            merged.append(value)
+    return merged
+
+
+def ruled_tables(rules: list[Rule], words: list[Word], page: int) -> list[tuple[Table, list[Word]]]:
+    """The tables with drawn lines between columns, each with the words in it."""
+    found = []
+    for grid in _grids(rules):
+        x0, x1, y0, y1 = grid.xs[0], grid.xs[-1], grid.ys[0], grid.ys[-1]
+        inside = [
+            w
+            for w in words
+            if x0 - 1 <= (w.x0 + w.x1) / 2 <= x1 + 1 and y0 < w.y - 0.3 * w.style.size <= y1
+        ]
+        rows = list(_rows_of_grid(grid, inside))
+        filled = [[cell for cell in row if cell] for row in rows]
+        filled = [row for row in filled if row]
+        if len(filled) < 2 or max(map(len, filled)) < 2:
+            continue
+        rows = [row for row in rows if any(row)]
+        header = len(filled[0]) > 1 and _names_columns(rows)
+        top = [w for w in inside if w.y <= grid.ys[1]]
+        header = header or (
+            bool(top) and style_of(top).bold and not style_of(inside).bold and len(filled[0]) > 1
+        )
+        found.append((Table(rows, header, page, y0, y1, x0, x1), inside))
+    return found
+
+
+def _grids(rules: list[Rule]) -> Iterator[_Grid]:
+    """Groups of flat and upright lines that touch, with two columns and a row at least."""
+    flat = [r for r in rules if r.y0 == r.y1 and r.x1 - r.x0 > 8]
+    upright = [r for r in rules if r.x0 == r.x1 and r.y1 - r.y0 > 4]
+    if len(flat) < 2 or not upright or len(flat) + len(upright) > 3_000:
+        return
+    for y0, y1 in _spans(upright):
+        own = [r for r in upright if y0 - _NEAR <= r.y0 and r.y1 <= y1 + _NEAR]
+        left, right = min(r.x0 for r in own), max(r.x0 for r in own)
+        across = [
+            r
+            for r in flat
+            if y0 - _NEAR <= r.y0 <= y1 + _NEAR and r.x0 <= right + _NEAR and r.x1 >= left - _NEAR
+        ]
+        if len(across) < 2:
+            continue
+        edges = [min(r.x0 for r in across), max(r.x1 for r in across)]
+        xs = _merged([r.x0 for r in own] + edges)
+        wide = 0.5 * (xs[-1] - xs[0])
+        ys = [y for y in _merged([r.y0 for r in across]) if _covered(across, y) >= wide]
+        if len(xs) >= 3 and len(ys) >= 2:
+            yield _Grid(xs, ys, own)
+
+
+def _covered(flat: list[Rule], y: float) -> float:
+    return sum(r.x1 - r.x0 for r in flat if abs(r.y0 - y) <= _NEAR)
+
+
+def _spans(upright: list[Rule]) -> list[tuple[float, float]]:
+    """The heights that upright lines cover together."""
+    spans: list[tuple[float, float]] = []
+    for rule in sorted(upright, key=lambda r: r.y0):
+        if spans and rule.y0 <= spans[-1][1] + _NEAR:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], rule.y1))
+        else:
+            spans.append((rule.y0, rule.y1))
+    return spans
+
+
+def _rows_of_grid(grid: _Grid, words: list[Word]) -> Iterator[list[str]]:
+    for top, bottom in zip(grid.ys, grid.ys[1:], strict=False):
+        middle = (top + bottom) / 2
+        edges = _merged([r.x0 for r in grid.upright if r.y0 <= middle <= r.y1])
+        inner = [x for x in edges if grid.xs[0] + _NEAR < x < grid.xs[-1] - _NEAR]
+        band = [w for w in words if top < w.y - 0.3 * w.style.size <= bottom]
+        lines = rows_of(band)
+        if len(grid.ys) <= 3 and len(lines) > 2 and _in_step(lines, inner):
+            yield from (_cells(line, inner, grid.xs) for line in lines)
+        elif band:
+            yield _cells(band, inner, grid.xs)
+
+
+def _in_step(lines: list[Row], inner: list[float]) -> bool:
+    """Whether each line is a row of its own, with no line drawn below it."""
+    return all(len({sum(w.x0 > x for x in inner) for w in line}) > len(inner) / 2 for line in lines)
+
+
+def _cells(words: list[Word], inner: list[float], xs: list[float]) -> list[str]:
+    """One text for each column of the grid; a cell over several columns is in the first of them."""
+    columns: list[list[Word]] = [[] for _ in xs[1:]]
+    starts = [xs[0], *inner]
+    for word in words:
+        start = starts[sum((word.x0 + word.x1) / 2 > x for x in inner)]
+        at = min(range(len(columns)), key=lambda i: abs(xs[i] - start))
+        columns[at].append(word)
+    return [_cell(cell) for cell in columns]
+
+
+def _cell(words: list[Word]) -> str:
+    return joined([text_of(row) for row in rows_of(words)]) if words else ""
+
+
+def joined(lines: list[str]) -> str:
+    """Lines of a cell as one, without the hyphens at their ends."""
+    text = ""
+    for line in lines:
+        text = text[:-1] + line if text.endswith("\u00ad") else f"{text} {line}" if text else line
+    return text.replace("\u00ad", "-")
+
+
+def _names_columns(rows: list[list[str]]) -> bool:
+    """Whether the first row differs from the others in kind: words above numbers."""
+    first, rest = rows[0], rows[1:]
+    if not rest or any(_NUMBER.match(cell) for cell in first) or sum(map(bool, first)) < 2:
+        return False
+    if any(len(cell) > 60 for cell in first):
+        return False
+    for index, name in enumerate(first):
+        cells = [row[index] for row in rest if index < len(row) and row[index]]
+        if name and cells and sum(bool(_NUMBER.match(cell)) for cell in cells) >= 0.6 * len(cells):
+            return True
+        if all(first) and _is_label_above_sentences(name, cells, first):
+            return True
+    return False
+
+
+def _is_label_above_sentences(name: str, cells: list[str], first: list[str]) -> bool:
+    short = all(len(cell) <= 25 and cell[-1] not in ".;,:" for cell in first)
+    return short and len(cells) > 1 and median(map(len, cells)) >= 3 * len(name)
+
+
+def with_tables(rows: list[Row], rules: list[Rule], page: int) -> Iterator[Row | Table]:
+    """The rows as they come, with a table in place of those that are one."""
+    parts = [_segments(row) for row in rows]
+    index = 0
+    while index < len(rows):
+        end = _run(parts, index)
+        table = _table(parts[index:end], rules, page) if end > index else None
+        if table:
+            yield table
+            index = end
+        else:
+            yield rows[index]
+            index += 1
+
+
+def _segments(row: Row) -> list[Row]:
+    parts = segments_of(row)
+    if len(parts) == 1:
+        return parts
+    if len(parts[0]) == 1 and _MARKER.match(parts[0][0].text):
+        parts[:2] = [parts[0] + parts[1]]
+    if len(parts) > 1 and (style_of(row).mono or _LEADER.search(text_of(row))):
+        return [row]
+    return parts
+
+
+def _run(parts: list[list[Row]], start: int) -> int:
+    """The end of the rows from `start` that could be one table, or `start`."""
+    if len(parts[start]) < 2:
+        return start
+    end, spans = start, _extents(parts[start])
+    for index in range(start, len(parts)):
+        row = parts[index]
+        if index > start and _distance(parts[index - 1], row) > _FAR:
+            break
+        if len(row) == 1:
+            if not _fits_one(row[0], spans):
+                break
+            continue
+        joint = _joined_extents(spans + _extents(row))
+        if len(joint) < 2 or (index > start and not _keeps_columns(spans, joint)):
+            break
+        spans = joint
+        end = index + 1
+    # What follows the last row with several cells, if it goes on with one of them.
+    while end < len(parts) and len(parts[end]) == 1 and end > start + 1:
+        near = _distance(parts[end - 1], parts[end]) < 1.35
+        if not near or not _fits_one(parts[end][0], spans[1:]):
+            break
+        end += 1
+    several = [row for row in parts[start:end] if len(row) > 1]
+    enough = len(several) >= 3 or (len(several) == 2 and min(map(len, several)) >= 3)
+    return end if enough else start
+
+
+def _distance(above: list[Row], below: list[Row]) -> float:
+    return (below[0][0].y - above[0][0].y) / max(1.0, below[0][0].style.size)
+
+
+def _extents(row: list[Row]) -> list[tuple[float, float]]:
+    return [(part[0].x0, max(w.x1 for w in part)) for part in row]
+
+
+def _joined_extents(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    joint: list[tuple[float, float]] = []
+    for x0, x1 in sorted(spans):
+        if joint and x0 <= joint[-1][1] + 1:
+            joint[-1] = (joint[-1][0], max(joint[-1][1], x1))
+        else:
+            joint.append((x0, x1))
+    return joint
+
+
+def _keeps_columns(before: list[tuple[float, float]], joint: list[tuple[float, float]]) -> bool:
+    """Whether no two columns have run into each other."""
+    return all(sum(a[0] <= b[0] and b[1] <= a[1] for b in before) <= 1 for a in joint)
+
+
+def _fits_one(part: Row, spans: list[tuple[float, float]]) -> bool:
+    x0, x1 = part[0].x0, max(w.x1 for w in part)
+    touched = [s for s in spans if s[0] <= x1 and x0 <= s[1]]
+    return len(touched) == 1 and abs(touched[0][0] - x0) < 25 and x1 <= touched[0][1] + 25
+
+
+def _table(parts: list[list[Row]], rules: list[Rule], page: int) -> Table | None:
+    spans = _joined_extents([s for row in parts for s in _extents(row)])
+    if len(spans) < 2:
+        return None
+    lines: list[list[list[str]]] = []  # row -> column -> lines of the cell
+    reach: list[float] = []  # how far the cell of each column went in the last line
+    for index, row in enumerate(parts):
+        cells: list[Row] = [[] for _ in spans]
+        for part in row:
+            at = max(i for i, s in enumerate(spans) if s[0] <= part[0].x0 + 1)
+            cells[at] = cells[at] + part
+        filled = [i for i, cell in enumerate(cells) if cell]
+        goes_on = bool(
+            lines
+            and (not cells[0] or filled == [0])
+            and _distance(parts[index - 1], row) < 1.45
+            and all(lines[-1][i] and reach[i] >= 0.6 for i in filled)
+        )
+        if not goes_on:
+            lines.append([[] for _ in spans])
+            reach = [0.0] * len(spans)
+        for i in filled:
+            lines[-1][i].append(text_of(cells[i]))
+            reach[i] = (cells[i][-1].x1 - spans[i][0]) / max(1.0, spans[i][1] - spans[i][0])
+    rows = [[joined(cell) for cell in row] for row in lines]
+    if len(rows) < 2 or sum(bool(cell) for row in rows for cell in row) < _FILLED * len(rows) * len(
+        spans
+    ):
+        return None
+    y0, y1 = parts[0][0][0].y, parts[1][0][0].y
+    first = [w for part in parts[0] for w in part]
+    rest = [w for row in parts[1:] for part in row for w in part]
+    bold = style_of(first).bold and not style_of(rest).bold
+    width = spans[-1][1] - spans[0][0]
+    line = any(r.y0 == r.y1 and y0 < r.y0 < y1 and r.x1 - r.x0 > 0.5 * width for r in rules)
+    others = any(r.y0 == r.y1 and y1 < r.y0 < parts[-1][0][0].y for r in rules)
+    header = len(parts[0]) > 1 and (bold or (line and not others) or _names_columns(rows))
+    return Table(rows, header, page, y0, parts[-1][0][0].y, spans[0][0], spans[-1][1])

@@ -1,0 +1,137 @@
+"""Excel workbooks: each sheet under its name, each row as lines "column: value"."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import python_calamine
+from python_calamine import CalamineError, CalamineWorkbook
+
+from services.reading import rejections
+from services.reading.blocks import Block, Source
+from services.reading.packed import Package, opened
+from services.reading.tables import record_blocks
+
+# The library keeps a sheet as one rectangle in memory, with 32 bytes a cell.
+MAX_CELLS = 8_000_000
+_VALUE_CELL = re.compile(rb"<(?:\w+:)?c\b[^>]*?\br=\"([A-Z]{1,3})([0-9]{1,7})\"[^>]*[^/]>")
+_NO_RESULT = re.compile(
+    rb"(?:</(?:\w+:)?f>|<(?:\w+:)?f\b[^>]*/>)\s*(?:<(?:\w+:)?v\s*/>|<v></v>)?\s*</"
+)
+_ROWS_BETWEEN_PROGRESS = 500
+_OVERLAP = 300  # bytes: no cell's tag is longer
+
+
+def read(source: Source) -> Iterator[Block]:
+    """The sheets in their order; `page` is the number of the sheet. Hidden ones are read and noted.
+
+    A value merged over several rows stands in each of them. Dates are ISO, and numbers as they are
+    stored: 0.25, not 25%.
+
+    Raises:
+        DocumentRejected: the workbook is locked, damaged or larger than its reader admits.
+    """
+    with opened(source) as package:
+        _look_through(source, package)
+    try:
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(source.content))
+        for number, about in enumerate(workbook.sheets_metadata, 1):
+            if about.typ != python_calamine.SheetTypeEnum.WorkSheet:
+                source.note(f"sheet “{about.name}” holds no cells, and is left out")
+                continue
+            yield from _sheet(source, workbook, number, about)
+            source.progress(number / len(workbook.sheets_metadata))
+    except CalamineError as error:
+        raise rejections.damaged(source.name) from error
+
+
+def _look_through(source: Source, package: Package) -> None:
+    """Refuse sheets with cells so far apart that no memory holds what is between them."""
+    formulas = 0
+    for part in package.parts():
+        if not re.fullmatch(r"xl/worksheets/[^/]+\.xml", part):
+            continue
+        rows: list[int] = []
+        columns: list[int] = []
+        rest = b""
+        for piece in package.pieces(part):
+            text = rest + piece
+            found = _VALUE_CELL.findall(text)
+            if found:
+                numbers = [int(row) for _, row in found]
+                rows += (min(numbers), max(numbers))
+                letters = {letter for letter, _ in found}
+                columns += (min(map(_column, letters)), max(map(_column, letters)))
+            formulas += len(_NO_RESULT.findall(text))
+            rest = text[-_OVERLAP:]
+            source.progress(0)
+        if rows and (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1) > MAX_CELLS:
+            raise rejections.too_intricate(source.name, "has cells millions of cells apart")
+    if formulas:
+        source.note("formulas without a stored result left out")
+    comments = [part for part in package.parts() if re.search(r"xl/(?:threadedC|c)omments", part)]
+    if comments:
+        source.note("comments left out")
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - ord("A") + 1
+    return number
+
+
+def _sheet(source: Source, workbook: CalamineWorkbook, number: int, about: Any) -> Iterator[Block]:
+    sheet = workbook.get_sheet_by_index(number - 1)
+    blocks = record_blocks(_rows(source, sheet), page=number)
+    first = next(blocks, None)
+    if first is None:
+        source.note(f"sheet “{about.name}” is empty")
+        return
+    if about.visible != python_calamine.SheetVisibleEnum.Visible:
+        source.note(f"sheet “{about.name}” is hidden, and read too")
+    yield Block("heading", about.name, level=1, page=number)
+    yield first
+    yield from blocks
+
+
+def _rows(source: Source, sheet: Any) -> Iterator[list[str]]:
+    merged = {(top, left): bottom for (top, left), (bottom, _) in sheet.merged_cell_ranges or ()}
+    reaching: dict[int, tuple[str, int]] = {}  # column -> text, and the last row it reaches
+    first = (sheet.start or (0, 0))[1]
+    above = (sheet.start or (0, 0))[0]
+    columns_merged = {left for _, left in merged}
+    for number, row in enumerate(sheet.iter_rows()):
+        if number % _ROWS_BETWEEN_PROGRESS == 0:
+            source.progress(0)
+        cells = [_text(value) for value in row]
+        for column in columns_merged:
+            place = column - first
+            if not 0 <= place < len(cells):
+                continue
+            if bottom := merged.get((number + above, column)):
+                reaching[column] = (cells[place], bottom)
+            elif column in reaching and number + above <= reaching[column][1] and not cells[place]:
+                cells[place] = reaching[column][0]
+        yield cells
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat(" ")
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        hours, rest = divmod(round(value.total_seconds()), 3_600)
+        return f"{hours}:{rest // 60:02}:{rest % 60:02}"
+    return str(value)
