@@ -67,6 +67,10 @@ _STORES = (
     "services.deep_memory.local_backend",
     "services.deep_memory.model_store",
     "services.deep_memory.test_set_store",
+    "services.knowledge.adding",
+    "services.knowledge.import_lease",
+    "services.knowledge.importer",
+    "services.knowledge.kept_files",
     "services.pairs.store",
     "services.person",
     "services.places",
@@ -83,7 +87,7 @@ _STORES = (
 def test_screens_and_routes_take_no_way_round_the_guarded_operations(folder):
     """They get at stores and databases through the areas of a workspace alone."""
     allowed = {f"services.runs.store.{name}" for name in ("why_blocked",)}
-    allowed |= {"services.pairs.store.AddedPairs"}  # what became of an import
+    allowed |= {"services.pairs.store.AddedPairs"}  # what became of an import of pairs
     ways_round = [
         f"{path.relative_to(PROJECT_ROOT)}: {name}"
         for path in modules(folder)

@@ -30,6 +30,8 @@ PEOPLE_CALL |= {"retry_problem_chunks", "waiting_batches", "waiting_progress"}
 PEOPLE_CALL |= {"use_model", "model_in_cloud", "may_remove_run", "remove_completed_run"}
 PEOPLE_CALL |= {"settle_cloud_job", "settle_cloud_submission", "say_job_goes_on"}
 PEOPLE_CALL |= {"deep_memory_state", "run_problems", "log_run_event", "add_pairs"}
+PEOPLE_CALL |= {"start_import", "stop_import", "go_on_with_import", "give_up_import"}
+PEOPLE_CALL |= {"acknowledge_import", "import_state"}
 ANYONE_MAY_CALL = {"run_moves", "run_phase", "lease_end", "question_key"}  # touch no row
 
 
@@ -302,6 +304,8 @@ def test_every_table_has_row_level_security_and_its_owner_or_nobody_gets_in(owne
         "deep_memory_generation_batches",
         "deep_memory_waiting_chunks",
         "deep_memory_cloud_jobs",
+        "document_imports",
+        "document_import_files",
     }
     of_the_app = {"app_sessions", "deep_memory_watch"}
     assert {row[0] for row in rows} == of_the_owner | of_the_app

@@ -13,6 +13,7 @@ from anyio import CapacityLimiter
 from fastapi import APIRouter, Query, UploadFile
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sse_starlette.sse import AppStatus
 
 from services.errors import DocumentRejected
 from services.http.bearer import Space
@@ -120,7 +121,8 @@ async def _awaited(space: Workspace, started: ImportRow) -> ImportRow:
     deadline = time.monotonic() + ANSWER_WITHIN_S
     pause_s, longest_s = _POLLS_S
     current = started
-    while current.is_running and time.monotonic() < deadline:
+    # The server ends when its requests have: an app that is told to stop must not wait for this.
+    while current.is_running and time.monotonic() < deadline and not AppStatus.should_exit:
         await anyio.sleep(pause_s)
         pause_s = min(1.5 * pause_s, longest_s)
         current = await anyio.to_thread.run_sync(space.documents.get_import, started.id)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from services.disk import require_room
-from services.errors import AppError, NotAllowed, NotFound
+from services.errors import AppError, DatabaseUnavailable, NotAllowed, NotFound
 from services.knowledge.import_rows import FileState, Import, ImportedFile, ImportRows
 from services.knowledge.kept_files import File
 from services.knowledge.knowledge_base import KnowledgeBase, missing_of_sample
@@ -145,6 +145,8 @@ class Documents:
         sizes = [(storable(name) or "unnamed", len(content)) for name, content in files]
         try:
             started = self._imports.start(import_id, sizes)
+        except DatabaseUnavailable:
+            raise  # it may have begun all the same; else the files are swept
         except AppError:
             self._kept.forget(import_id)
             raise

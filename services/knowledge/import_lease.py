@@ -59,6 +59,18 @@ class ImportLease:
             )
         )
 
+    def settled_files(self) -> list[ImportedFile]:
+        """What earlier attempts said of files, in order."""
+        return every_row(
+            lambda begin, end: files_of(
+                self._database,
+                self.import_id,
+                states=["added", "same", "refused"],
+                limit=PAGE_ROWS,
+                offset=begin,
+            )
+        )
+
     def heartbeat(self, progress: Progress) -> None:
         """Extend the lease and store the progress, once: the worker calls this regularly.
 

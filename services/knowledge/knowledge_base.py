@@ -105,10 +105,17 @@ class KnownDocuments:
     def __init__(self, documents: Sequence[Document]) -> None:
         self._by_hash = {document.content_hash: document for document in documents}
         self._names = {document.name for document in documents}
+        self._numbers: dict[str, int] = {}  # the last number that was given to a name
 
     def same_as(self, reading: Reading) -> Document | None:
         """The document that has the text of `reading`."""
         return self._by_hash.get(_content_hash(reading))
+
+    def forget(self, document: Document) -> None:
+        """It was removed meanwhile."""
+        self._by_hash.pop(document.content_hash, None)
+        self._names.discard(document.name)
+        self._numbers.clear()
 
     def admit(self, reading: Reading) -> ChunkedDocument:
         """Make a document of `reading`, under a name that is free: "name (2).txt" if need be,
@@ -116,7 +123,7 @@ class KnownDocuments:
         content_hash = _content_hash(reading)
         # From the text, so that a document that is removed and added again keeps its chunk ids.
         document_id = str(uuid5(_NAMESPACE, content_hash))
-        name = _free_name(reading.name, self._names)
+        name = self._free_name(reading.name)
         chunks = split_into_chunks(reading.blocks, document_id, name)
         document = Document(
             id=document_id,
@@ -130,6 +137,18 @@ class KnownDocuments:
         self._by_hash[content_hash] = document
         self._names.add(name)
         return ChunkedDocument(document, chunks)
+
+    def _free_name(self, name: str) -> str:
+        """Return `name`, or "name (2).txt" and so on when it is taken."""
+        # By hand: `with_name` tidies slashes away, and refuses "/".
+        suffix = PurePath(name).suffix
+        stem = name.removesuffix(suffix)
+        free, number = name, self._numbers.get(name, 1)
+        while free in self._names:
+            number += 1
+            free = f"{stem} ({number}){suffix}"
+        self._numbers[name] = number  # so that 3,000 of one name are not counted anew for each
+        return free
 
 
 def missing_of_sample(documents: Sequence[Document]) -> list[File]:
@@ -146,12 +165,3 @@ def _sample() -> list[File]:
 def _content_hash(reading: Reading) -> str:
     text = "\n\n".join(f"{'#' * block.level} {block.text}" for block in reading.blocks)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    """Return `name`, or "name (2).txt" and so on when it is taken."""
-    path, free, number = PurePath(name), name, 1
-    while free in taken:
-        number += 1
-        free = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
-    return free

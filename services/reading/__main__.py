@@ -42,6 +42,7 @@ def main() -> None:
         line = sys.stdin.readline()
         if not line:
             return
+        _say(progress=0.0)  # it was seen: whatever happens now is because of this file
         wanted = json.loads(line)
         _read(wanted["name"], Path(wanted["path"]))
         _say(done=True)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Readers:
 
     def read(
         self, name: str, path: Path, on_progress: OnProgress, lost: threading.Event
-    ) -> Iterator[Reading | Rejected]:
+    ) -> Generator[Reading | Rejected]:
         """Read the file at `path`, called `name`: an outcome for each document in it.
 
         Raises:
@@ -117,12 +117,20 @@ class ReadingProcess:
         self._starting = threading.Lock()
 
     def read(
-        self, name: str, path: Path, on_progress: OnProgress, lost: threading.Event
+        self,
+        name: str,
+        path: Path,
+        on_progress: OnProgress,
+        lost: threading.Event,
+        *,
+        is_first_try: bool = True,
     ) -> Iterator[Reading | Rejected]:
-        process = self._asked(json.dumps({"name": name, "path": str(path)}).encode() + b"\n")
-        is_done = False
+        request = json.dumps({"name": name, "path": str(path)}).encode() + b"\n"
+        process = self._asked(request)
+        is_done = has_begun = False
         try:
             for line in _lines(process, lost):
+                has_begun = True
                 message = json.loads(line)
                 if "progress" in message:
                     on_progress(message["progress"])
@@ -135,7 +143,13 @@ class ReadingProcess:
                 else:
                     is_done = True
                     return
-            yield self._died(name, process, lost)
+            if not has_begun and is_first_try:
+                # It was ending when it was asked, and has not seen the file.
+                process.kill()
+                process.wait()
+                yield from self.read(name, path, on_progress, lost, is_first_try=False)
+            else:
+                yield self._died(name, process, lost)
         finally:
             if not is_done:  # also when the caller wants no more of it
                 process.kill()

@@ -91,8 +91,8 @@ def test_documents_are_stored_found_again_and_removed(open_again):
     assert [document.name for document in again.documents()] == ["harbour.txt", "coffee.txt"]
     assert np.allclose(again.snapshot().embeddings[3:], coffee.embeddings)
 
-    assert again.remove("harbour") == 3
-    assert again.remove("harbour") == 0
+    assert again.remove(["harbour"]) == 3
+    assert again.remove(["harbour"]) == 0
     assert [chunk.text for chunk in open_again().snapshot().chunks] == [
         "coffee 0",
         "coffee 1",
@@ -106,7 +106,7 @@ def test_the_version_differs_whenever_the_content_does(open_again):
     for name in ("a", "b"):
         store.add([embedded(name)])
         versions.add(store.snapshot().version)
-    store.remove("a")
+    store.remove(["a"])
     versions.add(store.snapshot().version)
     assert len(versions) == 4
 
@@ -114,7 +114,7 @@ def test_the_version_differs_whenever_the_content_does(open_again):
 def test_the_last_document_can_be_removed_and_others_added_after_it(open_again):
     store = open_again()
     store.add([embedded("a")])
-    store.remove("a")
+    store.remove(["a"])
     assert open_again().count() == 0
     store.add([embedded("b")])
     assert open_again().count() == 3
@@ -132,7 +132,7 @@ def test_nothing_of_a_removed_document_is_kept_in_the_datasets_history(open_agai
     if not last:
         store.add([embedded("kept")])
     assert traces(fake, b"secret 1") > 0
-    store.remove("secret")
+    store.remove(["secret"])
     assert traces(fake, b"secret 1") == 0
 
     store.add([embedded("new")])

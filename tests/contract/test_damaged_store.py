@@ -104,14 +104,14 @@ def test_a_lost_store_is_said_until_a_person_begins_anew(tmp_path, folder, lose,
         with pytest.raises(StoreDamaged):
             store.add([a_document("b.txt")])
         with pytest.raises(StoreDamaged):
-            store.remove("id-a.txt")
+            store.remove(["id-a.txt"])
         store.begin_anew()
     elif lose is not lose_pointed_dataset:  # there, what is in memory is still what is current
         with pytest.raises(StoreDamaged):
             store.count()
         store.begin_anew()
     else:
-        store.remove("id-a.txt")
+        store.remove(["id-a.txt"])
     assert store.documents() == []
     store.add([a_document("b.txt")])
     assert names(store) == names(open_again(tmp_path)) == ["b.txt"]
@@ -135,7 +135,7 @@ def test_a_store_that_can_be_read_is_not_begun_anew(tmp_path, folder):
 
 
 def test_a_store_that_was_emptied_or_never_used_is_empty_and_not_lost(tmp_path, folder):
-    open_again(tmp_path).remove("id-a.txt")
+    open_again(tmp_path).remove(["id-a.txt"])
     assert open_again(tmp_path).count() == 0
     settings = Settings(_env_file=None, data_dir=tmp_path)
     assert open_store(settings, "ben", "model-a", WIDTH).count() == 0

@@ -14,10 +14,8 @@ import pytest
 
 from services.config import Settings
 from services.disk import LEAST_FREE_MB
-from services.errors import DiskFull, StoreUnavailable
-from services.knowledge.knowledge_base import KnowledgeBase
+from services.errors import DiskFull
 from services.models import Waiting
-from services.retrieval.embeddings import WordLlamaEmbedder
 from services.retrieval.local_store import LocalVectorStore
 from services.runs.lease import RunLease
 from services.runs.store import RunStore
@@ -80,18 +78,33 @@ def test_worker_waits_for_room_says_so_and_stores_each_pair_once(studio):
     assert (stored.processed_chunks, stored.pair_count, lease.waiting) == (3_000, 3_000, None)
 
 
-def test_knowledge_base_that_cannot_be_written_is_as_it_was(studio):
-    folder = studio.settings.data_dir / "kb"
-    store = LocalVectorStore(folder, WordLlamaEmbedder.name, WordLlamaEmbedder.width)
-    base = KnowledgeBase(store, WordLlamaEmbedder())
-    base.add_files([("first.txt", b"The quay moors vessels of 40 metres.")])
-    with filled(folder):
-        report = base.add_files([("second.txt", b"A tide gauge. " * 40_000)])
-    [(name, error)] = report.rejected
-    assert name == "second.txt"
-    assert isinstance(error, StoreUnavailable)
-    assert "as it was" in str(error)
-    assert [document.name for document in base.documents()] == ["first.txt"]
-    assert len(list(folder.glob("v-*"))) == 1  # nothing half written takes the room
-    base.add_files([("second.txt", b"A tide gauge. " * 400)])
-    assert len(base.documents()) == 2
+def test_import_that_cannot_be_written_is_interrupted_in_words_and_goes_on(studio, monkeypatch):
+    """The knowledge base is as it was, the files are kept, and nothing half written takes room."""
+    space = Workspace(studio, studio.sign_in_as_demo())
+    first = space.documents.add([("first.txt", b"The quay moors vessels of 40 metres.")])
+    assert first.status == "done"
+    folder = studio.settings.data_dir / "stores" / space.user.identity.user_id
+    store_add = LocalVectorStore.add
+
+    def add_on_a_full_disk(store, documents):
+        with filled(folder):
+            return store_add(store, documents)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalVectorStore, "add", add_on_a_full_disk)
+        cut = space.documents.add([("second.txt", b"A tide gauge. " * 40_000)])
+    assert cut.status == "interrupted"
+    assert "as it was" in cut.message and "No space left" in cut.message
+    assert [document.name for document in space.documents.all()] == ["first.txt"]
+    assert len(list(folder.glob("v-*"))) == 1
+    space.documents.go_on_with_import(cut.id)
+    done = space.documents.wait_for_import(cut.id, LONG_S)
+    assert (done.status, done.counts) == ("done", {"added": 1})
+    assert [document.name for document in space.documents.all()] == ["first.txt", "second.txt"]
+
+
+def test_no_import_begins_without_room_for_its_files(studio):
+    space = Workspace(studio, studio.sign_in_as_demo())
+    with filled(studio.settings.data_dir, but_mb=LEAST_FREE_MB - 50), pytest.raises(DiskFull):
+        space.documents.start_import([("third.txt", b"A tide gauge.")])
+    assert not list((studio.settings.data_dir / "imports").glob("*/*"))

@@ -32,6 +32,7 @@ ROUTES = [
 ]
 GUARDED = [route for route in ROUTES if route not in PUBLIC]
 SECRET_WORD = "quokka"
+_THINGS = ("run_id", "pair_id", "document_id", "chunk_id", "import_id")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Estate:
         paths += ["models", "test-sets"]
         api, own = self.owner.api, self.owner.own
         answers = [api.get(f"/deep-memory/{path}", params=own) for path in paths]
-        answers.append(api.get("/documents"))
+        answers += [api.get("/documents"), api.get(f"/imports/{self.values['import_id']}")]
         assert all(answer.is_success for answer in answers)
         return [answer.json() for answer in answers]
 
@@ -77,6 +78,8 @@ def estate(new_caller: Callable[[], Caller]) -> Estate:
             "pair_id": pairs[0]["id"],
             "pair_ids": [pairs[0]["id"]],
             "document_id": document["documents"][0]["id"],
+            "document_ids": [document["documents"][0]["id"]],
+            "import_id": document["import_id"],
             "chunk_id": hit["id"],
             "name": test_set,
             "test_set": test_set,
@@ -147,7 +150,7 @@ def test_things_of_another_are_not_there(
     assert (in_their_name.status_code, set(in_their_name.json())) == (404, {"detail"})
     if "{" in route[1] or "training_run_id" in str(attempt(route, estate.values).json):
         assert in_own_name.status_code == 404
-    things = [estate.values[name] for name in ("run_id", "pair_id", "document_id", "chunk_id")]
+    things = [estate.values[name] for name in _THINGS]
     for secret in (*things, estate.owner.id, SECRET_WORD, estate.owner.user.identity.email):
         assert secret not in in_their_name.text + in_own_name.text
     assert estate.seen_by_owner() == before

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
-from services.knowledge.ingestion import Ingestions
 
 from services.config import MOST_QUESTIONS_PER_CHUNK
-from services.errors import NotAllowed
-from services.knowledge.knowledge_base import IngestReport
 from services.local_supabase.stack import LocalSupabase
 from services.runs.states import RunStatus
 from tests.contract.conftest import Caller
@@ -95,7 +91,10 @@ def test_the_text_of_a_chunk_and_the_size_of_the_knowledge_base_are_there(caller
         "document": "dues.txt",
         "position": 0,
         "text": "Ships pay harbour dues when they berth.",
+        "heading_path": [],
+        "page": None,
     }
+    assert caller.api.get(f"/knowledge-base/chunks/{hit['id']}/pairs").json() == {"pairs": []}
     size = caller.api.get("/knowledge-base").json()
     assert (empty["chunks"], size["chunks"], size["belong_on_cloud"]) == (0, 1, False)
     assert empty["version"] != size["version"]
@@ -104,36 +103,19 @@ def test_the_text_of_a_chunk_and_the_size_of_the_knowledge_base_are_there(caller
 
 
 def test_the_sample_is_loaded_followed_and_acknowledged(caller: Caller) -> None:
-    assert caller.api.get("/knowledge-base/import").status_code == 404
-    assert caller.api.delete("/knowledge-base/import").status_code == 200
+    assert caller.api.get("/imports/current").status_code == 404
     assert caller.api.post("/knowledge-base/sample").status_code == 202
     deadline = time.monotonic() + 120
-    while (found := caller.api.get("/knowledge-base/import").json())["is_running"]:
+    while (found := caller.api.get("/imports/current").json())["status"] == "adding":
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    assert (found["failure"], found["result"]["errors"]) == (None, [])
-    assert found["files_read"] == found["files_total"] == len(found["result"]["documents"]) > 0
-    assert found["chunks_done"] == found["chunks_total"] > 0
-    assert caller.api.delete("/knowledge-base/import").status_code == 200
-    assert caller.api.get("/knowledge-base/import").status_code == 404
-
-
-def test_an_import_that_runs_is_not_forgotten() -> None:
-    """Else a second one could begin beside it."""
-    imports, go_on = Ingestions(), threading.Event()
-
-    def work(_told: object) -> IngestReport:
-        go_on.wait(60)
-        return IngestReport()
-
-    running = imports.start("ann", work)
-    with pytest.raises(NotAllowed, match="still"):
-        imports.forget("ann")
-    assert imports.of("ann") is running
-    go_on.set()
-    running.wait()
-    imports.forget("ann")
-    assert imports.of("ann") is None
+    assert (found["status"], found["message"], found["share"]) == ("done", None, 1.0)
+    assert found["files"]["added"] == found["files_total"] > 0
+    assert found["chunk_count"] == caller.api.get("/knowledge-base").json()["chunks"] > 0
+    assert caller.api.post("/knowledge-base/sample").json() == {"message": "All are there"}
+    assert caller.api.post(f"/imports/{found['id']}/acknowledge").status_code == 200
+    assert caller.api.get("/imports/current").status_code == 404
+    assert caller.api.get(f"/imports/{found['id']}").json() == found
 
 
 def test_the_account_says_what_is_set_and_no_value(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -13,10 +12,10 @@ from services.accounts.auth import SignedInUser
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
 from services.errors import DocumentRejected, NotFound, RunMoved
 from services.http.api import create_api
-from services.knowledge.knowledge_base import IngestReport
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
+from tests.imports import StandInReaders
 from tests.runs import METRICS, Script
 
 S = RunStatus
@@ -48,27 +47,27 @@ def api(studio, user: SignedInUser, monkeypatch) -> Iterator[TestClient]:
         yield client
 
 
-def test_an_upload_over_http_waits_its_turn_like_one_on_the_screen(studio, space, api):
-    go_on = threading.Event()
-
-    def work(_told: object) -> IngestReport:
-        go_on.wait(60)
-        return IngestReport()
-
-    on_screen = studio.ingestions.start(space.user.identity.user_id, work)
+def test_an_upload_over_http_waits_its_turn_like_one_on_the_screen(studio, space, api, monkeypatch):
+    readers = StandInReaders()
+    gate = readers.hold("screen.txt")
     files = [("files", ("dues.txt", b"Ships pay harbour dues when they berth."))]
+    with monkeypatch.context() as patched:
+        patched.setattr(studio.importer, "_readers", readers)
+        on_screen = space.documents.start_import([("screen.txt", b"Soup on Fridays.")])
+        assert readers.reached.wait(60)
 
-    refused = api.post("/documents", files=files)
-    assert (refused.status_code, refused.json()["detail"]) == (
-        400,
-        "Documents are already being added.",
-    )
-    assert space.documents.all() == []
+        refused = api.post("/documents", files=files)
+        assert (refused.status_code, refused.json()["detail"]) == (
+            400,
+            "Another import of yours is not finished.",
+        )
+        assert space.documents.all() == []
 
-    go_on.set()
-    on_screen.wait()
+        gate.set()
+        assert space.documents.wait_for_import(on_screen.id, 60).status == "done"
     assert api.post("/documents", files=files).status_code == 201
-    assert space.documents.current_import is on_screen  # what it reports is still to be read
+    # What it reports is still to be read; what was told in the answer is not told again.
+    assert space.documents.current_import.id == on_screen.id
 
 
 def test_a_search_over_http_says_that_its_model_was_replaced_in_the_cloud(

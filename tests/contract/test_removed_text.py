@@ -31,7 +31,7 @@ def crash(folder):
         next(file for file in folder.rglob("*") if file.is_file()).unlink()
     os._exit(9)
 shutil.rmtree = crash
-store.remove("id-secret.txt")
+store.remove(["id-secret.txt"])
 """
 
 
@@ -52,15 +52,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_nothing_of_a_removed_document_is_on_the_disk(folder):
-    a_store(folder).remove(f"id-{SECRET}")
+    a_store(folder).remove([f"id-{SECRET}"])
     assert traces(folder) == 0
     assert names(a_store(folder)) == ["kept.txt"]
 
 
 def test_nothing_of_the_last_document_is_on_the_disk(folder):
     store = a_store(folder)
-    store.remove("id-kept.txt")
-    store.remove(f"id-{SECRET}")
+    store.remove(["id-kept.txt"])
+    store.remove([f"id-{SECRET}"])
     assert traces(folder) == 0
     assert sorted(path.name for path in folder.iterdir()) == ["current", "writer.lock"]
 
@@ -72,7 +72,7 @@ def test_a_reader_in_the_middle_of_loading_gets_the_store_as_it_is_after_the_rem
 ):
     """In another process: before the library read anything of the dataset, or after it did."""
     if last:
-        a_store(folder).remove("id-kept.txt")
+        a_store(folder).remove(["id-kept.txt"])
     script = """
 real, waits = local_store._read_dataset, [1]
 def hold():
@@ -99,7 +99,7 @@ print([document.name for document in store.documents()])
     )
     with reader:
         assert reader.stdout.readline() == "loading\n"
-        a_store(folder).remove(f"id-{SECRET}")
+        a_store(folder).remove([f"id-{SECRET}"])
         assert traces(folder) == 0
         said, _ = reader.communicate("go on\n", timeout=60)
     assert said.strip() == ("[]" if last else "['kept.txt']")
@@ -112,7 +112,7 @@ def test_a_crash_between_the_pointer_and_the_deletion_is_swept_by_whoever_opens_
     folder, last, half_way
 ):
     if last:
-        a_store(folder).remove("id-kept.txt")
+        a_store(folder).remove(["id-kept.txt"])
     crashed = in_another_process(CRASH, folder, *half_way)
     assert crashed.returncode == 9, crashed.stderr
     assert len(list(folder.glob("v-*"))) == (1 if last else 2)

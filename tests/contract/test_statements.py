@@ -30,6 +30,7 @@ STATE, RUNS, EVENTS = (
     "deep_memory_training_runs",
     "deep_memory_run_events",
 )
+IMPORT = "rpc/import_state"
 REST = "/rest/v1/"
 
 
@@ -79,11 +80,13 @@ def statements(sent, space, studio, monkeypatch) -> Callable[..., Counter[str]]:
     monkeypatch.setattr("services.studio._current", studio)
     monkeypatch.setattr(st, "page_link", lambda *_args, **_options: None)  # one page knows no other
 
-    def draw(page: str, **state: str) -> Counter[str]:
+    def draw(page: str, address: dict[str, str] | None = None, **state: str) -> Counter[str]:
         script = AppTest.from_file(str(Path(PROJECT_ROOT, "pages", page)), default_timeout=60)
         script.session_state["_workspace"] = space
         for key, value in state.items():
             script.session_state[key] = value
+        for key, value in (address or {}).items():
+            script.query_params[key] = value
         sent.clear()
         script.run()
         assert not script.exception
@@ -108,9 +111,24 @@ def test_the_search_page_asks_the_database_once(statements):
     assert statements("search.py", query="Who pays harbour dues?") == {STATE: 1}
 
 
-@pytest.mark.parametrize("page", ["knowledge_base.py", "account.py"])
-def test_pages_without_runs_do_not_ask_the_database(statements, page):
-    assert statements(page) == {}
+def test_the_page_of_the_account_does_not_ask_the_database(statements):
+    assert statements("account.py") == {}
+
+
+def test_the_knowledge_base_asks_once_whether_an_import_is_to_be_shown(statements, space):
+    space.documents.acknowledge_import(space.documents.current_import.id)
+    assert statements("knowledge_base.py") == {IMPORT: 1}
+
+
+def test_the_report_of_an_import_is_read_with_one_page_of_its_files(statements):
+    assert statements("knowledge_base.py") == {IMPORT: 1, "document_import_files": 1}
+
+
+def test_a_document_asks_once_for_the_questions_about_what_is_shown(statements, space):
+    document = space.documents.all()[0]
+    assert statements("document.py", address={"id": document.id}) == {
+        "deep_memory_training_pairs": 1
+    }
 
 
 @pytest.mark.parametrize(("wanted", "statements"), [(None, 1), (True, 1), (False, 0)])

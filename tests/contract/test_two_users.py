@@ -13,6 +13,7 @@ from services.errors import NotAllowed, NotFound, NotSignedIn
 from services.pairs.store import PairStore
 from services.runs.states import RunStatus
 from services.runs.store import RunStore
+from tests.imports import ImportScript
 from tests.runs import Script
 
 TABLES = [
@@ -21,14 +22,18 @@ TABLES = [
     "deep_memory_run_chunks",
     "deep_memory_run_events",
     "deep_memory_settings",
+    "document_imports",
+    "document_import_files",
 ]
+READ_ONLY = ["document_imports", "document_import_files"]  # written by functions alone
 ONLY_THE_SERVER = ["app_sessions", "deep_memory_watch"]
 
 
 @pytest.fixture
 def ann(new_user, service) -> Script:
-    """Ann has a completed run, and one in review: something in every table."""
+    """Ann has a completed run, one in review, and an import: something in every table."""
     ann = new_user()
+    ImportScript(ann, service).to("stopped")
     Script(ann, service).to(RunStatus.COMPLETED)
     return Script(ann, service).to(RunStatus.GENERATED)
 
@@ -42,7 +47,8 @@ def everything(script: Script, owner) -> list[tuple]:
     """Ann's rows, as the database's owner sees them."""
     mine = "training_run_id in (select id from deep_memory_training_runs where user_id = %(user)s)"
     columns = dict.fromkeys(TABLES[1:4], mine)
-    columns |= dict.fromkeys((TABLES[0], TABLES[4]), "user_id = %(user)s")
+    columns |= dict.fromkeys((TABLES[0], TABLES[4], TABLES[5]), "user_id = %(user)s")
+    columns[TABLES[6]] = "import_id in (select id from document_imports where user_id = %(user)s)"
     return [
         row
         for table in TABLES
@@ -88,7 +94,25 @@ def test_raw_client_reads_own_rows_and_no_others(ann, ben, table):
     assert read(ben) == []
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", READ_ONLY)
+def test_raw_client_writes_no_import_not_even_an_own_one(ann, ben, owner, table):
+    before = everything(ann, owner)
+    key = {"document_imports": "id", "document_import_files": "import_id"}[table]
+    [id_] = {
+        row[key] for row in ann.user.database.execute(lambda c: c.table(table).select(key)).data
+    }
+    for person in (ann.user, ben):
+        for change in (
+            lambda c: c.table(table).update({"message": "by hand"}).eq(key, id_),
+            lambda c: c.table(table).delete().eq(key, id_),
+            lambda c: c.table(table).insert({key: id_}),
+        ):
+            with pytest.raises(NotAllowed):
+                person.database.execute(change)
+    assert everything(ann, owner) == before
+
+
+@pytest.mark.parametrize("table", [table for table in TABLES if table not in READ_ONLY])
 def test_raw_client_changes_and_deletes_no_row_of_another_user(ann, ben, owner, table):
     before = everything(ann, owner)
     column, value = {
@@ -187,7 +211,7 @@ def test_key_alone_without_a_sign_in_reads_nothing(ann, endpoint, table):
     try:
         assert nobody.execute(lambda c: c.table(table).select("*")).data == []
     except NotAllowed:
-        assert table in ONLY_THE_SERVER
+        assert table in ONLY_THE_SERVER + READ_ONLY
 
 
 def test_forged_token_opens_nothing(ann, endpoint):

@@ -85,7 +85,7 @@ def test_an_empty_store_has_a_snapshot_without_rows_and_makes_no_file(tmp_path):
     store = a_store(tmp_path / "new")
 
     assert store.snapshot().embeddings.shape == (0, WIDTH)
-    assert (store.count(), store.documents(), store.remove("nothing")) == (0, [], 0)
+    assert (store.count(), store.documents(), store.remove(["nothing"])) == (0, [], 0)
     assert dataset_of(store) is None
 
 
@@ -94,9 +94,9 @@ def test_removing_takes_exactly_one_documents_chunks(tmp_path):
     kept = a_document("kept.txt", 4)
     store.add([a_document("first.txt"), kept, a_document("last.txt")])
 
-    assert store.remove("id-first.txt") == 3
-    assert store.remove("id-last.txt") == 3
-    assert store.remove("id-last.txt") == 0
+    assert store.remove(["id-first.txt"]) == 3
+    assert store.remove(["id-last.txt"]) == 3
+    assert store.remove(["id-last.txt"]) == 0
     snapshot = a_store(tmp_path).snapshot()
     assert list(snapshot.chunks) == list(kept.chunks)
     assert np.array_equal(snapshot.embeddings, kept.embeddings)
@@ -133,7 +133,7 @@ def test_another_embedder_neither_reads_nor_adds_vectors_but_may_clear_the_store
         other.add([a_document("b.txt", width=width)])
     assert names(other) == ["a.txt"]
 
-    other.remove("id-a.txt")
+    other.remove(["id-a.txt"])
     other.add([a_document("b.txt", width=width)])
     assert other.snapshot().embeddings.shape == (3, width)
 
@@ -267,7 +267,7 @@ def test_readers_see_whole_documents_while_writers_take_turns(tmp_path):
         for number in range(5):
             store.add([a_document(f"{who}-{number}", 7)])
             if number % 2:
-                store.remove(f"id-{who}-{number}")
+                store.remove([f"id-{who}-{number}"])
 
     def read(store: LocalVectorStore) -> None:
         while writing.is_set():
@@ -305,7 +305,7 @@ store.add([a_document("a.txt"), a_document("b.txt")])
 again = a_store(folder)
 snapshot = again.snapshot()
 print((snapshot.embeddings @ snapshot.embeddings[0]).argmax())
-print(again.remove("id-a.txt"), a_store(folder).count(), "indra" in sys.modules)
+print(again.remove(["id-a.txt"]), a_store(folder).count(), "indra" in sys.modules)
 """
     home = {"HOME": str(tmp_path / "home"), "ACTIVELOOP_TOKEN": "a.b.c", "BUGGER_OFF": "no"}
     run = in_another_process(script, tmp_path / "store", environment=home)

@@ -1,0 +1,209 @@
+"""The work of one import: read, cut, embed and store files, in small groups."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+from services.errors import AppError
+from services.knowledge.import_lease import ImportLease
+from services.knowledge.import_rows import Import, ImportedFile, Progress
+from services.knowledge.kept_files import KeptFiles
+from services.knowledge.knowledge_base import ChunkedDocument, KnowledgeBase, KnownDocuments
+from services.models import Document
+from services.pairs.store import storable
+from services.reading.blocks import Reading
+from services.reading.readers import Readers
+
+# A write takes time in proportion to all that is stored, but what is not written is lost in a
+# crash: so the next write comes after some multiple of the time that the last one took.
+_SECONDS_PER_WRITE = 2.0
+_TIMES_A_WRITE = 4.0
+_CHUNKS_PER_WRITE = 5_000
+
+
+@dataclass(slots=True)
+class _Group:
+    """What is read and not stored yet, and what will then be said of its files."""
+
+    documents: list[ChunkedDocument] = field(default_factory=list)
+    outcomes: list[ImportedFile] = field(default_factory=list)
+    read_whole: list[int] = field(default_factory=list)  # positions of files without more to come
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def chunk_count(self) -> int:
+        return sum(len(item.chunks) for item in self.documents)
+
+
+class Adding:
+    """The work of one import."""
+
+    def __init__(self, lease: ImportLease, of: Import, kept: KeptFiles, readers: Readers) -> None:
+        self.progress = of.progress
+        self._lease = lease
+        self._began_at = of.created_at
+        self._is_resumed = of.attempt > 1
+        self._kept = kept
+        self._readers = readers
+        self._group = _Group()
+        self._write_s = 0.0
+
+    def run(self, knowledge: KnowledgeBase) -> None:
+        self._knowledge = knowledge
+        self._see_what_is_there()
+        files = self._lease.waiting_files()
+        self._bytes_total = max(1, sum(file.bytes for file in files))
+        self._bytes_read = self._bytes_stored = self._bytes_of_file = 0.0
+        for file in files:
+            self._read(file)
+            self._bytes_read += file.bytes
+            self._bytes_of_file = 0.0
+            self._show()
+        self._flush()
+
+    def _see_what_is_there(self) -> None:
+        """What is stored, and what of it this import stored before it was interrupted."""
+        documents = self._knowledge.documents()
+        settled = self._lease.settled_files() if self._is_resumed else []
+        told_of = {file.document_id for file in settled}
+        self._known = KnownDocuments(documents)
+        self._settled = {(file.position, file.member) for file in settled}
+        self._stored_untold = {
+            document.id
+            for document in documents
+            if self._is_resumed
+            and document.added_at >= self._began_at
+            and document.id not in told_of
+        }
+
+    def _read(self, file: ImportedFile) -> None:
+        """Read one file, and note what is to be said of each document in it.
+
+        What is said of the first one comes last: the file counts as waiting until then.
+        """
+        path = self._kept.path(self._lease.import_id, file.position)
+        if not path.exists():
+            self._settle_with(_not_here(file))
+            return
+        first: ImportedFile | None = None
+        outcomes = self._readers.read(
+            file.name, path, lambda share: self._show(file, share), self._lease.lost
+        )
+        with closing(outcomes):
+            for member, outcome in enumerate(outcomes):
+                self._lease.check()
+                if (file.position, member) in self._settled:
+                    continue
+                said = self._said_of(replace(file, member=member), outcome)
+                if first is None:
+                    first = said
+                else:
+                    self._settle_with(said)
+        assert first is not None, "a file has at least one outcome"
+        self._group.read_whole.append(file.position)
+        self._settle_with(first)
+
+    def _said_of(self, file: ImportedFile, outcome: Reading | tuple[str, AppError]) -> ImportedFile:
+        if not isinstance(outcome, Reading):
+            name, error = outcome
+            return replace(
+                file,
+                name=storable(name),
+                state="refused",
+                message=storable(str(error)),
+                next_step=storable(error.next_step),
+            )
+        name, notes = storable(outcome.name), tuple(storable(note) for note in outcome.notes)
+        said = replace(file, name=name, notes=notes)
+        if same := self._same_as(outcome):
+            if same.id in self._stored_untold:
+                self._stored_untold.discard(same.id)
+                return _added(said, same)
+            message = f"It has the same text as {same.name}, which is in the knowledge base."
+            return replace(said, state="same", document_id=same.id, message=storable(message))
+        admitted = self._known.admit(replace(outcome, name=name, notes=notes))
+        self._group.documents.append(admitted)
+        return _added(said, admitted.document)
+
+    def _same_as(self, reading: Reading) -> Document | None:
+        """The document with this text, unless the person has removed it meanwhile."""
+        same = self._known.same_as(reading)
+        if same is None or any(item.document is same for item in self._group.documents):
+            return same
+        if all(document.id != same.id for document in self._knowledge.documents()):
+            self._known.forget(same)
+            return None
+        return same
+
+    def _settle_with(self, outcome: ImportedFile) -> None:
+        """Say it with the next write, which comes now if it is time."""
+        self._group.outcomes.append(outcome)
+        waited = time.monotonic() - self._group.began
+        if (
+            waited > max(_SECONDS_PER_WRITE, _TIMES_A_WRITE * self._write_s)
+            or self._group.chunk_count >= _CHUNKS_PER_WRITE
+        ):
+            self._flush()
+
+    def _flush(self) -> None:
+        """Store the group, then say what became of its files."""
+        group, self._group = self._group, _Group()
+        if group.documents:
+            self._store(group)
+        if group.outcomes:
+            self._lease.settle(group.outcomes)
+        for position in group.read_whole:
+            self._kept.drop(self._lease.import_id, position)
+        self._bytes_stored = self._bytes_read + self._bytes_of_file
+        self._group.began = time.monotonic()
+
+    def _store(self, group: _Group) -> None:
+        total = group.chunk_count
+        self.progress = replace(self.progress, file="", chunks_done=0, chunks_total=total)
+
+        def on_embedded(count: int) -> None:
+            self._lease.check()
+            done = self.progress.chunks_done + count
+            read = self._bytes_read + self._bytes_of_file
+            in_hand = (read - self._bytes_stored) * done / total
+            self.progress = replace(
+                self.progress, share=self._share(read + in_hand), chunks_done=done
+            )
+
+        began = time.monotonic()
+        self._knowledge.store(group.documents, on_embedded)
+        self._write_s = time.monotonic() - began
+
+    def _show(self, file: ImportedFile | None = None, share: float = 0.0) -> None:
+        self._bytes_of_file = share * file.bytes if file else 0.0
+        self.progress = Progress(
+            share=self._share(self._bytes_read + self._bytes_of_file),
+            file=file.name if file else "",
+        )
+
+    def _share(self, bytes_in_hand: float) -> float:
+        return min(1.0, (bytes_in_hand + self._bytes_stored) / (2 * self._bytes_total))
+
+
+def _added(file: ImportedFile, document: Document) -> ImportedFile:
+    message = None
+    if document.name != file.name:
+        message = f"It is called {document.name}, because there is another {file.name}."
+    return replace(
+        file,
+        state="added",
+        document_id=document.id,
+        chunk_count=document.chunk_count,
+        message=message,
+    )
+
+
+def _not_here(file: ImportedFile) -> ImportedFile:
+    return replace(
+        file,
+        state="refused",
+        message="The copy of this file that was kept is not on this server.",
+        next_step="Add the file again.",
+    )

@@ -1,0 +1,176 @@
+"""An app that dies in the middle of an import of 40 files: what was stored stays, the rest is named
+and waits, Go on adds it, and nothing is doubled. A real process, with the database beside it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from services.accounts.auth import Accounts, SignedInUser
+from services.local_supabase.stack import LocalSupabase
+from tests.crash.scene import eventually
+from tests.imports import let_import_lease_run_out
+from tests.running_app import RunningApp, run_app
+
+FILES = 40
+NAMES = [f"{number:02}.html" for number in range(FILES)]
+SHUT_DOWN = "The app was shut down while documents were being added."
+DIED = "The app stopped while documents were being added."
+
+
+@pytest.fixture
+def user(accounts: Accounts) -> SignedInUser:
+    """Signed up in earnest, because the routes have tokens verified."""
+    return accounts.sign_up(f"import{time.time_ns()}@example.com", "long enough words")
+
+
+@pytest.fixture
+def start(supabase_stack: LocalSupabase) -> Callable[[], Any]:
+    """Starts an app on the data folder and the database of the test session."""
+    return lambda: run_app(
+        supabase_stack.data_dir,
+        SUPABASE_URL=supabase_stack.url,
+        SUPABASE_PUBLISHABLE_KEY=supabase_stack.publishable_key,
+        SUPABASE_SECRET_KEY=supabase_stack.secret_key,
+    )
+
+
+class Api:
+    """What the person asks of one app."""
+
+    def __init__(self, app: RunningApp, user: SignedInUser) -> None:
+        self._client = httpx.Client(
+            base_url=f"{app.url}/v1/api",
+            headers={"Authorization": f"Bearer {user.access_token()}"},
+            timeout=60,
+        )
+
+    def get(self, path: str, **params: object) -> dict[str, Any]:
+        answer = self._client.get(path, params=params)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def post(self, path: str, **what: Any) -> dict[str, Any]:
+        answer = self._client.post(path, **what)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def post_and_lose(self, path: str, files: list[Any]) -> None:
+        """The app dies before it answers."""
+        with suppress(httpx.TransportError):
+            self._client.post(path, files=files)
+
+    def is_importing(self) -> bool:
+        answer = self._client.get("/imports/current")
+        assert answer.status_code in (200, 404), answer.text
+        return answer.is_success
+
+    def names(self) -> list[str]:
+        return [found["name"] for found in self.get("/documents", limit=1000)["documents"]]
+
+    def current(self) -> dict[str, Any]:
+        return self.get("/imports/current")
+
+    def wait_for_the_end(self, id_: str) -> dict[str, Any]:
+        eventually(lambda: self.get(f"/imports/{id_}")["status"] != "adding", "the import ends")
+        return self.get(f"/imports/{id_}")
+
+
+def the_files() -> list[tuple[str, tuple[str, bytes]]]:
+    """Short texts that take a while to read, so that they are stored a few at a time."""
+    nothing = "<b></b>" * 20_000
+    return [
+        ("files", (name, f"<h1>Berth</h1><p>Berth {name} is here.</p>{nothing}".encode()))
+        for name in NAMES
+    ]
+
+
+def begin(app: RunningApp, user: SignedInUser) -> str:
+    """An import in the middle of which some files are stored and others are not."""
+    api = Api(app, user)
+    asking = threading.Thread(target=api.post_and_lose, args=("/documents", the_files()))
+    asking.start()
+
+    def in_the_middle() -> bool:
+        counts = api.current()["files"]
+        return counts["added"] > 0 and counts["waiting"] > 0
+
+    eventually(api.is_importing, "the import has begun")
+    eventually(in_the_middle, "some files are stored")
+    return api.current()["id"]
+
+
+def require_whole(api: Api, id_: str, stored_before: list[str]) -> None:
+    done = api.wait_for_the_end(id_)
+    assert (done["status"], done["message"]) == ("done", None)
+    assert done["files"] == {"waiting": 0, "added": FILES, "same": 0, "refused": 0, "dropped": 0}
+    names = api.names()
+    assert sorted(names) == NAMES
+    assert names[: len(stored_before)] == stored_before
+    documents = api.get("/documents", limit=1000)["documents"]
+    assert sum(found["chunk_count"] for found in documents) == done["chunk_count"]
+    assert done["chunk_count"] == api.get("/knowledge-base")["chunks"]
+
+
+def kept(data_dir: Path, id_: str) -> set[int]:
+    return {int(path.name) for path in (data_dir / "imports" / id_).glob("*")}
+
+
+def test_an_import_that_was_killed_goes_on_with_what_it_kept(
+    start, user, supabase_stack, owner, service
+):
+    with start() as app:
+        id_ = begin(app, user)
+        app.process.kill()
+        app.process.wait()
+    let_import_lease_run_out(owner, id_)
+    service.rpc("rescue_imports")
+    with start() as app:
+        api = Api(app, user)
+        cut = api.current()
+        assert (cut["id"], cut["status"], cut["message"]) == (id_, "interrupted", DIED)
+        stored, counts = api.names(), cut["files"]
+        assert 0 < counts["added"] <= len(stored) < FILES
+        assert counts["added"] + counts["waiting"] == FILES
+        waiting = api.get(f"/imports/{id_}/files", state="waiting", limit=1000)["files"]
+        assert [file["name"] for file in waiting] == NAMES[counts["added"] :]
+        assert kept(supabase_stack.data_dir, id_) >= set(range(counts["added"], FILES))
+        api.post(f"/imports/{id_}/go-on")
+        require_whole(api, id_, stored)
+        eventually(lambda: not kept(supabase_stack.data_dir, id_), "nothing is kept any more")
+
+
+def test_an_app_that_is_shut_down_ends_in_five_seconds_and_says_so_in_its_import(start, user):
+    """Its readers, in a session of their own, end with it."""
+    with start() as app:
+        id_ = begin(app, user)
+        readers = eventually(lambda: readers_of(app), "a reader is at work")
+        began = time.monotonic()
+        app.process.terminate()
+        app.process.wait(20)
+        assert time.monotonic() - began < 5
+        assert not [reader for reader in readers if reader.is_running()]
+    with start() as app:
+        api = Api(app, user)
+        cut = api.current()
+        assert (cut["id"], cut["status"], cut["message"]) == (id_, "interrupted", SHUT_DOWN)
+        stored = api.names()
+        assert stored
+        api.post(f"/imports/{id_}/go-on")
+        require_whole(api, id_, stored)
+
+
+def readers_of(app: RunningApp) -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process(app.process.pid).children(recursive=True)
+        if "services.reading" in " ".join(child.cmdline())
+    ]
