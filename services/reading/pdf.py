@@ -168,6 +168,8 @@ def _note_pages_without_text(source: Source, pages: list[list[Item]], pictured: 
         note = f"{len(empty)} of {len(pages)} pages {hold} no text: {page_ranges(empty)}"
         if pictured and not ocr.is_installed():
             note += f". {ocr.HOW_TO_INSTALL}"
+        elif pictured.intersection(empty):
+            note += ". Nothing was recognized in their pictures, or recognition took too long"
         source.note(note)
 
 

@@ -40,6 +40,8 @@ def ruled_tables(rules: list[Rule], words: list[Word], page: int) -> list[tuple[
             if x0 - 1 <= (w.x0 + w.x1) / 2 <= x1 + 1 and y0 < w.y - 0.3 * w.style.size <= y1
         ]
         rows = list(_rows_of_grid(grid, inside))
+        used = [number for number in range(len(grid.xs) - 1) if any(row[number] for row in rows)]
+        rows = [[row[number] for number in used] for row in rows]
         filled = [[cell for cell in row if cell] for row in rows]
         filled = [row for row in filled if row]
         if len(filled) < 2 or max(map(len, filled)) < 2:

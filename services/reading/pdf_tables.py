@@ -53,7 +53,9 @@ def names_columns(rows: list[list[str]]) -> bool:
 
 
 def _is_label_above_sentences(name: str, cells: list[str], first: list[str]) -> bool:
-    short = all(len(cell) <= 25 and cell[-1] not in ".;,:" for cell in first)
+    short = all(
+        3 <= len(cell) <= 25 and cell[-1] not in ".;,:" and cell[0].isalpha() for cell in first
+    )
     return short and len(cells) > 1 and median(map(len, cells)) >= 3 * len(name)
 
 

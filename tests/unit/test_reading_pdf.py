@@ -521,6 +521,29 @@ def test_text_in_pictures_is_recognized_if_that_is_installed(monkeypatch):
     assert notes == ["text recognized in pictures (OCR) on page 2"]
 
 
+def test_pages_in_which_nothing_is_recognized_are_named(monkeypatch):
+    monkeypatch.setattr(ocr, "is_installed", lambda: True)
+    monkeypatch.setattr(ocr, "words_in_picture", lambda page, on_step: [])
+    picture = PdfPage()
+    picture.picture()
+
+    _, notes = blocks_of(pdf_of(page_with("Cover sheet."), picture))
+
+    assert notes == [
+        "1 of 2 pages holds no text: 2. Nothing was recognized in their pictures, "
+        "or recognition took too long"
+    ]
+
+
+def test_failed_recognition_is_told(monkeypatch):
+    monkeypatch.setattr(ocr, "is_installed", lambda: True)
+    monkeypatch.setattr(ocr, "words_in_picture", lambda page, on_step: None)
+    picture = PdfPage()
+    picture.picture()
+
+    assert "text recognition (OCR) failed" in why_refused(pdf_of(picture))
+
+
 def test_pages_that_are_all_alike_keep_their_text():
     assert texts_of(*[page_with(*PROSE)] * 5) == [" ".join(PROSE)] * 5
 
