@@ -34,6 +34,8 @@ from services.deep_memory.query_map import QueryMap
 from services.errors import TrainingError
 from services.generation.offline_writer import OfflineQuestionWriter
 from services.knowledge.sample import sample_documents
+from services.reading.blocks import Reading
+from services.reading.files import read_file
 from services.retrieval.chunking import split_into_chunks
 from services.retrieval.embeddings import WordLlamaEmbedder
 
@@ -291,7 +293,9 @@ def test_questions_written_by_rule_which_repeat_words_do_not_raise_the_weight_ab
     chunks = [
         chunk
         for name, content in sample_documents()[:15]
-        for chunk in split_into_chunks(content.decode(), name, name)
+        for outcome in read_file(name, content, lambda _: None)
+        if isinstance(outcome, Reading)
+        for chunk in split_into_chunks(outcome.blocks, name, name)
     ]
     asked = [
         (question, row)
