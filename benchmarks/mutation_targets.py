@@ -92,6 +92,12 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ),
     ("services/deep_memory/hybrid.py", _UNIT, _NO_UNIT): _NOTHING,
     ("services/deep_memory/query_map.py", _UNIT, _NO_UNIT): _NOTHING,
+    ("services/deep_memory/cloud_training.py", "noted_at = 0.0", "noted_at = 1.0"): (
+        "the clock of a machine is past both"
+    ),
+    ("services/deep_memory/local_training.py", "noted_at = 0.0", "noted_at = 1.0"): (
+        "the clock of a machine is past both"
+    ),
     (
         "services/deep_memory/local_trainer.py",
         "range(0, len(rows), 512)",
