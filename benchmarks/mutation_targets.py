@@ -31,7 +31,11 @@ MODULES: dict[str, list[str]] = {
     "services/retrieval/nearest.py": ["unit/test_nearest"],
     "services/knowledge/knowledge_base.py": ["contract/test_knowledge_base"],
     "services/runs/lease.py": ["contract/test_run_functions", "contract/test_run_lease"],
-    "services/runs/store.py": ["contract/test_run_moves", "contract/test_run_history"],
+    "services/runs/store.py": [
+        "contract/test_run_moves",
+        "contract/test_run_history",
+        "contract/test_run_waiting",
+    ],
     "services/runs/worker.py": ["contract/test_run_worker"],
 }
 
