@@ -34,7 +34,11 @@ MODULES: dict[str, list[str]] = {
     "services/retrieval/nearest.py": ["unit/test_nearest"],
     "services/knowledge/knowledge_base.py": ["contract/test_knowledge_base"],
     "services/runs/lease.py": ["contract/test_run_functions", "contract/test_run_lease"],
-    "services/runs/store.py": ["contract/test_run_moves", "contract/test_run_history"],
+    "services/runs/store.py": [
+        "contract/test_run_moves",
+        "contract/test_run_history",
+        "contract/test_run_waiting",
+    ],
     "services/runs/worker.py": ["contract/test_run_worker"],
 }
 
@@ -95,6 +99,12 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ),
     ("services/deep_memory/hybrid.py", _UNIT, _NO_UNIT): _NOTHING,
     ("services/deep_memory/query_map.py", _UNIT, _NO_UNIT): _NOTHING,
+    ("services/deep_memory/cloud_training.py", "noted_at = 0.0", "noted_at = 1.0"): (
+        "the clock of a machine is past both"
+    ),
+    ("services/deep_memory/local_training.py", "noted_at = 0.0", "noted_at = 1.0"): (
+        "the clock of a machine is past both"
+    ),
     (
         "services/deep_memory/local_trainer.py",
         "range(0, len(rows), 512)",

@@ -591,6 +591,11 @@ def test_the_weight_of_the_words_is_the_one_that_ranks_the_training_questions_be
     assert _best_weight(fit, chunks, misleading, index, relevant, 0) == 0.01
 
 
+def test_a_model_that_gives_words_no_weight_is_one(trained: QueryMap, tmp_path: Path) -> None:
+    replace(trained, settings={"lexical_weight": 0.0}).save(tmp_path / "run.npz")
+    assert DeepMemoryModel.load(tmp_path / "run.npz").lexical_weight == 0.0
+
+
 @pytest.mark.parametrize("weight", [-0.1, float("inf"), "0.1", 1])
 def test_a_weight_that_can_be_none_is_refused(trained: QueryMap, tmp_path: Path, weight) -> None:
     replace(trained, settings={"lexical_weight": weight}).save(tmp_path / "run.npz")
