@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 
 import pytest
@@ -192,6 +193,12 @@ def test_a_quote_that_is_never_closed_swallows_no_rows():
         'size: 4\nname: say "x", y',
         "size: 3\nname: z",
     ]
+
+
+def test_many_quotes_that_are_never_closed_lose_no_row():
+    content = "a,b\n" + '"x,y\n' * 20_000
+
+    assert rows_of(content) == ['a: "x\nb: y'] * 20_000
 
 
 def test_a_quote_within_a_cell_is_a_sign():
