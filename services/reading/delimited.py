@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import PurePath
 
 from services.reading.blocks import Block, Source
@@ -70,13 +69,13 @@ def rows_of(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     A cell that begins with a quote that is never closed is taken as it is, on its own line: it
     does not swallow the rest of the file.
     """
-    lines = iter(lines)
+    taken = _Remembering(iter(lines))
     left = _MOST_LINES_AGAIN
     while left > 0:
-        taken = _Remembering(lines)
         is_broken = False
         for row in csv.reader(taken, delimiter=delimiter):
-            is_broken = len(taken.lines) > 1 and _is_malformed(taken.lines, delimiter)
+            is_odd = len(taken.lines) > 1 or taken.lines[0].count('"') % 2 == 1
+            is_broken = is_odd and _is_malformed(taken.lines, delimiter)
             if is_broken:
                 break
             taken.lines.clear()
@@ -86,8 +85,8 @@ def rows_of(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
             return
         yield from csv.reader(taken.lines[:1], delimiter=delimiter, quoting=csv.QUOTE_NONE)
         left -= len(taken.lines)
-        lines = chain(taken.lines[1:], lines)
-    yield from filter(None, csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
+        taken.read_again()
+    yield from filter(None, csv.reader(taken, delimiter=delimiter, quoting=csv.QUOTE_NONE))
 
 
 class _Remembering:
@@ -95,15 +94,21 @@ class _Remembering:
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._source = lines
+        self._again: list[str] = []  # the next one last
         self.lines: list[str] = []
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = next(self._source)
+        line = self._again.pop() if self._again else next(self._source)
         self.lines.append(line)
         return line
+
+    def read_again(self) -> None:
+        """Give all remembered lines but the first once more."""
+        self._again += reversed(self.lines[1:])
+        self.lines.clear()
 
 
 def _is_malformed(lines: list[str], delimiter: str) -> bool:

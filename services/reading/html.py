@@ -32,7 +32,6 @@ _CLOSED_ITSELF = re.compile(
     r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\b)"
     r"([a-zA-Z][\w:-]*)((?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*?)/>"
 )
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _ENOUGH = 200  # characters of text, to be sure that it was not left out with the rest
 
 
@@ -46,7 +45,7 @@ def read(source: Source) -> Iterator[Block]:
     text = text_of(source.name, source.content, declared_encoding(source.content))
     is_xml = PurePath(source.name).suffix.lower() == ".xhtml" or text.startswith("<?xml")
     if is_xml:
-        text = _CDATA.sub(lambda match: match[1].replace("<", "&lt;"), text)
+        text = _without_cdata(text)
         text = _CLOSED_ITSELF.sub(r"<\1\2></\1>", text)
     has_heading = re.search(r"<h1[\s>]", text, re.IGNORECASE) is not None
     page = Page(has_heading=has_heading)
@@ -68,6 +67,16 @@ def read(source: Source) -> Iterator[Block]:
         raise rejections.damaged(source.name) from error
     yield from first
     _tell(source, page, elements)
+
+
+def _without_cdata(text: str) -> str:
+    """The text with what stands between CDATA marks escaped, as HTML has no such marks."""
+    first, *others = text.split("<![CDATA[")
+    parts = [first]
+    for other in others:
+        inside, _, after = other.partition("]]>")
+        parts += (inside.replace("<", "&lt;"), after)
+    return "".join(parts)
 
 
 def declared_encoding(content: bytes) -> str:

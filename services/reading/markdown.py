@@ -18,6 +18,7 @@ _DELIMITER_ROW = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*
 _CELL_END = re.compile(r"(?<!\\)\|")
 _ESCAPED = re.compile(r"(`+)(?:(?!\1).)+\1|\\([_*#<>\[\]`~|])")
 _HARMLESS_COMMENT = re.compile(r"[ \t]*<!--(?:(?!-->).)*-->[ \t]*")
+_MOST_BACKTICKS = 200  # in a line that is looked through for code
 _LINES_BETWEEN_PROGRESS = 500
 
 
@@ -190,6 +191,6 @@ def _as_text(lines: list[str]) -> list[Block]:
 
 
 def _unescaped(text: str) -> str:
-    if "\\" not in text:
+    if "\\" not in text or text.count("`") > _MOST_BACKTICKS:
         return text
     return _ESCAPED.sub(lambda match: match[2] or match[0], text)

@@ -262,6 +262,10 @@ def test_xhtml_with_elements_that_close_themselves_is_read():
     assert texts_of(page, "a.xhtml") == ["T", "Hello wörld a<b\nnext"]
 
 
+def test_cdata_that_never_ends_takes_no_time():
+    assert texts_of("<?xml version='1.0'?><p>x" + "<![CDATA[" * 100_000, "a.xhtml") == ["x"]
+
+
 def test_a_page_without_text_has_no_blocks():
     assert blocks_of("<html><body><script>x</script></body></html>") == []
 

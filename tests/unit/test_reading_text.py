@@ -191,5 +191,11 @@ def test_other_text_stays_as_it_is_but_for_backslashes_before_signs():
     ]
 
 
+def test_a_line_of_backticks_takes_no_time():
+    line = "\\_ " + "`" * 100_000 + "a"
+
+    assert markdown_blocks(line) == [Block("text", line)]
+
+
 def test_a_comment_alone_on_its_line_is_left_out():
     assert markdown_blocks("<!-- toc -->\n\na <!-- b -->") == [Block("text", "a <!-- b -->")]
