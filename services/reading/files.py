@@ -11,9 +11,11 @@ from services.errors import DocumentRejected
 from services.reading import rejections
 from services.reading.blocks import Block, Reading, Source
 from services.reading.limits import (
+    CHARACTERS_OF_A_BLOCK,
     MAX_BYTES,
     MAX_CHARACTERS,
     MAX_DEPTH,
+    MAX_HEADER,
     MAX_MEMBERS,
     MAX_WORD,
 )
@@ -56,19 +58,55 @@ def _outcomes(source: Source, depth: int) -> Iterator[Reading | Rejected]:
         container = CONTAINERS.get(PurePath(source.name).suffix.lower())
         if container is None:
             yield _reading(source)
-            return
-        if depth == MAX_DEPTH:
+        elif depth == MAX_DEPTH:
             raise rejections.too_intricate(source.name, "is packed in too many others")
-        members = import_module(f"services.reading.{container}").members
-        found = 0
-        for found, (name, content) in enumerate(members(source), start=1):
-            if found > MAX_MEMBERS:
-                raise rejections.too_many(source.name)
-            yield from _outcomes(Source(name, content, on_progress=source.on_progress), depth + 1)
-        if not found:
-            raise rejections.empty(source.name)
+        else:
+            yield from _with_notes(source, _unpacked(source, container, depth))
     except DocumentRejected as error:
         yield source.name, error
+
+
+def _unpacked(source: Source, container: str, depth: int) -> Iterator[Reading | Rejected]:
+    """What the files in a container come to."""
+    tell, reached = source.on_progress, 0.0
+
+    def on_progress(share: float) -> None:
+        nonlocal reached
+        reached = share
+        tell(share)
+
+    def within(share: float) -> None:  # a sign of life; how large the others are is not known
+        tell(reached + share / 1_000)
+
+    source.on_progress = on_progress
+    found = 0
+    members = import_module(f"services.reading.{container}").members
+    for found, (name, content) in enumerate(members(source), start=1):
+        if found > MAX_MEMBERS:
+            raise rejections.too_many(source.name)
+        yield from _outcomes(Source(name, content, on_progress=within), depth + 1)
+    if not found:
+        raise rejections.empty(source.name)
+
+
+def _with_notes(
+    source: Source, outcomes: Iterator[Reading | Rejected]
+) -> Iterator[Reading | Rejected]:
+    """`outcomes`, the last of them with the notes on the container, which are known at its end."""
+    last: Reading | Rejected | None = None
+    try:
+        for outcome in outcomes:
+            if last is not None:
+                yield last
+            last = outcome
+    except DocumentRejected:
+        if last is not None:
+            yield last
+        raise
+    if isinstance(last, Reading):
+        last = replace(last, notes=(*last.notes, *source.notes))
+    if last is not None:
+        yield last
 
 
 def _require_size(source: Source) -> None:
@@ -92,15 +130,29 @@ def _reading(source: Source) -> Reading:
 def _counted(name: str, blocks: Iterable[Block]) -> Iterator[Block]:
     """The blocks that hold text, tidied; refuses more than a document may have while it is read."""
     left = MAX_CHARACTERS
-    for block in blocks:
-        left -= len(block.text) + len(block.header)
+    for block in _with_short_headers(blocks):
+        left -= len(block.text) + CHARACTERS_OF_A_BLOCK
         if left < 0:
             raise rejections.too_long(name)
         try:
-            text, header = tidy(block.text), tidy(block.header)
+            text = tidy(block.text)
+            tidied = replace(block, text=text, header=tidy(block.header))
         except ValueError as error:
             raise rejections.not_text(name) from error
         if len(text) > MAX_WORD and len(max(text.split(), key=len)) > MAX_WORD:
             raise rejections.too_intricate(name, f"has a word of more than {MAX_WORD:,} letters")
         if text:
-            yield replace(block, text=text, header=header)
+            yield tidied
+
+
+def _with_short_headers(blocks: Iterable[Block]) -> Iterator[Block]:
+    """A header that is too long to stand in each chunk of its table becomes a row like others."""
+    header = ""
+    for block in blocks:
+        is_new, header = block.header != header, block.header
+        if len(header) <= MAX_HEADER:
+            yield block
+            continue
+        if is_new:
+            yield replace(block, text=header, header="")
+        yield replace(block, header="")
