@@ -126,7 +126,7 @@ def test_an_import_is_stopped_and_goes_on_and_documents_are_chosen_and_removed(
     page.get_by_role("button", name="Got it").click()
     page.get_by_label("Find documents").fill("berth 1 is")
     page.get_by_label("Find documents").press("Enter")
-    expect(page.get_by_text("1 with these words")).to_be_visible()
+    expect(page.get_by_text("in 1 chunk")).to_be_visible()
     page.get_by_label("Find documents").fill("")
     page.get_by_label("Find documents").press("Enter")
     expect(page.get_by_text("berth 03.html")).to_be_visible()
