@@ -16,6 +16,7 @@ from services.config import PROJECT_ROOT
 from tests.sources import imports, modules
 
 APP, DEV = "requirements.txt", "requirements-dev.txt"
+OPTIONAL = "requirements-ocr.txt"
 OWN = {"services", "pages", "tests", "benchmarks", "streamlit_app"}
 NOT_IMPORTED = {
     APP: {
@@ -53,7 +54,7 @@ def imported(*folders: str) -> dict[str, list[str]]:
     packages = packages_distributions()
     return {
         name: [canonicalize_name(package) for package in packages.get(name, ())]
-        for name in names - OWN - sys.stdlib_module_names
+        for name in names - OWN - sys.stdlib_module_names - listed(OPTIONAL).keys()
     }
 
 

@@ -18,6 +18,7 @@ _LABELS: dict[str, str] = {
     Flag.DUPLICATE: "Duplicate",
     Flag.NEAR_DUPLICATE: "Near duplicate",
     Flag.GIVES_ITSELF_AWAY: "Gives itself away",
+    Flag.ASKS_LITTLE: "Asks little",
     Flag.NOT_ANSWERED: "Chunk not in the top 10",
 }
 _ALL, _FLAGGED = "all", "flagged"

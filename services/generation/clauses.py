@@ -1,65 +1,43 @@
-"""Sentences, and their grammar as far as the offline writer needs it.
+"""Subject and verb of a sentence, as far as the offline writer needs them.
 
-The part-of-speech tags come from TextBlob's lexicon tagger and the base forms of verbs from
-simplemma: both work from their wheels, without a download. Parsing is careful rather than complete:
-a sentence whose subject and verb are in doubt yields no clause.
-
-Importing this module loads the lexicon. Without this, TextBlob would load it at the first word, and
-other threads would tag with the part loaded so far; under Python's import lock they wait.
+Parsing is careful rather than complete: a sentence whose subject and verb are in doubt yields no
+clause.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 
-from textblob.en import lexicon, tag
-
 from services.base_forms import base_form, is_known
-
-lexicon.load()
-
-_TOKEN = re.compile(r"[$£€]?\d[\d,.:/]*\d%?|[$£€]?\d%?|\w+(?:[-'’/.&]\w+)*|\S")  # noqa: RUF001
-_SENTENCE_END = re.compile(r"(?<=[.!?;])[\"')\]]*\s+(?=[\"'(\[]*\w)")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|cf|vs|dr|mr|mrs|ms|st|no|fig|figs|eq|al|approx|inc|ltd|co|corp|u\.s)\.|"
-    r"(?:^|\s)\w\.)[\"')\]]*\s$",
-    re.IGNORECASE,
+from services.generation.tagging import (
+    BE,
+    HAVE,
+    MODALS,
+    Word,
+    Words,
 )
-_MARKUP = re.compile(r"[*_`]{1,3}|^\s*(?:[-*+•>]|\d+[.)])\s+|\[\d+(?:[-,]\s?\d+)*\]", re.MULTILINE)
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-_HEADING = re.compile(r"^\s*#{1,6}\s+(.+?)\s*#*$")
+from services.generation.word_lists import (
+    QUANTIFIERS,
+    TECHNICAL_VERBS,
+    VAGUE,
+    word_set,
+)
 
-BE = frozenset({"is", "are", "was", "were"})
-MODALS = frozenset({"can", "could", "may", "might", "must", "shall", "should", "will", "would"})
-_HAVE = frozenset({"has", "have", "had"})
+_CONTRACTION = re.compile(r"['’](?!s\b)|^(?:it|let|that|there|here|what)['’]s$", re.IGNORECASE)  # noqa: RUF001
 _DO = frozenset({"do", "does", "did"})
 _IN_A_SUBJECT = frozenset(
     {"DT", "PDT", "JJ", "JJR", "JJS", "NN", "NNS", "NNP", "NNPS", "PRP$", "CD", "POS", "VBG", "CC"}
 )
-_SUBJECT_PREPOSITIONS = frozenset({"of", "in", "for", "from", "on", "to", "with", "between", "at"})
-_VAGUE = frozenset(
-    {"this", "that", "these", "those", "such", "it", "they", "he", "she", "we", "you", "i", "there"}
-    | {"its", "their", "his", "her", "our", "your", "both", "each", "another", "other", "others"}
-    | {"no", "none", "neither", "nothing", "little", "few"}
-    | {"former", "latter", "same", "following", "above", "here", "what", "who", "which", "whose"}
+_SUBJECT_PREPOSITIONS = frozenset(
+    {"of", "in", "for", "from", "on", "to", "with", "between", "at"} | {"under", "within", "inside"}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    text: str
-    tag: str  # Penn treebank
-    start: int  # where it stands in its sentence
-    end: int
-
-    @property
-    def is_noun(self) -> bool:
-        return self.tag.startswith("NN")
-
-    @property
-    def is_verb(self) -> bool:
-        return self.tag.startswith("VB")
+_MOST_IN_A_SUBJECT = 9
+# Between subject and verb: "git diff also accepts".
+_PASSED_OVER = word_set(
+    "also usually typically generally normally automatically often",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +46,9 @@ class Clause:
     auxiliary, `auxiliary` is the form of "do" that a question needs, and `rest` begins with the
     base form of the verb."""
 
-    subject: tuple[Word, ...]
+    subject: Words
     auxiliary: str
-    rest: tuple[Word, ...]
+    rest: Words
     text: str  # the sentence that the words stand in
 
     @property
@@ -79,181 +57,168 @@ class Clause:
         if any(word.tag == "CC" for word in self.subject):
             return None
         end = next((i for i, word in enumerate(self.subject) if word.tag in ("IN", "TO")), None)
-        nouns = [word for word in self.subject[:end] if word.tag in ("NN", "NNS")]
+        nouns = [word for word in self.subject[:end] if word.is_noun]
         return nouns[-1] if nouns else None
 
     @property
     def has_main_verb_moved(self) -> bool:
         return self.auxiliary in ("do", "does", "did")
 
-
-def headings_and_sentences(text: str) -> tuple[list[str], list[str]]:
-    """Split a passage into its headings and its prose sentences; table rows are left out."""
-    headings, paragraphs = [], [""]
-    for line in text.splitlines():
-        heading = _HEADING.match(line)
-        if heading:
-            headings.append(_MARKUP.sub("", heading[1]).strip())
-        if heading or not line.strip() or _is_tabular(line):
-            paragraphs.append("")
-        else:
-            paragraphs[-1] += f"{line}\n"
-    sentences = [found for text in paragraphs for found in _sentences(_plain(text))]
-    return headings, sentences
+    @property
+    def verb(self) -> Word:
+        """The word after the auxiliary that is not an adverb."""
+        return next((word for word in self.rest if not word.tag.startswith("RB")), self.rest[0])
 
 
-def tagged(sentence: str) -> tuple[Word, ...]:
-    """Tag the words of a sentence; each has its position."""
-    spans = list(_TOKEN.finditer(sentence))
-    tags = tag(" ".join(span[0] for span in spans), tokenize=False) if spans else []
-    if len(tags) != len(spans):  # the tagger splits a few odd tokens: skip such a sentence
-        return ()
-    names = [_mended_tag(span[0], name) for span, (_, name) in zip(spans, tags, strict=True)]
-    return tuple(
-        Word(span[0], name, span.start(), span.end())
-        for span, name in zip(spans, _mended_by_neighbours(names), strict=True)
-    )
-
-
-def clause_of(words: tuple[Word, ...], sentence: str) -> Clause | None:
+def clause_of(words: Words, sentence: str) -> Clause | None:
     """Find subject and verb; None if the sentence cannot be parsed with confidence."""
-    words = _without_opening(words)
     for position, word in enumerate(words):
-        lower = word.text.lower()
         subject = words[:position]
-        if lower in BE | MODALS | _HAVE or word.tag in ("VBZ", "VBD"):
+        if word.lower in _PASSED_OVER and subject:
+            continue
+        subject = tuple(one for one in subject if one.lower not in _PASSED_OVER)
+        if subject and subject[-1].is_noun and _goes_on_with_a_participle(words, position):
+            continue
+        if word.lower in BE | MODALS | HAVE or word.tag in ("VBZ", "VBD", "VBP"):
             return _clause(subject, word, words[position + 1 :], sentence)
-        if not _may_be_in_a_subject(word):
+        if subject and subject[-1].is_noun and word.lower in ("that", "which", "who"):
+            return _after_a_relative(words, position, sentence)
+        if not _may_be_in_a_subject(word) and word.lower not in ("as", "by"):
             return None
     return None
 
 
-def noun_phrases(words: tuple[Word, ...], sentence: str) -> list[str]:
-    """Noun phrases of two to five words, without article, in order."""
-    phrases: list[list[Word]] = []
-    current: list[Word] = []
-    for word in (*words, Word("", ".", 0, 0)):
-        ends = not (word.is_noun or word.tag in ("JJ", "VBG", "CD"))
-        if not ends and not (current and word.start - current[-1].end > 1):
-            current.append(word)
+def _goes_on_with_a_participle(words: Words, position: int) -> bool:
+    """Whether a subject goes on: "queries sent in a single call" are ..."""
+    word, following = words[position], words[position + 1 : position + 8]
+    if word.tag not in ("VBN", "VBD") or word.lower in BE | HAVE or not following:
+        return False
+    if following[0].tag not in ("IN", "TO"):
+        return False
+    stop = next((i for i, one in enumerate(following) if one.text in ",;:()"), len(following))
+    return any(one.lower in BE | MODALS for one in following[1:stop])
+
+
+def _after_a_relative(words: Words, position: int, sentence: str) -> Clause | None:
+    """The clause whose subject goes on with "that ...": "A file that was read is locked"."""
+    is_subject = (
+        words[position + 1].tag.startswith(("VB", "MD")) if position + 2 < len(words) else False
+    )
+    verbs = [
+        i
+        for i in range(position + 1, min(position + 10, len(words)))
+        if words[i].lower in BE | MODALS
+    ]
+    stop = next(
+        (i for i, word in enumerate(words) if i > position and word.text in ",;:()"), len(words)
+    )
+    verbs = [i for i in verbs if i < stop]
+    if is_subject and verbs and verbs[0] == position + 1:
+        verbs = verbs[1:]
+    if not is_subject or len(verbs) != 1 or not is_clear(words[:position]):
+        return None
+    at = verbs[0]
+    subject, rest = words[:at], words[at + 1 :]
+    if at - position < 3 or len(rest) < 3 or not is_clear(subject[position + 1 :]):
+        return None
+    if not _is_an_end(words[at - 1]) or words[at - 1].lower in MODALS:
+        return None
+    end = next((i for i, word in enumerate(rest) if word.text in ".;:!?)]—–"), len(rest))  # noqa: RUF001
+    return Clause(subject, words[at].lower, rest[:end], sentence)
+
+
+def _is_an_end(word: Word) -> bool:
+    return word.is_noun or word.tag in ("VBN", "VBD", "JJ", "CD", "RB")
+
+
+def is_clear(words: Words) -> bool:
+    """Whether nothing among the words points to what was said elsewhere ("this", "they")."""
+    seen_noun = False
+    for position, word in enumerate(words):
+        if word.lower == "one" and any(
+            after.is_noun for after in words[position + 1 : position + 2]
+        ):
             continue
-        phrases.append(current)
-        current = []
-    kept = [phrase for phrase in map(_trimmed, phrases) if 2 <= len(phrase) <= 5]
-    return [as_within(tuple(phrase), sentence) for phrase in kept]
+        if _CONTRACTION.search(word.text):
+            return False
+        if word.lower in ("its", "their", "itself", "themselves") and seen_noun:
+            continue
+        if word.lower in VAGUE and not (word.lower == "that" and seen_noun):
+            return False
+        seen_noun = seen_noun or word.is_noun
+    return True
 
 
-def as_within(words: tuple[Word, ...], sentence: str) -> str:
-    """The words as they read within a sentence, even if they were at its beginning."""
-    text = words_between(words, sentence)
-    return text if words[0].start else uncapitalised(text)
+def agrees(clause: Clause) -> bool:
+    """Whether subject and verb are both singular or both plural, as far as can be seen."""
+    head = clause.head_noun
+    if clause.subject[0].tag == "VBG":  # "using the options is"
+        return clause.auxiliary not in ("are", "were", "do")
+    if head is None or head.is_identifier or clause.auxiliary not in BE | {"does", "do", "has"}:
+        return True
+    wants_many = clause.auxiliary in ("are", "were", "do")
+    first = clause.subject[0].lower
+    if head.tag in ("NNS", "NNPS"):
+        return wants_many or first in ("a", "an") or head.lower.endswith("ss")
+    return not wants_many or not is_known(head.lower) or base_form(head.lower) != head.lower
 
 
-def uncapitalised(text: str) -> str:
-    """`text` with a lower-case first letter, unless it begins a name or an abbreviation."""
-    first, _, others = text.partition(" ")
-    is_article = first in ("The", "A", "An")
-    is_name = not first[1:].islower() or others[:1].isupper()
-    if is_article or (not is_name and is_known(first.lower())):
-        return text[0].lower() + text[1:]
-    return text
-
-
-def words_between(words: tuple[Word, ...], sentence: str) -> str:
-    """The words as they stand in the sentence, including spaces."""
-    return sentence[words[0].start : words[-1].end] if words else ""
-
-
-def _clause(
-    subject: tuple[Word, ...], verb: Word, rest: tuple[Word, ...], sentence: str
-) -> Clause | None:
-    end = next((i for i, word in enumerate(rest) if word.text in '.;:!?()[]"“”—–'), len(rest))  # noqa: RUF001
+def _clause(subject: Words, verb: Word, rest: Words, sentence: str) -> Clause | None:
+    end = next((i for i, word in enumerate(rest) if word.text in ".;!?)]—–"), len(rest))  # noqa: RUF001
     rest = rest[:end]
     head = subject[-1] if subject else None
     if (
         head is None
         or not (head.is_noun or head.tag == "CD")
         or not any(word.is_noun for word in subject)
-        or len(subject) > 10
+        or len(subject) > _MOST_IN_A_SUBJECT
         or subject[0].tag in ("IN", "TO", "CC")
-        or any(word.text.lower() in _VAGUE for word in subject)
+        or not is_clear(subject)
+        or any(word.lower in QUANTIFIERS or word.tag == "JJR" for word in subject)
+        or not _prepositions_follow_nouns(subject)
         or len(rest) < 2
     ):
         return None
-    lower = verb.text.lower()
-    first = next((word for word in rest if word.tag != "RB"), rest[0])
-    if lower in BE | MODALS or (lower in _HAVE and first.tag in ("VBN", "VBD")):
+    lower = verb.lower
+    first = next((word for word in rest if not word.tag.startswith("RB")), rest[0])
+    if lower in BE | MODALS or (lower in HAVE and first.tag in ("VBN", "VBD")):
         return Clause(subject, lower, rest, sentence)
-    if verb.text != lower or any(word.text.lower() in BE | MODALS for word in rest[:3]):
+    if verb.text != lower or _CONTRACTION.search(lower) or _has_another_verb(verb, rest):
+        return None
+    if verb.tag == "VBD" and rest[0].tag not in ("DT", "PRP$", "NNP", "CD", "JJ"):
         return None
     base = base_form(lower)
-    if lower in _DO or (base == lower and lower != "have"):
+    is_plural = head.tag in ("NNS", "NNPS") or any(word.tag == "CC" for word in subject)
+    if lower in _DO or (verb.tag == "VBP" and not (is_plural and lower in TECHNICAL_VERBS)):
         return None
-    auxiliary = "do" if lower == "have" else "did" if verb.tag == "VBD" else "does"
+    if verb.tag != "VBP" and base == lower and lower != "have":
+        return None
+    if verb.tag == "VBZ" and is_plural and head.tag == "NNS":
+        return None
+    auxiliary = {"VBD": "did", "VBP": "do"}.get(verb.tag, "does")
+    auxiliary = "do" if lower == "have" else auxiliary
     return Clause(subject, auxiliary, (Word(base, "VB", verb.start, verb.end), *rest), sentence)
+
+
+def _has_another_verb(verb: Word, rest: Words) -> bool:
+    """Whether `verb` is rather a noun or a participle: "the server logs are", "data stored is"."""
+    if verb.tag != "VBD":
+        return rest[0].lower in BE | MODALS | HAVE or rest[0].tag in ("VBZ", "VBD")
+    end = next((i for i, w in enumerate(rest) if w.text == "," or w.tag.startswith("W")), None)
+    return any(
+        word.lower in BE | MODALS | HAVE or word.tag in ("VBZ", "VBP") for word in rest[:end]
+    )
+
+
+def _prepositions_follow_nouns(subject: Words) -> bool:
+    return all(
+        before.is_noun or before.tag == "CD"
+        for before, word in itertools.pairwise(subject)
+        if word.tag in ("IN", "TO") and not before.is_verb
+    )
 
 
 def _may_be_in_a_subject(word: Word) -> bool:
     if word.tag in ("IN", "TO"):
-        return word.text.lower() in _SUBJECT_PREPOSITIONS
+        return word.lower in _SUBJECT_PREPOSITIONS
     return word.tag in _IN_A_SUBJECT
-
-
-def _without_opening(words: tuple[Word, ...]) -> tuple[Word, ...]:
-    """Leave out "In 2017," or "However," before the subject."""
-    for position, word in enumerate(words[:9]):
-        if word.text == "," and words[0].tag in ("IN", "RB", "TO", "CC"):
-            return words[position + 1 :]
-        if word.is_verb:
-            break
-    return words
-
-
-def _trimmed(phrase: list[Word]) -> list[Word]:
-    while phrase and not phrase[-1].is_noun:
-        phrase = phrase[:-1]
-    while phrase and (phrase[0].tag in ("CD", "VBG") or phrase[0].text.lower() in _VAGUE):
-        phrase = phrase[1:]
-    return phrase
-
-
-def _mended_tag(text: str, name: str) -> str:
-    if re.fullmatch(r"[$£€]?\d[\d.,:/]*%?", text):
-        return "CD"
-    if not any(character.isalnum() for character in text):
-        return "." if name.startswith(("NN", "JJ", "VB", "CD")) else name
-    return name
-
-
-def _mended_by_neighbours(names: list[str]) -> list[str]:
-    """Correct the tagger's most frequent mistakes."""
-    mended = list(names)
-    for i in range(1, len(names) - 1):
-        before, name, after = names[i - 1 : i + 2]
-        opens_an_object = after in ("DT", "PRP$", "CD") or (name == "VBN" and after == "JJ")
-        if before == "IN" and name in ("VB", "VBP"):
-            mended[i] = "NN"  # "requests for leave"
-        elif before.startswith("NN") and name == "VBN" and opens_an_object:
-            mended[i] = "VBD"  # "the company raised new capital"
-        elif before in ("NN", "NNP") and name == "NNS" and opens_an_object:
-            mended[i] = "VBZ"  # "the gateway stores 400 readings"
-    return mended
-
-
-def _sentences(paragraph: str) -> list[str]:
-    found, start = [], 0
-    for end in _SENTENCE_END.finditer(paragraph):
-        if not _ABBREVIATION.search(paragraph[: end.end()][-12:]):
-            found.append(paragraph[start : end.start()].strip())
-            start = end.end()
-    found.append(paragraph[start:].strip())
-    return [sentence for sentence in found if sentence]
-
-
-def _plain(paragraph: str) -> str:
-    return " ".join(_MARKUP.sub("", _LINK.sub(r"\1", paragraph)).split())
-
-
-def _is_tabular(line: str) -> bool:
-    letters = sum(character.isalpha() for character in line)
-    return line.count("|") >= 2 or line.count("\t") >= 2 or letters < 0.5 * len(line.strip())

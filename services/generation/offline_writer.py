@@ -1,46 +1,59 @@
 """Questions without an API key or a download: sentences of a chunk, turned into questions.
 
 Each sentence is asked about in the ways that its grammar allows ("The fee is due on 1 May." ->
-"When is the fee due?"), by the rules of overgenerating transformation (Heilman and Smith, 2010):
-the answer is removed and the wh-phrase put in front. The chosen questions differ in kind and in the
-sentence they ask about, so that training sees short and long ones about every part of the chunk.
+"When is the fee due?"), by the rules of overgenerating transformation and ranking (Heilman and
+Smith, 2010): the answer is removed, the wh-phrase put in front, and only questions are kept that a
+person could ask who has not read the chunk. Fewer and better: a chunk that says nothing that can be
+asked clearly gets no question rather than a filler.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from services.generation.clauses import (
-    BE,
-    Clause,
-    Word,
-    as_within,
-    clause_of,
-    headings_and_sentences,
-    noun_phrases,
-    tagged,
-    uncapitalised,
-    words_between,
-)
+from services.base_forms import is_known
+from services.generation.adverbial_questions import Asked
+from services.generation.question_forms import questions_of, questions_of_a_label
+from services.generation.sentences import Sentence, headings_and_sentences, is_whole, without_asides
+from services.generation.tagging import Word, tagged
+from services.generation.word_lists import BLAND_VERBS, GENERIC, STOP_WORDS
 from services.generation.written_questions import WrittenQuestions
 from services.models import Chunk, Waiting
 from services.pairs.quality import gives_itself_away
 from services.pairs.rules import question_key
 
-_FEWEST_WORDS, _MOST_WORDS = 4, 20
+_FEWEST_WORDS, _MOST_WORDS = 4, 22
+_NEEDLESS = frozenset({"also", "therefore", "thus", "however", "now", "similarly"})
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+\b")
+_JOINS = re.compile(r"[_./:(]|^-|[a-z][A-Z]")  # pg_hba.conf, --jobs, sum()
+_CUT_SIGN = re.compile(r'[()\[\]"“”?|]')  # a part is left out at one of these
+_CALLED = re.compile(r"(?<=\w)\(\w?\)")  # sum(), git-log(1)
+_SHORTENED = re.compile(r"\b(?:e\.g|i\.e|etc)\b")
+_LONGEST_PROGRAM = 60  # characters
 _FEWEST_CHARACTERS = 40  # a chunk with less prose has nothing to ask about
-_TIME = re.compile(
-    r"\b(?:1[5-9]|20)\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|"
-    r"october|november|december|monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b",
-    re.IGNORECASE,
+_LEAST_SCORE = 1.5
+_LEAST_OF_THE_WEAK = 4.0
+_LEAST_WEIGHT = {"whether": 3.0, "what if": 3.0, "what": 2.0} | dict.fromkeys(
+    ("when", "where"), 2.5
 )
-_SPAN = re.compile(r"\b(?:second|minute|hour|day|week|month|quarter|year)s?\b", re.IGNORECASE)
-_REASON = re.compile(r",?\s*\b(?:because|so that|in order to|due to|owing to)\b", re.IGNORECASE)
-_STOPS_BEFORE = frozenset({"which", "who", "whose", "where", "when", "while", "although", "but"})
-_MONEY = re.compile(r"(?:about |approximately |around |up to |over )?[$£€]\s?\d")
-_UNCOUNTABLE = frozenset({"percent", "cash", "total", "number", "rest", "most", "all", "some"})
+_LEAST_WORTH = 1.0  # beside the questions that are chosen already
+_WORTH = {
+    "how": 3.0,
+    "what if": 3.0,
+    "why": 3.0,
+    "how many": 3.0,
+    "how soon": 3.0,
+    "when": 2.8,
+    "where": 2.8,
+    "which": 2.6,
+    "used for": 2.6,
+    "label": 3.0,
+    "what": 2.4,
+    "what is": 2.4,
+    "whether": 1.5,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,7 @@ class _Draft:
     kind: str
     sentence: int
     question: str
+    score: float
 
 
 class OfflineQuestionWriter:
@@ -56,19 +70,11 @@ class OfflineQuestionWriter:
     name = "Offline writer"
 
     def write(self, chunk: Chunk, count: int) -> WrittenQuestions:
-        """Write up to `count` different questions; fewer if the chunk says too little."""
-        headings, sentences = headings_and_sentences(chunk.text)
-        if sum(len(sentence) for sentence in sentences) < _FEWEST_CHARACTERS:
-            return WrittenQuestions((), problem="too little running text")
-        drafts = [
-            draft
-            for number, sentence in enumerate(sentences)
-            for draft in _drafts(number, sentence, headings[-1] if headings else None)
-        ]
-        questions = _chosen(drafts, count)
-        if len(questions) < count:
-            return WrittenQuestions(questions, problem="too few sentences to ask about")
-        return WrittenQuestions(questions)
+        """Write up to `count` different questions; fewer if the chunk says too little.
+
+        Fewer are no problem, as asking again would not give more; none is.
+        """
+        return questions_about(chunk.text, count, chunk.heading_path)
 
     def waiting(self) -> Waiting | None:
         """Always None: this writer calls no server."""
@@ -78,172 +84,100 @@ class OfflineQuestionWriter:
         """Does nothing: no call ever waits."""
 
 
-def _drafts(number: int, sentence: str, heading: str | None) -> Iterator[_Draft]:
-    words = tagged(sentence)
-    clause = clause_of(words, sentence)
-    if clause:
-        for kind, question in _clause_questions(clause):
-            if (finished := _finished(question)) is not None:
-                yield _Draft(kind, number, finished)
-    for kind, question in _topic_questions(noun_phrases(words, sentence), heading):
-        if (finished := _finished(question)) is not None:
-            yield _Draft(kind, number, finished)
+def questions_about(text: str, count: int, heading_path: Sequence[str] = ()) -> WrittenQuestions:
+    """Up to `count` questions about a passage that is below these headings."""
+    headings, sentences = headings_and_sentences(text)
+    if sum(len(sentence.text) for sentence in sentences) < _FEWEST_CHARACTERS:
+        return WrittenQuestions((), problem="too little running text")
+    place = next((name for name in (*headings, *heading_path)[::-1] if _is_program(name)), "")
+    names = frozenset(_NAME.findall(text))
+    drafts = [
+        draft
+        for number, sentence in enumerate(sentences)
+        if is_whole(sentence.text, sentence.goes_on)
+        for draft in _drafts(number, sentence, place, names)
+    ]
+    questions = _chosen(drafts, count)
+    return WrittenQuestions(questions, problem=None if questions else "nothing clear to ask")
 
 
-def _clause_questions(clause: Clause) -> Iterator[tuple[str, str]]:
-    """Every question that the clause answers, each with its kind."""
-    subject = as_within(clause.subject, clause.text)
-    rest = _rest(clause)
-    head = f"{clause.auxiliary} {subject}"
-    yield from _reasons(head, rest)
-    yield from _times(head, clause)
-    yield from _amounts(head, clause)
-    if clause.has_main_verb_moved:
-        yield from _objects(head, clause)
-    elif rest:
-        noun = clause.head_noun
-        if noun is not None and _is_countable(noun) and len(rest.split()) >= 3:
-            asked_of = as_within((noun,), clause.text)
-            yield "which", f"which {asked_of} {clause.auxiliary} {rest}"
-        has_name = any(word.tag.startswith("NNP") for word in clause.subject)
-        if clause.auxiliary in BE and _starts_noun_phrase(clause.rest) and not has_name:
-            yield "what is", f"what {clause.auxiliary} {subject}"
-    if rest:
-        yield "whether", f"{head} {rest}"
+def _is_program(heading: str) -> bool:
+    """Whether a heading names a command or program and nothing else: "git-rebase(1)"."""
+    words = tagged(heading) if len(heading) < _LONGEST_PROGRAM else ()
+    return len(words) == 1 and words[0].is_identifier and not heading.isupper()
 
 
-def _reasons(head: str, rest: str) -> Iterator[tuple[str, str]]:
-    reason = _REASON.search(rest)
-    if reason and len(rest[: reason.start()].split()) >= 2:
-        yield "why", f"why {head} {rest[: reason.start()]}"
+def _drafts(number: int, sentence: Sentence, place: str, names: frozenset[str]) -> Iterator[_Draft]:
+    text = without_asides(sentence.text)
+    first = text.partition(" ")[0]
+    words = tagged(text)
+    of_a_label = tuple(questions_of_a_label(words, sentence, place))
+    for asked in of_a_label or questions_of(words, text):
+        question = asked.question
+        if first in names:  # a capital also within a sentence
+            question = re.sub(rf"\b{re.escape(first.lower())}\b", first, question, count=1)
+        finished = _finished(question)
+        if finished is not None:
+            score = _WORTH[asked.kind] + _telling(asked, finished)
+            if score >= _LEAST_SCORE:
+                yield _Draft(asked.kind, number, finished, score)
 
 
-def _times(head: str, clause: Clause) -> Iterator[tuple[str, str]]:
-    """Remove the first phrase of time: "on 30 June" -> when, "within 5 days" -> how soon."""
-    for position, word in enumerate(clause.rest):
-        before = _cut(clause, clause.rest[:position])
-        if word.tag not in ("IN", "TO") or position == 0 or not before:
-            continue
-        phrase = words_between(clause.rest[position + 1 : position + 5], clause.text)
-        lower = word.text.lower()
-        if lower in ("on", "in", "by", "until", "before", "after", "since") and _TIME.search(
-            phrase
-        ):
-            yield "when", f"when {head} {before}"
-            return
-        if lower in ("within", "for") and _SPAN.search(phrase) and re.search(r"\d", phrase):
-            opening = "how soon" if lower == "within" else "for how long"
-            yield "when", f"{opening} {head} {before}"
-            return
+def _telling(asked: Asked, question: str) -> float:
+    """How much the words of a question narrow down what is asked: -2 (too little) to 1."""
+    kind = asked.kind
+    if kind == "label":
+        return 0.0
+    words = tagged(question)
+    weight = sum({word.lower: _weight(word) for word in words}.values())
+    if kind == "what" and any(word.lower in BLAND_VERBS for word in words[-3:]):
+        weight -= 1.0  # "support" of "What does Netrw support?" narrows nothing down
+    if weight < (_LEAST_OF_THE_WEAK if asked.is_weak else _LEAST_WEIGHT.get(kind, 2.0)):
+        return -2.0
+    return min(1.0, (weight - 2) / 3) - (0.3 if len(words) > 16 else 0.0)
 
 
-def _amounts(head: str, clause: Clause) -> Iterator[tuple[str, str]]:
-    """ "stores 30 readings" -> how many readings; "was $20 million" -> how much."""
-    rest = clause.rest
-    if clause.auxiliary in BE and _MONEY.match(words_between(rest, clause.text)):
-        yield "how many", f"how much {head}"
-    for position, word in enumerate(rest[:-1]):
-        following = rest[position + 1]
-        is_object = position >= 1 and rest[position - 1].is_verb
-        if is_object and word.tag == "CD" and following.tag == "NNS":
-            verb = words_between(rest[1:position], clause.text) if position > 1 else ""
-            after = _cut(clause, rest[position + 2 : position + 10])
-            first = rest[0].text if position else ""
-            yield "how many", f"how many {following.text} {head} {first} {verb} {after}"
-            return
+def _weight(word: Word) -> float:
+    if len(word.text) < 2 or not _tells(word.lower):
+        return 0.0
+    if word.is_identifier and len(word.text) > 2:
+        return 2.0 if _JOINS.search(word.text) else 1.5
+    return 1.5 if len(word.text) > 4 and word.text.isalpha() and not is_known(word.lower) else 1.0
 
 
-def _objects(head: str, clause: Clause) -> Iterator[tuple[str, str]]:
-    """Remove the object: "covers the cost of repair" -> what does ... cover."""
-    verb, *others = clause.rest
-    if not _starts_noun_phrase(tuple(others)):
-        return
-    end = next(
-        (i for i, word in enumerate(others) if word.tag in ("IN", "TO") and word.text != "of"),
-        None,
-    )
-    after = _cut(clause, tuple(others[end:])) if end is not None else ""
-    yield "what", f"what {head} {verb.text} {after}"
-
-
-def _topic_questions(phrases: list[str], heading: str | None) -> Iterator[tuple[str, str]]:
-    """Questions about what a sentence mentions, for sentences whose grammar is in doubt."""
-    if len(phrases) >= 2 and set(phrases[0].split()).isdisjoint(phrases[1].split()):
-        yield "relation", f"how {_be(phrases[0])} {phrases[0]} related to {phrases[1]}"
-    if phrases and heading and phrases[0].lower() not in heading.lower():
-        topic = uncapitalised(heading)
-        yield "topic", f"when it comes to {topic}, what should I know about {phrases[0]}"
-    for phrase in phrases[:2]:
-        yield "about", f"what is known about {phrase}"
-
-
-def _be(phrase: str) -> str:
-    return "are" if phrase.endswith("s") and not phrase.endswith(("ss", "is", "us")) else "is"
-
-
-def _rest(clause: Clause) -> str:
-    verb = clause.rest[0].text if clause.has_main_verb_moved else ""
-    return f"{verb} {_cut(clause, clause.rest[1 if verb else 0 :])}".strip()
-
-
-def _cut(clause: Clause, words: tuple[Word, ...]) -> str:
-    """The words up to the first comma or subordinate clause, at most 14 of them."""
-    words = words[:14]
-    for position, word in enumerate(words):
-        if word.text == "," or word.text.lower() in _STOPS_BEFORE:
-            words = words[:position]
-            break
-    while words and _is_left_hanging(words):
-        words = words[:-1]
-    if clause.has_main_verb_moved and words and words[0] is clause.rest[0]:
-        return f"{words[0].text} {words_between(words[1:], clause.text)}".strip()
-    return words_between(words, clause.text)
-
-
-def _is_countable(noun: Word) -> bool:
-    return noun.text.isalpha() and noun.text not in _UNCOUNTABLE
-
-
-def _is_left_hanging(words: tuple[Word, ...]) -> bool:
-    """Whether the last word needs another after it: "of", "the", or "the new"."""
-    last, before = words[-1].tag, words[-2].tag if len(words) > 1 else ""
-    return last in ("IN", "TO", "DT", "CC", "PRP$", "WDT", "MD") or (
-        last == "JJ" and before in ("DT", "IN", "PRP$")
-    )
-
-
-def _starts_noun_phrase(words: tuple[Word, ...]) -> bool:
-    return bool(words) and (words[0].tag in ("DT", "JJ", "PRP$") or words[0].is_noun)
+def _tells(word: str) -> bool:
+    return any(map(str.isalpha, word)) and word not in STOP_WORDS and word not in GENERIC
 
 
 def _finished(question: str) -> str | None:
     """The question, capitalised and with a question mark; None if nobody would ask it."""
     words = question.split()
-    if not _FEWEST_WORDS <= len(words) <= _MOST_WORDS or question.count("(") != question.count(")"):
+    if not _FEWEST_WORDS <= len(words) <= _MOST_WORDS:
         return None
-    text = " ".join(words).strip(" ,;:.-–—")  # noqa: RUF001
-    if gives_itself_away(text):
+    text = " ".join(word for word in words if word.lower() not in _NEEDLESS).strip(" ,;:.–—")  # noqa: RUF001
+    if (
+        _CUT_SIGN.search(_CALLED.sub("", text))
+        or _SHORTENED.search(text)
+        or gives_itself_away(text)
+    ):
         return None
     return f"{text[0].upper()}{text[1:]}?"
 
 
-_TOPICS = ("relation", "topic", "about")
-_BEST_FIRST = ("why", "how many", "when", "which", "what", "whether", "what is", *_TOPICS)
-
-
-def _chosen(drafts: list[_Draft], count: int) -> tuple[str, ...]:
-    """Pick drafts one by one, preferring the sentence and the kind used least so far."""
+def _chosen(drafts: Sequence[_Draft], count: int) -> tuple[str, ...]:
+    """Pick drafts one by one: the best first, then sentences and kinds used least so far."""
     remaining = list(drafts)
     chosen: list[_Draft] = []
     while remaining and len(chosen) < count:
 
-        def cost(draft: _Draft) -> tuple[float, int]:
+        def worth(draft: _Draft) -> float:
             same_sentence = sum(draft.sentence == other.sentence for other in chosen)
             same_kind = sum(draft.kind == other.kind for other in chosen)
-            is_topic = draft.kind in _TOPICS
-            return same_sentence * 2 + same_kind + is_topic * 3, _BEST_FIRST.index(draft.kind)
+            return draft.score - same_sentence * 1.5 - same_kind * 0.3
 
-        best = min(remaining, key=cost)
+        best = max(remaining, key=worth)
+        if worth(best) < _LEAST_WORTH:
+            break
         chosen.append(best)
         remaining = [
             draft

@@ -39,12 +39,17 @@ _GIVES_ITSELF_AWAY = re.compile(
     r"(?:above|below|here)\b",
     re.IGNORECASE,
 )
+_ASKS_LITTLE = re.compile(
+    r"^(?:what (?:is|are) (?:known|said) about|how (?:is|are) .+ related to|when it comes to)\b",
+    re.IGNORECASE,
+)
 
 
 class Flag(StrEnum):
     DUPLICATE = "duplicate"  # the same words as an earlier question
     NEAR_DUPLICATE = "near duplicate"  # asks the same as an earlier pair of the same chunk
     GIVES_ITSELF_AWAY = "gives itself away"  # speaks of "this passage" or "the author"
+    ASKS_LITTLE = "asks little"  # names a topic only, as the offline writer did before 2026-11
     NOT_ANSWERED = "not answered"  # searching for the question does not find its own chunk
 
 
@@ -65,6 +70,7 @@ def flag_pairs(
         Flag.GIVES_ITSELF_AWAY: {
             row for row, question in enumerate(questions) if gives_itself_away(question)
         },
+        Flag.ASKS_LITTLE: {row for row, question in enumerate(questions) if asks_little(question)},
         Flag.NOT_ANSWERED: not_answered(question_vectors, chunk_vectors, chunk_rows),
     }
     flagged[Flag.NEAR_DUPLICATE] -= flagged[Flag.DUPLICATE]
@@ -113,6 +119,11 @@ def near_duplicates(
 def gives_itself_away(question: str) -> bool:
     """Whether the question refers to its source, as only somebody who has read it would."""
     return _GIVES_ITSELF_AWAY.search(question) is not None
+
+
+def asks_little(question: str) -> bool:
+    """Whether the question names a topic and asks nothing of it: "What is said about fees?"."""
+    return _ASKS_LITTLE.search(question) is not None
 
 
 def not_answered(

@@ -14,6 +14,7 @@ import select
 import sys
 import time
 import traceback
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from services.reading.limits import (
     MAX_FILE_S,
     MAX_IDLE_S,
     MAX_MEMORY_BYTES,
+    MAX_MEMORY_WITH_OCR_BYTES,
     MAX_SILENT_S,
 )
 
@@ -36,7 +38,10 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)  # what a library prints is not an answer,
     os.dup2(nowhere, 2)  # and may be the text of a document
-    _limit(resource.RLIMIT_DATA, MAX_MEMORY_BYTES)
+    # Only its name is looked for: the reader of PDFs is imported when there is one to read.
+    has_ocr = find_spec("rapidocr") is not None
+    memory = MAX_MEMORY_WITH_OCR_BYTES if has_ocr else MAX_MEMORY_BYTES
+    _limit(resource.RLIMIT_DATA, memory)
     _limit(resource.RLIMIT_CORE, 0)
     while select.select([sys.stdin], [], [], MAX_IDLE_S)[0]:
         line = sys.stdin.readline()

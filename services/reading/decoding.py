@@ -26,18 +26,18 @@ _MARKS = (
 )
 # How files of other kinds begin, which are renamed more often than damaged.
 _OTHER_KINDS = (
-    (b"%PDF-", "PDF", ".pdf"),
-    (b"PK\x03\x04", "zip or Office", ".zip, .docx, .xlsx or .pptx"),
-    (bytes.fromhex("d0cf11e0a1b11ae1"), "old Office", ".doc, .xls or .ppt"),
-    (b"{\\rtf", "RTF", ".rtf"),
-    (b"\x1f\x8b\x08", "gzip", ".gz"),
-    (b"7z\xbc\xaf\x27\x1c", "7z", ".7z"),
-    (b"Rar!\x1a\x07", "rar", ".rar"),
+    (b"%PDF-", "a PDF", ".pdf"),
+    (b"PK\x03\x04", "a zip or Office", ".zip, .docx, .xlsx or .pptx"),
+    (bytes.fromhex("d0cf11e0a1b11ae1"), "an old Office", ".doc, .xls or .ppt"),
+    (b"{\\rtf", "an RTF", ".rtf"),
+    (b"\x1f\x8b\x08", "a gzip", ".gz"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z", ".7z"),
+    (b"Rar!\x1a\x07", "a rar", ".rar"),
 )
 # Encodings of one byte for texts that are mostly ASCII, the likeliest first.
 _WESTERN = ("cp1252", "cp1250", "iso8859_2", "mac_roman", "cp850")
-_BETWEEN_LETTERS = set("'’‘-–—·\u00ad/&_")
-_MOSTLY_ASCII = 0.4
+_BETWEEN_LETTERS = set("'\u2018\u2019-\u2013\u2014·\u00ad/&_")
+_MOSTLY_ASCII = 0.6
 
 
 def encoding_of(name: str, content: bytes, declared: str = "") -> str:
@@ -96,7 +96,7 @@ def stream_of(
 
 def _of_another_kind(name: str, kind: str, extension: str) -> DocumentRejected:
     return DocumentRejected(
-        f"{name} is not a text: inside, it is a {kind} file.",
+        f"{name} is not a text: inside, it is {kind} file.",
         next_step=f"Give it its own ending ({extension}) instead of "
         f"{PurePath(name).suffix} and add it again.",
     )

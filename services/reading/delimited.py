@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePath
 
 from services.reading.blocks import Block, Source
@@ -18,8 +19,9 @@ _DELIMITERS = ",;\t|"
 _NO_DELIMITER = "\x1f"  # not in any text: whole lines are cells, and quotes still count
 _SAMPLE = 100_000  # characters
 _ROWS_BETWEEN_PROGRESS = 500
-_MOST_UNCLOSED_QUOTES = 20
+_MOST_LINES_AGAIN = 3_000_000  # read once more, after a quote that is never closed
 _SHARE_THAT_FITS = 0.9
+_SHARE_CUT = 0.6  # of the rows, if the first is cut as well
 _SHORT_CELL = 25  # characters: on average, where a comma and a blank part cells
 
 
@@ -34,14 +36,15 @@ def read(source: Source) -> Iterator[Block]:
     sample = stream.read(_SAMPLE)
     whole = len(sample) < _SAMPLE
     stream.seek(0)
-    delimiter = _declared_delimiter(sample)
-    if delimiter:
+    declared = _declared_delimiter(sample)
+    if declared:
         stream.readline()
-    else:
-        is_tsv = PurePath(source.name).suffix.lower() == ".tsv" and "\t" in sample
-        delimiter = "\t" if is_tsv else delimiter_of(sample, whole=whole)
+    is_tsv = PurePath(source.name).suffix.lower() == ".tsv" and "\t" in sample
+    among = declared or ("\t" if is_tsv else _DELIMITERS)
+    delimiter, escapes = dialect_of(sample, among, whole=whole)
+    delimiter = declared or ("\t" if is_tsv else delimiter)
     lines = (line.replace("\0", "") if "\0" in line else line for line in stream)
-    if _escapes_with_backslashes(sample):
+    if escapes:
         lines = (line.replace('\\"', '""') for line in lines)
     yield from record_blocks(_with_progress(source, rows_of(lines, delimiter)))
 
@@ -61,11 +64,6 @@ def _declared_delimiter(sample: str) -> str:
     return match[1] if match else ""
 
 
-def _escapes_with_backslashes(sample: str) -> bool:
-    """Whether quotes inside of cells are written `\\"`, and none are doubled."""
-    return '\\"' in sample and '""' not in sample and not re.search(r'\\"[,;\t|\r\n]', sample)
-
-
 def rows_of(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     """The rows in `lines`, which keep their ends.
 
@@ -73,21 +71,22 @@ def rows_of(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     does not swallow the rest of the file.
     """
     lines = iter(lines)
-    for _ in range(_MOST_UNCLOSED_QUOTES):
+    left = _MOST_LINES_AGAIN
+    while left > 0:
         taken = _Remembering(lines)
-        rows = csv.reader(taken, delimiter=delimiter)
-        unclosed: list[str] = []
-        for row in rows:
-            if len(taken.lines) > 1 and taken.is_at_end and _is_open(taken.lines, delimiter):
-                unclosed = list(taken.lines)
+        is_broken = False
+        for row in csv.reader(taken, delimiter=delimiter):
+            is_broken = len(taken.lines) > 1 and _is_malformed(taken.lines, delimiter)
+            if is_broken:
                 break
             taken.lines.clear()
             if row:
                 yield row
-        if not unclosed:
+        if not is_broken:
             return
-        yield from csv.reader(unclosed[:1], delimiter=delimiter, quoting=csv.QUOTE_NONE)
-        lines = iter(unclosed[1:])
+        yield from csv.reader(taken.lines[:1], delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        left -= len(taken.lines)
+        lines = chain(taken.lines[1:], lines)
     yield from filter(None, csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
 
 
@@ -97,28 +96,23 @@ class _Remembering:
     def __init__(self, lines: Iterator[str]) -> None:
         self._source = lines
         self.lines: list[str] = []
-        self.is_at_end = False
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        try:
-            line = next(self._source)
-        except StopIteration:
-            self.is_at_end = True
-            raise
+        line = next(self._source)
         self.lines.append(line)
         return line
 
 
-def _is_open(lines: list[str], delimiter: str) -> bool:
-    """Whether the last cell of a row begins with a quote that nothing closes."""
+def _is_malformed(lines: list[str], delimiter: str) -> bool:
+    """Whether a row of several lines has a quote that nothing closes, or text after one."""
     try:
         for _ in csv.reader(lines, delimiter=delimiter, strict=True):
             pass
-    except csv.Error as error:
-        return "end of data" in str(error)
+    except csv.Error:
+        return True
     return False
 
 
@@ -131,15 +125,27 @@ class _Fit:
     delimiter: str
 
 
-def delimiter_of(sample: str, *, whole: bool = True) -> str:
-    """The delimiter that cuts most rows into the same number of cells.
+def dialect_of(
+    sample: str, delimiters: str = _DELIMITERS, *, whole: bool = True
+) -> tuple[str, bool]:
+    """The delimiter that cuts most rows into the same number of cells, and whether quotes in cells
+    are written with a backslash instead of doubled.
 
     Text with some commas in it is one column: there the rows do not agree. `whole` says that
     `sample` does not end within a row.
     """
-    fits = [fit for delimiter in _DELIMITERS if (fit := _fit(sample, delimiter, whole=whole))]
-    best = max(fits, key=lambda fit: (round(fit.share, 2), fit.cells), default=None)
-    return best.delimiter if best else _NO_DELIMITER
+    escaped = sample.replace('\\"', '""')
+    fits = [
+        (round(fit.share, 2), fit.cells, not escapes, fit.delimiter)
+        for text, escapes in ((sample, False), (escaped, True))
+        if not escapes or escaped != sample
+        for delimiter in delimiters
+        if (fit := _fit(text, delimiter, whole=whole))
+    ]
+    if not fits:
+        return _NO_DELIMITER, False
+    _, _, is_doubled, delimiter = max(fits)
+    return delimiter, not is_doubled
 
 
 def _fit(sample: str, delimiter: str, *, whole: bool) -> _Fit | None:
@@ -161,7 +167,11 @@ def _fit(sample: str, delimiter: str, *, whole: bool) -> _Fit | None:
     if _reads_as_prose(table, delimiter):
         fits = share >= _SHARE_THAT_FITS and start == 0 and _are_short(table)
     else:
-        fits = share >= _SHARE_THAT_FITS or (cut >= _SHARE_THAT_FITS and (start == 0 or usual > 2))
+        fits = (
+            share >= _SHARE_THAT_FITS
+            or (start == 0 and cut >= _SHARE_CUT)
+            or (usual > 2 and cut >= _SHARE_THAT_FITS)
+        )
     return _Fit(share * len(table) / len(rows), usual, delimiter) if fits else None
 
 

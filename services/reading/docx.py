@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from services.reading import rejections
 from services.reading.blocks import Block, Source
 from services.reading.docx_body import Body, Surroundings
+from services.reading.docx_elements import Elements
 from services.reading.docx_styles import Numbering, styles_of
 from services.reading.packed import Package, opened
 
@@ -36,8 +37,8 @@ def read(source: Source) -> Iterator[Block]:
         around = _surroundings(package, document)
         counts: Counter[str] = Counter()
         yield from _margins(package, document, around, "header", counts)
-        body = Body(source.name, around)
-        for done in package.feed(document, body):
+        body = Body(around)
+        for done in package.feed(document, Elements(source.name, body)):
             source.progress(done / package.size(document))
             yield from body.flow.taken()
         yield from body.flow.all()
@@ -64,8 +65,8 @@ def _surroundings(package: Package, document: str) -> Surroundings:
 def _notes(package: Package, document: str, around: Surroundings, kind: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in package.related_as(document, kind):
-        body = Body(package.name, Surroundings(around.styles))
-        for _ in package.feed(part, body):
+        body = Body(Surroundings(around.styles))
+        for _ in package.feed(part, Elements(package.name, body)):
             pass
         found |= body.notes
     return found
@@ -73,7 +74,7 @@ def _notes(package: Package, document: str, around: Surroundings, kind: str) -> 
 
 def _diagram_text(package: Package, part: str) -> str:
     """The texts of a SmartArt graphic, one on each line."""
-    lines = ("".join(point.itertext()).strip() for point in package.elements(part, "pt"))
+    lines = ("".join(map(str, point.itertext())).strip() for point in package.elements(part, "pt"))
     return "\n".join(line for line in lines if line)
 
 
@@ -83,8 +84,8 @@ def _margins(
     """What stands at the top or the bottom of pages, once, as text."""
     seen = set()
     for part in package.related_as(document, kind):
-        body = Body(package.name, Surroundings(around.styles, Numbering()))
-        for _ in package.feed(part, body):
+        body = Body(Surroundings(around.styles, Numbering()))
+        for _ in package.feed(part, Elements(package.name, body)):
             pass
         for block in body.flow.all():
             if block.text not in seen:

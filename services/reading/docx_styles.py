@@ -14,7 +14,7 @@ from services.reading.packed import Package
 # other programs write what their person sees.
 _HEADING_NAMES = re.compile(
     r"(?:heading|überschrift|titre|título|titulo|titolo|intestazione|kop|rubrik|overskrift|otsikko"
-    r"|nagłówek|nadpis|címsor|naslov|titlu|başlık|заголовок|επικεφαλίδα|标题|標題|見出し|제목)"
+    r"|nagłówek|nadpis|címsor|naslov|titlu|ba\u015fl\u0131k|заголовок|επικεφαλίδα|标题|標題|見出し|제목)"
     r"\s*([1-9])",
     re.IGNORECASE,
 )

@@ -51,7 +51,7 @@ def members(source: Source) -> Iterator[tuple[str, bytes]]:
             images += 1
             continue
         yield _unique(f"{source.name}/{_file_name(part, number)}", taken), _content(part)
-        source.progress(0)
+        source.progress(number / (number + 1))
     if images:
         source.note(f"{images} image{'' if images == 1 else 's'} without text")
 
@@ -114,10 +114,15 @@ def _text(part: EmailMessage) -> str:
 
 def _content(part: EmailMessage) -> bytes:
     if part.get_content_type() == "message/rfc822":
-        inner = part.get_payload()
-        return inner[0].as_bytes() if isinstance(inner, list) and inner else b""
+        inner = _forwarded(part)
+        return b"" if inner is None else inner.as_bytes()
     content = part.get_payload(decode=True)
     return content if isinstance(content, bytes) else b""
+
+
+def _forwarded(part: EmailMessage) -> Message[Any, Any] | None:
+    inner: Any = part.get_payload()
+    return inner[0] if isinstance(inner, list) and inner else None
 
 
 def _document(name: str, message: EmailMessage, plain: str, page: str) -> tuple[str, bytes]:
@@ -136,8 +141,8 @@ def _file_name(part: EmailMessage, number: int) -> str:
     kind = part.get_content_type()
     name = part.get_filename() or ""
     if not name and kind == "message/rfc822":
-        inner = part.get_payload()
-        subject = _header(inner[0], "Subject") if isinstance(inner, list) and inner else ""
+        inner = _forwarded(part)
+        subject = "" if inner is None else _header(inner, "Subject")
         name = f"{subject or f'message {number}'}.eml"
     name = re.sub(r"[\x00-\x1f\x7f]", "", name).replace("\\", "/").rpartition("/")[2].strip(" .")
     return name or f"attachment {number}{_EXTENSIONS.get(kind, '')}"

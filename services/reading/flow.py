@@ -44,13 +44,6 @@ class Flow:
         else:
             self.put(block)
 
-    def take_last_text(self) -> str:
-        """The text that was put last, which is then no longer here, or ""."""
-        self.close()
-        if self._blocks and self._blocks[-1].kind == "text":
-            return self._blocks.pop().text
-        return ""
-
     def close(self) -> None:
         """End what would go on."""
         if self._items:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import PurePath
+from typing import Any
 
 from lxml import etree
 
 from services.reading import rejections
 from services.reading.blocks import Block, Source
 from services.reading.decoding import text_of
+from services.reading.html_elements import Elements
 from services.reading.html_page import Page
 
 _CHARACTERS_AT_ONCE = 65_536
@@ -48,22 +50,24 @@ def read(source: Source) -> Iterator[Block]:
         text = _CLOSED_ITSELF.sub(r"<\1\2></\1>", text)
     has_heading = re.search(r"<h1[\s>]", text, re.IGNORECASE) is not None
     page = Page(has_heading=has_heading)
+    elements = Elements(page)
     first: list[Block] = []
     characters = 0
     try:
-        for block in _blocks(source, text, page):
+        for block in _blocks(source, text, page, elements):
             characters += len(block.text)
             first.append(block)
             if characters >= _ENOUGH:
                 yield from first
                 first = []
-        if characters < _ENOUGH and page.hidden_characters > characters:
-            page = Page(everything=True, has_heading=has_heading)
-            first = list(_blocks(source, text, page))
+        if characters < _ENOUGH and elements.left_out.total() > characters:
+            page = Page(has_heading=has_heading)
+            elements = Elements(page, everything=True)
+            first = list(_blocks(source, text, page, elements))
     except etree.LxmlError as error:
         raise rejections.damaged(source.name) from error
     yield from first
-    _tell(source, page)
+    _tell(source, page, elements)
 
 
 def declared_encoding(content: bytes) -> str:
@@ -75,8 +79,9 @@ def declared_encoding(content: bytes) -> str:
     return _MEANT.get(said, said)
 
 
-def _blocks(source: Source, text: str, page: Page) -> Iterator[Block]:
-    parser = etree.HTMLParser(target=page, encoding="utf-8", huge_tree=True, recover=True)
+def _blocks(source: Source, text: str, page: Page, elements: Elements) -> Iterator[Block]:
+    target: Any = elements
+    parser = etree.HTMLParser(target=target, encoding="utf-8", huge_tree=True, recover=True)
     for start in range(0, len(text), _CHARACTERS_AT_ONCE):
         piece = text[start : start + _CHARACTERS_AT_ONCE]
         parser.feed(piece.encode("utf-8", "replace"))
@@ -86,8 +91,8 @@ def _blocks(source: Source, text: str, page: Page) -> Iterator[Block]:
     yield from page.flow.all()
 
 
-def _tell(source: Source, page: Page) -> None:
-    if left_out := [kind for kind, characters in page.left_out.items() if characters]:
+def _tell(source: Source, page: Page, elements: Elements) -> None:
+    if left_out := [kind for kind, characters in elements.left_out.items() if characters]:
         source.note(f"{', '.join(sorted(left_out))} left out")
     if page.images:
         source.note(f"{page.images} image{'' if page.images == 1 else 's'} without text")

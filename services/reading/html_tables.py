@@ -52,16 +52,16 @@ class HtmlTable:
                     yield from cell.blocks
             return
         made = TableRows()
-        for number, (cells, in_head) in enumerate(_filled(rows)):
+        for number, (line, in_head) in enumerate(_filled(rows)):
             if is_nested:
-                if text := ", ".join(filter(None, cells)):
+                if text := ", ".join(filter(None, line)):
                     yield Block("row", text)
                 continue
             is_header = in_head or (
                 _is_all_headings(rows[number][0])
                 and all(in_head or _is_all_headings(row) for row, in_head in rows[:number])
             )
-            yield from made.add(cells, is_header=is_header)
+            yield from made.add(line, is_header=is_header)
         yield from made.end()
 
     def _is_layout(self, rows: list[tuple[list[Cell], bool]]) -> bool:

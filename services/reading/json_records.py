@@ -79,9 +79,11 @@ def _no_json(name: str, line: int) -> DocumentRejected:
 
 
 def _with_progress(source: Source, blocks: Iterator[Block]) -> Iterator[Block]:
+    done = 0
     for number, block in enumerate(blocks):
+        done += len(block.text)
         if number % _RECORDS_BETWEEN_PROGRESS == 0:
-            source.progress(0)
+            source.progress(done / (done + len(source.content)))
         yield block
 
 

@@ -14,7 +14,8 @@ from services.reading.packed import Package, opened
 
 MAX_ELEMENTS = 8_000_000
 _LEFT_OUT = {
-    "text:tracked-changes", "office:annotation", "text:table-of-content", "table:covered-table-cell",
+    "text:tracked-changes", "office:annotation", "text:table-of-content",
+    "table:covered-table-cell",
     "text:page-number", "text:page-count", "office:forms", "text:sequence-decls", "svg:title",
     "text:bibliography-mark", "text:ruby-text", "text:variable-decls", "text:user-field-decls",
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import posixpath
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,7 +31,8 @@ _BROKEN = (
     NotImplementedError,
     OSError,
     RuntimeError,
-    UnicodeError,
+    ValueError,
+    struct.error,
 )
 
 
@@ -72,7 +74,7 @@ class Package:
             while piece := packed.read(BYTES_AT_ONCE):
                 yield piece
 
-    def feed(self, part: str, target: object) -> Iterator[int]:
+    def feed(self, part: str, target: Any) -> Iterator[int]:
         """Parse a part into `target`, an lxml parser target; yields the bytes it has read."""
         parser = etree.XMLParser(resolve_entities=False, no_network=True, target=target)
         done = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -17,11 +18,12 @@ from services.reading.blocks import Block, Source
 from services.reading.limits import MAX_CHARACTERS
 from services.reading.pdf_columns import in_reading_order
 from services.reading.pdf_forms import add_form_values
+from services.reading.pdf_grids import ruled_tables
 from services.reading.pdf_headings import Headings, outline_of
 from services.reading.pdf_hyphens import Hyphens
 from services.reading.pdf_lines import Line, line_of, right_edge, rows_of
 from services.reading.pdf_paragraphs import Paragraphs
-from services.reading.pdf_tables import Table, ruled_tables, with_tables
+from services.reading.pdf_tables import Table, carry_headers, with_tables
 from services.reading.pdf_words import Page, Style, Word, read_page
 from services.reading.running_lines import without_running_lines
 
@@ -42,7 +44,7 @@ def read(source: Source) -> Iterator[Block]:
     """
     document = _opened(source)
     try:
-        pages, pictured = _pages(source, document)
+        pages, heights, pictured = _pages(source, document)
         outline = outline_of(document)
         attached = c.FPDFDoc_GetAttachmentCount(document.raw)
         if attached > 0:
@@ -51,7 +53,8 @@ def read(source: Source) -> Iterator[Block]:
         raise rejections.damaged(source.name) from error
     finally:
         document.close()
-    pages, running = without_running_lines(pages)
+    pages, running = without_running_lines(pages, heights)
+    carry_headers(pages)
     _note_pages_without_text(source, pages, pictured)
     if running:
         source.note(_running_note(running))
@@ -81,31 +84,45 @@ def _opened(source: Source) -> pdfium.PdfDocument:
     return document
 
 
-def _pages(source: Source, document: pdfium.PdfDocument) -> tuple[list[list[Item]], set[int]]:
-    """The lines and tables of each page in reading order, and the pages that are pictures."""
+def _pages(
+    source: Source, document: pdfium.PdfDocument
+) -> tuple[list[list[Item]], list[float], set[int]]:
+    """The lines and tables of each page in reading order, the heights of the pages, and the numbers
+    of those that are pictures."""
     pages: list[list[Item]] = []
+    heights: list[float] = []
     pictured: set[int] = set()
+    failed = False
     left = MAX_CHARACTERS
+    narrow = "Ghostscript" in document.get_metadata_value("Producer")
+    recognition_ends = time.process_time() + ocr.MAX_SECONDS
     count = len(document)
     for index in range(count):
         page = document[index]
         try:
-            seen = read_page(page, index + 1, left)
+            seen = read_page(page, index + 1, left, narrow=narrow)
             if seen is None:
                 raise rejections.too_long(source.name)
             add_form_values(page, seen)
             if not seen.words and not seen.sideways and seen.images:
                 pictured.add(index + 1)
-                if ocr.is_installed():
+                if ocr.is_installed() and recognition_ends > time.process_time():
                     on_step = partial(source.progress, _SHARE_OF_PAGES * index / count)
-                    seen.words = ocr.words_in_picture(page, on_step)
+                    words = ocr.words_in_picture(page, on_step)
+                    seen.words = words or []
+                    failed = failed or words is None
         finally:
             page.close()
         items = _items(seen)
         left -= sum(len(item.text) for item in items if isinstance(item, Line))
         pages.append(items)
+        heights.append(seen.height)
         source.progress(_SHARE_OF_PAGES * (index + 1) / count)
-    return pages, pictured
+    if failed:
+        if not any(pages):
+            raise ocr.failed(source.name)
+        source.note("text recognition (OCR) failed on some pages, as with too little memory")
+    return pages, heights, pictured
 
 
 def _items(seen: Page) -> list[Item]:
@@ -118,21 +135,21 @@ def _items(seen: Page) -> list[Item]:
         mark = f"{_TABLE_MARK}{len(tables)}"
         words.append(Word(table.x0, table.x1, table.y + 6, mark, Style(6, False, False), -1))
         tables.append(table)
-    groups = in_reading_order(words)
+    groups = in_reading_order(rows_of(words))
     if seen.sideways:
-        groups.append(seen.sideways)
+        groups.append(rows_of(seen.sideways))
     items: list[Item] = []
-    for group in groups:
-        rows = rows_of(group)
-        left, right = min(w.x0 for w in group), right_edge(rows)
+    for rows in groups:
+        left, right = min(row[0].x0 for row in rows), right_edge(rows)
         for found in with_tables(rows, seen.rules, seen.number):
             if isinstance(found, Table):
                 items.append(found)
                 continue
-            marks = [w for w in found if w.text.startswith(_TABLE_MARK)]
-            items.extend(tables[int(w.text[1:])] for w in marks)
-            if row := [w for w in found if not w.text.startswith(_TABLE_MARK)]:
-                items.append(line_of(row, seen.number, left, right))
+            if tables:
+                items.extend(tables[int(w.text[1:])] for w in found if w.text[:1] == _TABLE_MARK)
+                found = [w for w in found if w.text[:1] != _TABLE_MARK]
+            if found:
+                items.append(line_of(found, seen.number, left, right))
     return items
 
 
@@ -151,6 +168,8 @@ def _note_pages_without_text(source: Source, pages: list[list[Item]], pictured: 
         note = f"{len(empty)} of {len(pages)} pages {hold} no text: {page_ranges(empty)}"
         if pictured and not ocr.is_installed():
             note += f". {ocr.HOW_TO_INSTALL}"
+        elif pictured.intersection(empty):
+            note += ". Nothing was recognized in their pictures, or recognition took too long"
         source.note(note)
 
 

@@ -17,25 +17,32 @@ _TRIES = 4  # places looked at for a gutter
 _CROSSED = 0.3  # of a row that leaves a place free, which a row across it counts against that
 
 
-def in_reading_order(words: list[Word], depth: int = 0) -> list[list[Word]]:
-    """The words of a page as groups, each of one column, in the order in which they are read."""
-    rows = rows_of(words)
+def in_reading_order(rows: list[Row], depth: int = 0) -> list[list[Row]]:
+    """The rows of a page as groups, each of one column, in the order in which they are read."""
     if len(rows) < 3 or depth >= _DEEPEST:
-        return [words] if words else []
+        return [rows] if rows else []
     for x in _gutters(rows):
         bands = list(_bands(rows, x))
         if not any(columns for columns, _ in bands):
             continue
-        groups: list[list[Word]] = []
+        groups: list[list[Row]] = []
         for columns, band in bands:
-            found = [word for row in band for word in row]
             if columns:
-                groups += in_reading_order([w for w in found if w.x1 <= x], depth + 1)
-                groups += in_reading_order([w for w in found if w.x1 > x], depth + 1)
+                for side in _sides(band, x):
+                    groups += in_reading_order(rows_of(side), depth + 1)
             else:
-                groups += in_reading_order(found, depth + 1)
+                groups += in_reading_order(band, depth + 1)
         return groups
-    return [words]
+    return [rows]
+
+
+def _sides(band: list[Row], x: float) -> tuple[list[Word], list[Word]]:
+    left: list[Word] = []
+    right: list[Word] = []
+    for row in band:
+        for word in row:
+            (left if word.x1 <= x else right).append(word)
+    return left, right
 
 
 def _gutters(rows: list[Row]) -> list[float]:
@@ -43,10 +50,11 @@ def _gutters(rows: list[Row]) -> list[float]:
     edges: list[tuple[float, int]] = []
     for row in rows:
         right = row[0].x1
-        for word in row[1:]:
-            if word.x0 - right >= _GUTTER * word.style.size:
-                edges += [(right, 1), (word.x0, -1)]
-            right = max(right, word.x1)
+        for word in row:
+            if word[0] - right >= _GUTTER * word[4][0]:
+                edges += [(right, 1), (word[0], -1)]
+            if word[1] > right:
+                right = word[1]
     edges.sort()
     found: list[tuple[int, float]] = []  # rows with room there, and the place
     count = 0
@@ -129,7 +137,7 @@ def _stands_alone(rows: list[Row], index: int, x: float, leading: float) -> bool
 
 def _are_columns(band: list[Row], x: float) -> bool:
     """Whether both sides are texts of their own, and not the cells of a table."""
-    sides = [[w for row in band for w in row if (w.x1 <= x) is side] for side in (True, False)]
+    sides = _sides(band, x)
     if not all(sides):
         return False
     room = min(w.x0 for w in sides[1]) - max(w.x1 for w in sides[0])
@@ -158,7 +166,9 @@ def _are_out_of_step(left: list[Row], right: list[Row]) -> bool:
     if min(len(left), len(right)) < 5:
         return False
     fewer, more = sorted((left, right), key=len)
-    ys = [row[0].y for row in more]
-    size = fewer[0][0].style.size
-    level = sum(any(abs(row[0].y - y) <= 0.15 * size for y in ys) for row in fewer)
+    ys = [row[0].y for row in more]  # ascending
+    near = 0.15 * fewer[0][0].style.size
+    level = sum(
+        bisect_right(ys, row[0].y + near) > bisect_left(ys, row[0].y - near) for row in fewer
+    )
     return level < 0.5 * len(fewer)

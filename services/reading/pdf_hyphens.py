@@ -13,6 +13,7 @@ from services.reading.pdf_tables import Table
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LAST_PART = re.compile(r"([^\W\d_]+)[\u00ad-]$")
 _FIRST_PART = re.compile(r"^([^\W\d_]+)")
+_BROKEN_ADDRESS = re.compile(r"(://|\bwww\.)\S*[/.=&?_]$")
 _OPENING = "\"'([{\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb"
 _WIDE_END = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]$")
 _WIDE_START = re.compile("^[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
@@ -37,6 +38,8 @@ class Hyphens:
         """`text`, going on with `line`."""
         if text.endswith(("-", HYPHEN_AT_LINE_END)) and len(text) > 1:
             return self._without_hyphen(text, line)
+        if _BROKEN_ADDRESS.search(text) and not line[:1].isupper() and line[:1] not in "([":
+            return text + line
         if not text.isascii() and _WIDE_END.search(text) and _WIDE_START.match(line):
             return text + line
         return f"{text} {line}"

@@ -12,6 +12,7 @@ from services.reading.pdf_headings import ADMONITION, Headings
 from services.reading.pdf_hyphens import Hyphens
 from services.reading.pdf_lines import Line
 from services.reading.pdf_tables import Table
+from services.reading.tables import joined
 
 Item = Line | Table
 
@@ -251,7 +252,7 @@ def _fits_above(last: Line, line: Line) -> bool:
 def code_text(lines: list[Line]) -> str:
     """The lines of code with their indentation, and with the empty lines between them."""
     left = min(line.x0 for line in lines)
-    width = lines[0].letter_width
+    width = next((line.letter_width for line in lines if line.letter_width), 6.0)
     rooms = [b.y - a.y for a, b in pairwise(lines)]
     usual = min(rooms, default=0.0)
     texts: list[str] = []
@@ -264,10 +265,10 @@ def code_text(lines: list[Line]) -> str:
 
 
 def rows_of_table(table: Table) -> Iterator[Block]:
-    """A table as blocks: rows with their header, or lines of text if no header can be told."""
-    rows = [" | ".join(row).strip() for row in table.rows]
-    if table.header and len(rows) > 1:
-        for row in rows[1:]:
-            yield Block("row", row, page=table.page, header=rows[0])
-    else:
-        yield Block("text", "\n".join(rows), page=table.page)
+    """The rows of a table; the first one is the header of the others, if it is one."""
+    header = ""
+    for index, row in enumerate(table.rows):
+        if index == 0 and table.header and len(table.rows) > 1:
+            header = joined(row)
+        else:
+            yield Block("row", joined(row), page=table.page, header=header)

@@ -1,16 +1,15 @@
-"""Tables of a page: from drawn lines, and from words that stand below each other."""
+"""Tables without drawn lines between their columns: words that stand below each other."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from statistics import median
 
-from services.reading.pdf_lines import Row, rows_of, segments_of, style_of, text_of
-from services.reading.pdf_words import Rule, Word
+from services.reading.pdf_drawn import Rule
+from services.reading.pdf_lines import Row, segments_of, style_of, text_of
 
-_NEAR = 3.0  # points between lines that are drawn at the same place
 _NUMBER = re.compile(r"^[-+(<>~≈$€£¥]?\s?\d")
 _MARKER = re.compile(r"^([•◦▪‣○●■□*·\u2013—-]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\[\d+\]|[ivx]+[.)])$")
 _LEADER = re.compile(r"(\. ?){4,}|…{2,}|_{4,}")
@@ -29,120 +28,7 @@ class Table:
     x1: float = 0.0
 
 
-@dataclass(slots=True)
-class _Grid:
-    xs: list[float] = field(default_factory=list)
-    ys: list[float] = field(default_factory=list)
-    upright: list[Rule] = field(default_factory=list)
-
-
-def _merged(values: list[float]) -> list[float]:
-    """Sorted, and one for those that are near each other."""
-    merged: list[float] = []
-    for value in sorted(values):
-        if not merged or value - merged[-1] > _NEAR:
-            merged.append(value)
-    return merged
-
-
-def ruled_tables(rules: list[Rule], words: list[Word], page: int) -> list[tuple[Table, list[Word]]]:
-    """The tables with drawn lines between columns, each with the words in it."""
-    found = []
-    for grid in _grids(rules):
-        x0, x1, y0, y1 = grid.xs[0], grid.xs[-1], grid.ys[0], grid.ys[-1]
-        inside = [
-            w
-            for w in words
-            if x0 - 1 <= (w.x0 + w.x1) / 2 <= x1 + 1 and y0 < w.y - 0.3 * w.style.size <= y1
-        ]
-        rows = list(_rows_of_grid(grid, inside))
-        filled = [[cell for cell in row if cell] for row in rows]
-        filled = [row for row in filled if row]
-        if len(filled) < 2 or max(map(len, filled)) < 2:
-            continue
-        rows = [row for row in rows if any(row)]
-        header = len(filled[0]) > 1 and _names_columns(rows)
-        top = [w for w in inside if w.y <= grid.ys[1]]
-        header = header or (
-            bool(top) and style_of(top).bold and not style_of(inside).bold and len(filled[0]) > 1
-        )
-        found.append((Table(rows, header, page, y0, y1, x0, x1), inside))
-    return found
-
-
-def _grids(rules: list[Rule]) -> Iterator[_Grid]:
-    """Groups of flat and upright lines that touch, with two columns and a row at least."""
-    flat = [r for r in rules if r.y0 == r.y1 and r.x1 - r.x0 > 8]
-    upright = [r for r in rules if r.x0 == r.x1 and r.y1 - r.y0 > 4]
-    if len(flat) < 2 or not upright or len(flat) + len(upright) > 3_000:
-        return
-    for y0, y1 in _spans(upright):
-        own = [r for r in upright if y0 - _NEAR <= r.y0 and r.y1 <= y1 + _NEAR]
-        left, right = min(r.x0 for r in own), max(r.x0 for r in own)
-        across = [
-            r
-            for r in flat
-            if y0 - _NEAR <= r.y0 <= y1 + _NEAR and r.x0 <= right + _NEAR and r.x1 >= left - _NEAR
-        ]
-        if len(across) < 2:
-            continue
-        edges = [min(r.x0 for r in across), max(r.x1 for r in across)]
-        xs = _merged([r.x0 for r in own] + edges)
-        wide = 0.5 * (xs[-1] - xs[0])
-        ys = [y for y in _merged([r.y0 for r in across]) if _covered(across, y) >= wide]
-        if len(xs) >= 3 and len(ys) >= 2:
-            yield _Grid(xs, ys, own)
-
-
-def _covered(flat: list[Rule], y: float) -> float:
-    return sum(r.x1 - r.x0 for r in flat if abs(r.y0 - y) <= _NEAR)
-
-
-def _spans(upright: list[Rule]) -> list[tuple[float, float]]:
-    """The heights that upright lines cover together."""
-    spans: list[tuple[float, float]] = []
-    for rule in sorted(upright, key=lambda r: r.y0):
-        if spans and rule.y0 <= spans[-1][1] + _NEAR:
-            spans[-1] = (spans[-1][0], max(spans[-1][1], rule.y1))
-        else:
-            spans.append((rule.y0, rule.y1))
-    return spans
-
-
-def _rows_of_grid(grid: _Grid, words: list[Word]) -> Iterator[list[str]]:
-    for top, bottom in zip(grid.ys, grid.ys[1:], strict=False):
-        middle = (top + bottom) / 2
-        edges = _merged([r.x0 for r in grid.upright if r.y0 <= middle <= r.y1])
-        inner = [x for x in edges if grid.xs[0] + _NEAR < x < grid.xs[-1] - _NEAR]
-        band = [w for w in words if top < w.y - 0.3 * w.style.size <= bottom]
-        lines = rows_of(band)
-        if len(grid.ys) <= 3 and len(lines) > 2 and _in_step(lines, inner):
-            yield from (_cells(line, inner, grid.xs) for line in lines)
-        elif band:
-            yield _cells(band, inner, grid.xs)
-
-
-def _in_step(lines: list[Row], inner: list[float]) -> bool:
-    """Whether each line is a row of its own, with no line drawn below it."""
-    return all(len({sum(w.x0 > x for x in inner) for w in line}) > len(inner) / 2 for line in lines)
-
-
-def _cells(words: list[Word], inner: list[float], xs: list[float]) -> list[str]:
-    """One text for each column of the grid; a cell over several columns is in the first of them."""
-    columns: list[list[Word]] = [[] for _ in xs[1:]]
-    starts = [xs[0], *inner]
-    for word in words:
-        start = starts[sum((word.x0 + word.x1) / 2 > x for x in inner)]
-        at = min(range(len(columns)), key=lambda i: abs(xs[i] - start))
-        columns[at].append(word)
-    return [_cell(cell) for cell in columns]
-
-
-def _cell(words: list[Word]) -> str:
-    return joined([text_of(row) for row in rows_of(words)]) if words else ""
-
-
-def joined(lines: list[str]) -> str:
+def lines_joined(lines: list[str]) -> str:
     """Lines of a cell as one, without the hyphens at their ends."""
     text = ""
     for line in lines:
@@ -150,7 +36,7 @@ def joined(lines: list[str]) -> str:
     return text.replace("\u00ad", "-")
 
 
-def _names_columns(rows: list[list[str]]) -> bool:
+def names_columns(rows: list[list[str]]) -> bool:
     """Whether the first row differs from the others in kind: words above numbers."""
     first, rest = rows[0], rows[1:]
     if not rest or any(_NUMBER.match(cell) for cell in first) or sum(map(bool, first)) < 2:
@@ -167,8 +53,27 @@ def _names_columns(rows: list[list[str]]) -> bool:
 
 
 def _is_label_above_sentences(name: str, cells: list[str], first: list[str]) -> bool:
-    short = all(len(cell) <= 25 and cell[-1] not in ".;,:" for cell in first)
+    short = all(
+        3 <= len(cell) <= 25 and cell[-1] not in ".;,:" and cell[0].isalpha() for cell in first
+    )
     return short and len(cells) > 1 and median(map(len, cells)) >= 3 * len(name)
+
+
+def carry_headers(pages: Iterable[Sequence[object]]) -> None:
+    """Give a table that goes on at the top of a page the header it has on the page before."""
+    above: Table | None = None
+    for items in pages:
+        first = items[0] if items else None
+        if isinstance(first, Table) and above and not first.header and _goes_on(above, first):
+            first.rows.insert(0, above.rows[0])
+            first.header = True
+        last = items[-1] if items else above
+        above = last if isinstance(last, Table) and last.header else None
+
+
+def _goes_on(above: Table, below: Table) -> bool:
+    same = len(above.rows[0]) == len(below.rows[0])
+    return same and abs(above.x0 - below.x0) < 12 and abs(above.x1 - below.x1) < 12
 
 
 def with_tables(rows: list[Row], rules: list[Rule], page: int) -> Iterator[Row | Table]:
@@ -180,10 +85,10 @@ def with_tables(rows: list[Row], rules: list[Rule], page: int) -> Iterator[Row |
         table = _table(parts[index:end], rules, page) if end > index else None
         if table:
             yield table
-            index = end
         else:
-            yield rows[index]
-            index += 1
+            end = max(end, index + 1)
+            yield from rows[index:end]
+        index = end
 
 
 def _segments(row: Row) -> list[Row]:
@@ -279,7 +184,7 @@ def _table(parts: list[list[Row]], rules: list[Rule], page: int) -> Table | None
         for i in filled:
             lines[-1][i].append(text_of(cells[i]))
             reach[i] = (cells[i][-1].x1 - spans[i][0]) / max(1.0, spans[i][1] - spans[i][0])
-    rows = [[joined(cell) for cell in row] for row in lines]
+    rows = [[lines_joined(cell) for cell in row] for row in lines]
     if len(rows) < 2 or sum(bool(cell) for row in rows for cell in row) < _FILLED * len(rows) * len(
         spans
     ):
@@ -291,5 +196,5 @@ def _table(parts: list[list[Row]], rules: list[Rule], page: int) -> Table | None
     width = spans[-1][1] - spans[0][0]
     line = any(r.y0 == r.y1 and y0 < r.y0 < y1 and r.x1 - r.x0 > 0.5 * width for r in rules)
     others = any(r.y0 == r.y1 and y1 < r.y0 < parts[-1][0][0].y for r in rules)
-    header = len(parts[0]) > 1 and (bold or (line and not others) or _names_columns(rows))
+    header = len(parts[0]) > 1 and (bold or (line and not others) or names_columns(rows))
     return Table(rows, header, page, y0, parts[-1][0][0].y, spans[0][0], spans[-1][1])

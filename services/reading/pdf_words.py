@@ -1,5 +1,5 @@
-"""What pdfium finds on a page: words, form values, lines that are drawn. Top-down coordinates, in
-points; a turned page is turned upright."""
+"""The words of a page, and where they stand. In points from the top left corner, with a turned page
+turned upright."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import ctypes
 import math
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as c
 
 from services.reading.pdf_characters import HYPHEN_AT_LINE_END, plain
+from services.reading.pdf_drawn import Rule, Turn, drawn_on
 
 # pdfium writes U+FFFE (U+0002 in older versions) for a hyphen at the end of a line, and goes on
 # with the next line without a space.
 _WORD = re.compile("[^\\s\ufffe\u0002]+[\ufffe\u0002]?|[\ufffe\u0002]")
 _BROKEN = re.compile("[\ufffe\u0002]")
-_MOST_DRAWN = 4_000  # objects of a page looked at for lines: a map has hundreds of thousands
-_THIN = 2.5
+_NARROW_SPACE = 0.16  # of the size
 _MONOSPACE = re.compile(
     r"mono|courier|consol|typewriter|menlo|fixed|(^|\+)(cm|ec|sf|lm)(tt|tc|sltt)|inconsolata"
-    r"|(^|[+-])code",
+    r"|(^|[+-])code|(^|\+)[a-z0-9]*tt([-_\d]|$)|nimbusmon|cursor|sftt|(^|\+)zi4",
     re.I,
 )
 _BOLD = re.compile(r"bold|black|heavy|demi|(^|\+)(cmbx|cmssbx|ecbx|sfbx|ecssdc|ptmb|phvb)", re.I)
@@ -48,15 +48,6 @@ class Word(NamedTuple):
     order: int
 
 
-class Rule(NamedTuple):
-    """A drawn line. Flat if y0 == y1, upright if x0 == x1."""
-
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-
-
 @dataclass(slots=True)
 class Page:
     """A page as it lies before the eye. `sideways` holds words that run up or down."""
@@ -71,8 +62,13 @@ class Page:
     turn: Turn = field(default_factory=lambda: Turn(1, 0, 0, 0, -1, 0))
 
 
-def read_page(page: pdfium.PdfPage, number: int, most_characters: int) -> Page | None:
-    """The words and drawn lines of `page`; None if it holds more than `most_characters`."""
+def read_page(
+    page: pdfium.PdfPage, number: int, most_characters: int, *, narrow: bool = False
+) -> Page | None:
+    """The words and drawn lines of `page`; None if it holds more than `most_characters`.
+
+    With `narrow` it looks for room within words: groff sets spaces so narrow that pdfium sees none.
+    """
     rotation = page.get_rotation()
     left, bottom, right, top = page.get_bbox()
     width, height = right - left, top - bottom
@@ -85,26 +81,14 @@ def read_page(page: pdfium.PdfPage, number: int, most_characters: int) -> Page |
         turn = seen.turn = _turner(rotation, (left, bottom, right, top))
         if count > 0:
             _add_words(text_page, count, turn, seen)
+            if narrow:
+                seen.words = _cut_at_narrow_spaces(text_page, seen.words, turn)
     finally:
         text_page.close()
-    _add_drawn(page, seen, turn)
+    seen.rules, seen.images = drawn_on(page, turn, has_words=bool(seen.words))
     if len(seen.sideways) > 3 * len(seen.words):
         _turn_upright(seen)
     return seen
-
-
-class Turn(NamedTuple):
-    """x, y -> a*x + b*y + e, c*x + d*y + f; `angle` is added to the angle of the letters."""
-
-    a: float
-    b: float
-    e: float
-    c: float
-    d: float
-    f: float
-
-    def point(self, x: float, y: float) -> tuple[float, float]:
-        return self.a * x + self.b * y + self.e, self.c * x + self.d * y + self.f
 
 
 def _turner(rotation: int, box: tuple[float, float, float, float]) -> Turn:
@@ -130,6 +114,11 @@ class _Letters:
         self._box_ref = ctypes.byref(self._box)
         self._styles: dict[bytes, tuple[Style, float]] = {}
         self._faces: dict[bytes, tuple[bool, bool]] = {}
+
+    @property
+    def buffers(self) -> tuple[Any, Any, tuple[Any, Any], Any, Any]:
+        """x, y, the two to be passed to pdfium, a box, and that to be passed."""
+        return self._x, self._y, self._origin, self._box, self._box_ref
 
     def origin(self, index: int) -> tuple[float, float]:
         c.FPDFText_GetCharOrigin(self.raw, index, *self._origin)
@@ -189,18 +178,41 @@ def _add_words(text_page: pdfium.PdfTextPage, count: int, turn: Turn, seen: Page
     text = _text(text_page, count)
     upright = (turn.a, turn.b) == (1, 0)
     flat, e, f = seen.words.append, turn.e, turn.f
+    # By their own names, as this is done for each word of a manual.
+    raw, origin_of, box_of = letters.raw, c.FPDFText_GetCharOrigin, c.FPDFText_GetLooseCharBox
+    at_x, at_y, origin, box, box_ref = letters.buffers
     for match in _WORD.finditer(text):
         start, end = match.span()
         style, angle = letters.style(start)
         if upright and -5 < angle < 5:
-            x, y = letters.origin(start)
-            box = letters.box(end - 1)
+            origin_of(raw, start, *origin)
+            x, y = at_x.value, at_y.value
+            box_of(raw, end - 1, box_ref)
             if end - start < 2 or (box.bottom - 1 <= y <= box.top + 1 and box.right >= x):
                 right = box.right if box.right > x else x
-                flat(Word(x + e, right + e, f - y, _plain(match[0]), style, start))
+                if shown := _plain(match[0]):
+                    flat(Word(x + e, right + e, f - y, shown, style, start))
                 continue
         for first, last in _parts(letters, start, end):
             _add_turned(letters, text, first, last, turn, seen)
+
+
+def _cut_at_narrow_spaces(
+    text_page: pdfium.PdfTextPage, words: list[Word], turn: Turn
+) -> list[Word]:
+    letters = _Letters(text_page)
+    cut: list[Word] = []
+    for word in words:
+        least = _NARROW_SPACE * word.style.size
+        start, x0, right = 0, word.x0, -1e9
+        for index in range(len(word.text)) if (turn.a, turn.b) == (1, 0) else ():
+            box = letters.box(word.order + index)
+            if index and box.left - right > least:
+                cut.append(word._replace(x0=x0, x1=right + turn.e, text=word.text[start:index]))
+                start, x0 = index, box.left + turn.e
+            right = max(right, box.right)
+        cut.append(word._replace(x0=x0, text=word.text[start:], order=word.order + start))
+    return cut
 
 
 def _plain(part: str) -> str:
@@ -219,6 +231,8 @@ def _add_turned(
     style, angle = letters.style(first)
     angle = (angle - math.degrees(math.atan2(turn.c, turn.a))) % 360
     part = _plain(text[first:last])
+    if not part:
+        return
     if angle < 15 or angle > 345:
         right = max(corner[0], opposite[0], x)
         seen.words.append(Word(x, right, y, part, style, first))
@@ -257,63 +271,3 @@ def _turn_upright(seen: Page) -> None:
     seen.words, seen.sideways = turned, seen.words
     seen.width, seen.height = seen.height, seen.width
     seen.rules = []
-
-
-def _add_drawn(page: pdfium.PdfPage, seen: Page, turn: Turn) -> None:
-    """Count the images, and keep the lines that could be of a table."""
-    count = min(c.FPDFPage_CountObjects(page.raw), _MOST_DRAWN)
-    edges = [ctypes.c_float() for _ in range(4)]
-    refs = [ctypes.byref(edge) for edge in edges]
-    for index in range(count):
-        drawn = c.FPDFPage_GetObject(page.raw, index)
-        kind = c.FPDFPageObj_GetType(drawn)
-        if kind == c.FPDF_PAGEOBJ_IMAGE or kind == c.FPDF_PAGEOBJ_FORM:
-            seen.images += kind == c.FPDF_PAGEOBJ_IMAGE or not seen.words
-        elif kind == c.FPDF_PAGEOBJ_PATH and c.FPDFPageObj_GetBounds(drawn, *refs):
-            left, bottom, right, top = (edge.value for edge in edges)
-            (ax, ay), (bx, by) = turn.point(left, bottom), turn.point(right, top)
-            box = (min(ax, bx), min(ay, by), max(ax, bx), max(ay, by))
-            seen.rules.extend(_rules_of_box(*box) or _rules_of_path(drawn, turn))
-
-
-def _rules_of_box(x0: float, y0: float, x1: float, y1: float) -> list[Rule]:
-    if y1 - y0 <= _THIN and x1 - x0 > 8:
-        return [Rule(x0, (y0 + y1) / 2, x1, (y0 + y1) / 2)]
-    if x1 - x0 <= _THIN and y1 - y0 > 4:
-        return [Rule((x0 + x1) / 2, y0, (x0 + x1) / 2, y1)]
-    return []
-
-
-def _rules_of_path(drawn: object, turn: Turn) -> list[Rule]:
-    """The flat and upright parts of a path: the edges of a frame, or a grid drawn at once."""
-    matrix = c.FS_MATRIX()
-    if not c.FPDFPageObj_GetMatrix(drawn, matrix):
-        return []
-    count = c.FPDFPath_CountSegments(drawn)
-    if not 2 <= count <= 2_000:
-        return []
-    x, y = ctypes.c_float(), ctypes.c_float()
-    rules: list[Rule] = []
-    at = start = (0.0, 0.0)
-    for index in range(count):
-        segment = c.FPDFPath_GetPathSegment(drawn, index)
-        kind = c.FPDFPathSegment_GetType(segment)
-        if kind not in (c.FPDF_SEGMENT_LINETO, c.FPDF_SEGMENT_MOVETO):
-            return []  # a drawing
-        c.FPDFPathSegment_GetPoint(segment, x, y)
-        to = turn.point(
-            matrix.a * x.value + matrix.c * y.value + matrix.e,
-            matrix.b * x.value + matrix.d * y.value + matrix.f,
-        )
-        if kind == c.FPDF_SEGMENT_MOVETO:
-            start = to
-        else:
-            rules.extend(_rule(at, to))
-            if c.FPDFPathSegment_GetClose(segment):
-                rules.extend(_rule(to, start))
-        at = to
-    return rules
-
-
-def _rule(a: tuple[float, float], b: tuple[float, float]) -> list[Rule]:
-    return _rules_of_box(min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))

@@ -24,12 +24,12 @@ def read(source: Source) -> Iterator[Block]:
         done += len(line)
         if number % _LINES_BETWEEN_PROGRESS == 0:
             source.progress(min(1.0, done / len(source.content)))
-        for part in line.split("\f"):
-            if part.strip():
-                lines.append(part.rstrip())
-            elif lines:
+        for page, part in enumerate(line.split("\f")):
+            if lines and (page or not part.strip()):
                 yield paragraph(lines)
                 lines = []
+            if part.strip():
+                lines.append(part.rstrip())
     if lines:
         yield paragraph(lines)
 

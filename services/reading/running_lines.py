@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from services.reading.pdf_lines import Line
 from services.reading.pdf_tables import Table
 
-_DEEP = 4  # lines at each edge of a page that may be running ones
+_DEEP = 3  # lines at each edge of a page that may be running ones
+_ZONE = 0.25  # of the height of a page, at its top and at its foot
 _APART = 1.55  # of the size: the room between a running line and the text
 _NEAR = 3.0  # points by which a running line may stand higher or lower
 _TOKEN = re.compile(r"\d+|\b[ivxlc]+\b")
+_PAGE_WORD = re.compile(r"(page|seite|p[áa]gina|p\.)\s*$", re.I)
 _PAGE_OF = re.compile(
     r"\W*(page|seite|página|pagina|p\.)?\W*\d+(\W*(of|/|von|de|di|sur)\W*\d+)?\W*", re.I
 )
@@ -34,23 +36,41 @@ class _Edge:
     apart: bool  # whether there is room between it and the text further in
 
 
-def without_running_lines(pages: Sequence[list[Item]]) -> tuple[list[list[Item]], Counter[str]]:
+def without_running_lines(
+    pages: Sequence[list[Item]], heights: Sequence[float]
+) -> tuple[list[list[Item]], Counter[str]]:
     """The pages without their running lines, and how often each of those was found."""
-    edges = [edge for items in pages for top in (True, False) for edge in _edges(items, top)]
+    edges = [
+        edge
+        for items, height in zip(pages, heights, strict=True)
+        for top in (True, False)
+        for edge in _edges(items, height, top)
+    ]
     offsets = _page_number_offsets(edges)
     same = Counter(text for _, text in {(edge.page, edge.line.text) for edge in edges})
     edges = [_with_key(edge, offsets, same) for edge in edges]
     running = _running(edges, len(pages), _body_size(pages))
-    out: set[int] = set()
-    texts: Counter[str] = Counter()
     outermost = defaultdict(list)
     for edge in edges:
         outermost[edge.page, edge.top].append(edge)
+    found: dict[int, dict[int, _Edge]] = defaultdict(dict)  # page -> id of a line
     for group in outermost.values():
         for edge in _outer_part(group, running):
-            out.add(id(edge.line))
-            texts[edge.key] += 1
-    return [[item for item in items if id(item) not in out] for items in pages], texts
+            found[edge.page][id(edge.line)] = edge
+    emptied = {page for page, out in found.items() if len(out) == len(pages[page - 1])}
+    # What is all there is on a page is its text, unless other pages show that it is not.
+    proved = {e.key for page, out in found.items() if page not in emptied for e in out.values()}
+    texts: Counter[str] = Counter()
+    left: list[list[Item]] = []
+    for page, items in enumerate(pages, start=1):
+        out = {
+            line: edge
+            for line, edge in found[page].items()
+            if page not in emptied or edge.key in proved or not re.search(r"[^\W\d#]", edge.key)
+        }
+        texts.update(list(dict.fromkeys(edge.key for edge in out.values())))
+        left.append([item for item in items if id(item) not in out])
+    return left, texts
 
 
 def _body_size(pages: Sequence[list[Item]]) -> float:
@@ -62,7 +82,7 @@ def _body_size(pages: Sequence[list[Item]]) -> float:
     return letters.most_common(1)[0][0] if letters else 10.0
 
 
-def _edges(items: list[Item], top: bool) -> list[_Edge]:
+def _edges(items: list[Item], height: float, top: bool) -> list[_Edge]:
     """The lines from the edge of a page inwards, as far as a table or `_DEEP` heights."""
     tables = [item for item in items if isinstance(item, Table)]
     lines = sorted(
@@ -75,6 +95,8 @@ def _edges(items: list[Item], top: bool) -> list[_Edge]:
     edges: list[_Edge] = []
     heights: list[float] = []
     for index, line in enumerate(lines):
+        if (line.y > _ZONE * height) if top else (line.y < (1 - _ZONE) * height):
+            break
         if not heights or abs(line.y - heights[-1]) > 1:
             heights.append(line.y)
             if len(heights) > _DEEP:
@@ -98,9 +120,13 @@ def _tokens(text: str) -> list[re.Match[str]]:
     """The numbers of a line that could be that of the page."""
     if len(text) > 200:
         return []
-    found = list(_TOKEN.finditer(text))
+    found = [
+        m
+        for m in _TOKEN.finditer(text)
+        if m.start() <= 2 or m.end() >= len(text) - 2 or _PAGE_WORD.search(text, 0, m.start())
+    ]
     ends = (0, len(text))
-    return [m for m in found if m[0].isdigit() or m.start() in ends or m.end() in ends][:8]
+    return [m for m in found if m[0].isdigit() or m.start() in ends or m.end() in ends]
 
 
 def _page_number_offsets(edges: list[_Edge]) -> Counter[int]:

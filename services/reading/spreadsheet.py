@@ -44,7 +44,6 @@ def read(source: Source) -> Iterator[Block]:
                 source.note(f"sheet “{about.name}” holds no cells, and is left out")
                 continue
             yield from _sheet(source, workbook, number, about)
-            source.progress(number / len(workbook.sheets_metadata))
     except CalamineError as error:
         raise rejections.damaged(source.name) from error
 
@@ -68,7 +67,6 @@ def _look_through(source: Source, package: Package) -> None:
                 columns += (min(map(_column, letters)), max(map(_column, letters)))
             formulas += len(_NO_RESULT.findall(text))
             rest = text[-_OVERLAP:]
-            source.progress(0)
         if rows and (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1) > MAX_CELLS:
             raise rejections.too_intricate(source.name, "has cells millions of cells apart")
     if formulas:
@@ -87,7 +85,8 @@ def _column(letters: bytes) -> int:
 
 def _sheet(source: Source, workbook: CalamineWorkbook, number: int, about: Any) -> Iterator[Block]:
     sheet = workbook.get_sheet_by_index(number - 1)
-    blocks = record_blocks(_rows(source, sheet), page=number)
+    rows = _with_progress(source, _rows(sheet), number, workbook, sheet.total_height)
+    blocks = record_blocks(rows, page=number)
     first = next(blocks, None)
     if first is None:
         source.note(f"sheet “{about.name}” is empty")
@@ -99,15 +98,23 @@ def _sheet(source: Source, workbook: CalamineWorkbook, number: int, about: Any) 
     yield from blocks
 
 
-def _rows(source: Source, sheet: Any) -> Iterator[list[str]]:
+def _with_progress(
+    source: Source, rows: Iterator[list[str]], number: int, workbook: CalamineWorkbook, height: int
+) -> Iterator[list[str]]:
+    sheets = len(workbook.sheets_metadata)
+    for done, row in enumerate(rows):
+        if done % _ROWS_BETWEEN_PROGRESS == 0:
+            source.progress((number - 1 + done / max(height, 1)) / sheets)
+        yield row
+
+
+def _rows(sheet: Any) -> Iterator[list[str]]:
     merged = {(top, left): bottom for (top, left), (bottom, _) in sheet.merged_cell_ranges or ()}
     reaching: dict[int, tuple[str, int]] = {}  # column -> text, and the last row it reaches
     first = (sheet.start or (0, 0))[1]
     above = (sheet.start or (0, 0))[0]
     columns_merged = {left for _, left in merged}
     for number, row in enumerate(sheet.iter_rows()):
-        if number % _ROWS_BETWEEN_PROGRESS == 0:
-            source.progress(0)
         cells = [_text(value) for value in row]
         for column in columns_merged:
             place = column - first

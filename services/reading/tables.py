@@ -33,7 +33,8 @@ def record_blocks(rows: Iterable[Row], page: int | None = None) -> Iterator[Bloc
     """The rows of a table that may have lines above it, and may have no headings.
 
     Lines above the table become text. No value of a cell is left out; a cell beyond the headings is
-    named by its number, and so is a blank heading. A heading without any value is named at the end.
+    named by its number, and so is a blank heading. A heading without any value is named at the end,
+    and a single row is a row.
     """
     rows = iter(rows)
     first = list(islice(rows, LOOK_AHEAD))
@@ -48,10 +49,14 @@ def record_blocks(rows: Iterable[Row], page: int | None = None) -> Iterator[Bloc
         return
     columns = named(table[0])
     unused = {number: name for number, name in enumerate(table[0]) if name.strip()}
+    has_rows = False
     for row in chain(islice(table, 1, None), rows):
         if text := _record(columns, row, unused):
+            has_rows = True
             yield Block("row", text, page=page)
-    if unused and len(unused) < sum(1 for name in table[0] if name.strip()):
+    if not has_rows:
+        yield Block("row", joined(table[0]), page=page)
+    elif unused:
         empty = ", ".join(columns[number] for number in unused)
         yield Block("text", f"Columns without values: {empty}", page=page)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ from services.errors import DocumentRejected
 from services.reading import limits, rejections
 from services.reading.blocks import Source
 
-MAX_MEMBERS = 20_000
 _BYTES_AT_ONCE = 1_000_000
+_BEGINNING = 1_000
 # Others are not unpacked piece by piece, so that a small one could fill the memory.
 _KNOWN_PACKING = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NAMES_OF_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
@@ -24,7 +25,7 @@ def members(source: Source) -> Iterator[tuple[str, bytes]]:
     """Each file, as (name, content): "manuals.zip" holds "manuals/pumps/a.pdf".
 
     What macOS and Windows add, and hidden files, are left out. Names lead nowhere outside of the
-    archive. A file of a type that is not read comes without its content.
+    archive. Of a file of a type that is not read only the beginning comes: it will be refused.
 
     Raises:
         DocumentRejected: it is locked or damaged, or unpacks to more than an archive may.
@@ -35,7 +36,7 @@ def members(source: Source) -> Iterator[tuple[str, bytes]]:
             names = _names(source.name, [path for _, path in entries])
             done = 0
             for (entry, _), name in zip(entries, names, strict=True):
-                content = _unpacked(archive, entry) if _is_read(name) else b""
+                content = _unpacked(archive, entry, whole=_is_read(name))
                 done += entry.compress_size
                 source.progress(min(1.0, done / len(source.content)))
                 yield name, content
@@ -47,8 +48,8 @@ def members(source: Source) -> Iterator[tuple[str, bytes]]:
         NotImplementedError,
         OSError,
         RuntimeError,
-        UnicodeError,
         ValueError,
+        struct.error,
     ) as error:
         raise rejections.damaged(source.name) from error
 
@@ -68,8 +69,8 @@ def _entries(
             continue
         found.append((entry, path))
         unpacked += entry.file_size if _is_read(path[-1]) else 0
-    if len(found) > MAX_MEMBERS:
-        raise rejections.too_intricate(source.name, f"holds more than {MAX_MEMBERS:,} files")
+    if len(found) > limits.MAX_MEMBERS:
+        raise rejections.too_many(source.name)
     if unpacked > limits.MAX_UNPACKED_BYTES:
         raise _too_large(source.name, unpacked)
     if any(entry.flag_bits & 1 for entry, _ in found):
@@ -126,10 +127,12 @@ def _names(archive: str, paths: list[tuple[str, ...]]) -> list[str]:
     return names
 
 
-def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, *, whole: bool) -> bytes:
     """The content of an entry: never more than the size it declares, which is counted before."""
     pieces = []
     with archive.open(entry) as packed:
+        if not whole:
+            return packed.read(_BEGINNING)
         while piece := packed.read(_BYTES_AT_ONCE):
             pieces.append(piece)
     return b"".join(pieces)

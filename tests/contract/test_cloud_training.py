@@ -9,8 +9,9 @@ import pytest
 
 from services.deep_memory import cloud_training
 from services.deep_memory.cloud_jobs import WORKING, Watching
-from services.deep_memory.cloud_training import _at_most, train_in_cloud
+from services.deep_memory.cloud_training import _at_most, measure_in_cloud, train_in_cloud
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.test_sets import Expected, OwnQuestion
 from services.models import Chunk, Document, TrainingPair, Waiting
 from services.retrieval.cloud_calls import CloudProcesses, CloudRetryPolicy
 from services.retrieval.cloud_store import CloudVectorStore
@@ -127,6 +128,19 @@ def test_the_service_trains_on_some_documents_and_this_app_measures_on_the_other
     assert sum(count for *_, count in metrics["ranks"]) == HELD_OUT
     assert metrics["after"]["mrr@10"] > metrics["before"]["mrr@10"]
     assert len(fake.calls(SEARCHES)) == HELD_OUT  # what is measured without a model asks nobody
+
+
+def test_the_model_in_the_cloud_is_measured_on_some_of_a_persons_own_questions(
+    shared, fake, train, monkeypatch
+):
+    train()
+    fake.log.clear()
+    monkeypatch.setattr(cloud_training, "MOST_MEASURED", 5)
+    own = [OwnQuestion(f"Question {n}?", (Expected(f"{n // 2}.txt", ""),)) for n in range(8)]
+    figures = measure_in_cloud("own", own, shared[1].snapshot(), Turned(), shared[1])
+    assert (figures["name"], figures["questions"], figures["by_document"]) == ("own", 5, True)
+    assert len(fake.calls(SEARCHES)) == 5
+    assert figures["after"]["mrr@10"] > figures["before"]["mrr@10"]
 
 
 def test_a_part_of_the_held_out_questions_is_measured_where_there_are_many(

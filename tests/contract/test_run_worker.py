@@ -15,7 +15,7 @@ from services.runs.lease import RunLease, RunLost
 from services.runs.states import RunStatus
 from services.runs.store import RunStore
 from services.runs.worker import JobRunner
-from tests.runs import Script, finished
+from tests.runs import Script, finished, let_lease_run_out
 
 LONG_S = 20  # a bound for what happens within moments
 
@@ -55,6 +55,17 @@ def settled(newest: Callable[[], TrainingRun]) -> TrainingRun:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return run
+
+
+def names_of_threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG_S
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def until_lost(lease: RunLease, run: TrainingRun) -> None:
@@ -235,8 +246,36 @@ def test_app_that_shuts_down_begins_nothing_new(service, store):
     runner.drain()
     run = store.start(total_chunks=1, settings={})
     runner.launch(run)
+    assert f"run-{run.id}" not in names_of_threads()
     assert not began.is_set()
     assert store.get(run.id).worker_id is None
+
+
+def test_heartbeats_end_with_the_job(work, newest, monkeypatch):
+    monkeypatch.setattr("services.runs.worker.POLL_S", 0.02)
+    beating = threading.Event()
+
+    def job(lease: RunLease, run: TrainingRun) -> None:
+        assert f"heartbeat-{run.id}" in names_of_threads()
+        beating.set()
+        write_questions(lease, run)
+
+    work(job)
+    run = settled(newest)
+    assert beating.is_set()
+    wait_until(lambda: f"heartbeat-{run.id}" not in names_of_threads())
+
+
+def test_the_sweep_rescues_what_nobody_holds_until_the_app_ends(service, owner, user, monkeypatch):
+    monkeypatch.setattr("services.runs.worker.SWEEP_S", 0.02)
+    lost = Script(user, service).to(RunStatus.GENERATING)
+    let_lease_run_out(owner, lost.run.id)
+    runner = JobRunner(service, {})
+    runner.start_sweeping()
+    wait_until(lambda: lost.now.status is RunStatus.GENERATING_FAILED)
+    assert "The app stopped while" in lost.now.error_message
+    runner.drain()
+    wait_until(lambda: "sweep" not in names_of_threads())
 
 
 def test_work_of_many_users_goes_on_side_by_side(new_user, service):

@@ -84,6 +84,13 @@ def test_thoughts_are_no_questions():
     assert read(content, AnswerForm.TEXT) == ["Who books a berth?"]
 
 
+def test_a_draft_with_which_a_thought_begins_is_no_answer():
+    draft = '{"questions": ["A draft?"]}'
+    with pytest.raises(NoQuestions):
+        read(f"{draft}</think>", AnswerForm.JSON)
+    assert read(draft, AnswerForm.JSON) == ["A draft?"]
+
+
 def test_a_request_of_a_file_asks_for_the_strictest_form():
     body = request_body("Write questions.", "The passage.")
     assert [message["role"] for message in body["messages"]] == ["system", "user"]

@@ -34,6 +34,8 @@ from services.deep_memory.query_map import QueryMap
 from services.errors import TrainingError
 from services.generation.offline_writer import OfflineQuestionWriter
 from services.knowledge.sample import sample_documents
+from services.reading.blocks import Reading
+from services.reading.files import read_file
 from services.retrieval.chunking import split_into_chunks
 from services.retrieval.embeddings import WordLlamaEmbedder
 
@@ -291,7 +293,9 @@ def test_questions_written_by_rule_which_repeat_words_do_not_raise_the_weight_ab
     chunks = [
         chunk
         for name, content in sample_documents()[:15]
-        for chunk in split_into_chunks(content.decode(), name, name)
+        for outcome in read_file(name, content, lambda _: None)
+        if isinstance(outcome, Reading)
+        for chunk in split_into_chunks(outcome.blocks, name, name)
     ]
     asked = [
         (question, row)
@@ -585,6 +589,11 @@ def test_the_weight_of_the_words_is_the_one_that_ranks_the_training_questions_be
     assert _best_weight(fit, wrong, texts, index, relevant, 0) == 0.2
     misleading = [f"part{(row + 1) % 40}x" for row in range(40)]
     assert _best_weight(fit, chunks, misleading, index, relevant, 0) == 0.01
+
+
+def test_a_model_that_gives_words_no_weight_is_one(trained: QueryMap, tmp_path: Path) -> None:
+    replace(trained, settings={"lexical_weight": 0.0}).save(tmp_path / "run.npz")
+    assert DeepMemoryModel.load(tmp_path / "run.npz").lexical_weight == 0.0
 
 
 @pytest.mark.parametrize("weight", [-0.1, float("inf"), "0.1", 1])

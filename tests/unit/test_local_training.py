@@ -8,10 +8,11 @@ import pytest
 
 from services.deep_memory import local_training, measurement
 from services.deep_memory.hybrid import SearchIndex
-from services.deep_memory.local_training import train_locally
+from services.deep_memory.local_training import measure_test_set, train_locally
 from services.deep_memory.measurement import SAMPLE_TEST_SET, SEED, pairs_by_question
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.split import split_by_document
+from services.deep_memory.test_sets import Expected, OwnQuestion
 from services.knowledge.sample import sample_documents, sample_questions
 from services.models import TrainingPair
 from services.retrieval.chunking import split_into_chunks
@@ -124,3 +125,37 @@ def test_a_stop_while_it_trains_or_measures_leaves_no_model(
         train()
     assert list(tmp_path.iterdir()) == []
     assert script.now.status is RunStatus.TRAINING
+
+
+def test_the_progress_of_training_goes_up_to_where_measuring_begins(script, train, monkeypatch):
+    monkeypatch.setattr(local_training, "_NOTE_EVERY_S", 0.0)
+    shares = []
+    script.lease.note_training = lambda step, share: (
+        shares.append(share) if step.startswith("Training (") else None
+    )
+    train()
+    assert shares == sorted(set(shares))
+    assert 0.2 < shares[0] < 0.5
+    assert shares[-1] == pytest.approx(0.95)
+
+
+def test_the_progress_is_noted_now_and_then_and_not_with_each_epoch(script, train, monkeypatch):
+    monkeypatch.setattr(local_training, "_NOTE_EVERY_S", 3_600.0)
+    monkeypatch.setattr(local_training.time, "monotonic", lambda: 10_000.0)
+    noted = []
+    script.lease.note_training = lambda step, share: noted.append(step)
+    train()
+    assert sum(step.startswith("Training (") for step in noted) == 1
+
+
+def test_a_model_is_measured_on_a_test_set_of_the_persons_own(script, train, sample, index):
+    model = train().load(script.now)
+    own = [
+        OwnQuestion(asked.question, (Expected(asked.document, asked.answer),))
+        for asked in sample_questions()
+    ]
+    figures = measure_test_set("own", own, sample, index, WordLlamaEmbedder(), model)
+    [on_sample] = script.now.metrics["test_sets"]
+    assert (figures["name"], figures["questions"]) == ("own", len(own))
+    assert figures["after"] == on_sample["after"]
+    assert figures["before"] == on_sample["before"]

@@ -8,6 +8,7 @@ import pytest
 from services.pairs import quality
 from services.pairs.quality import (
     Flag,
+    asks_little,
     duplicates,
     flag_pairs,
     gives_itself_away,
@@ -161,3 +162,21 @@ def test_a_repeated_question_is_told_as_a_duplicate_and_not_as_near_to_itself() 
     vectors, chunks = unit([1, 0], [1, 0], [1, 0.001]), unit([1, 0])
     flags = flag_pairs(["Who pays?", "Who pays?", "Who will pay?"], [0, 0, 0], vectors, chunks)
     assert flags == [frozenset(), {Flag.DUPLICATE}, {Flag.NEAR_DUPLICATE}]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What is known about night shifts?", True),
+        ("What is said about night shifts?", True),
+        ("How are emergency exits related to fire doors?", True),
+        ("When it comes to moorings, what should I know about harbour masters?", True),
+        ("What is a night shift?", False),
+        ("How are the fire doors opened?", False),
+        ("When is the fee due?", False),
+    ],
+)
+def test_a_question_that_only_names_a_topic_asks_little(question: str, expected: bool) -> None:
+    assert asks_little(question) is expected
+    flags = flag_pairs([question], [0], unit([1, 0]), unit([1, 0]))
+    assert flags == [frozenset({Flag.ASKS_LITTLE} if expected else ())]

@@ -1,0 +1,182 @@
+"""The tags of a web page, parsed as a stream: no tree of it is ever built, however deep it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from services.reading.html_hidden import NEVER_TEXT, Aside, aside_of
+from services.reading.html_page import Page
+
+_BLOCKS = {
+    "address", "article", "aside", "blockquote", "body", "button", "caption", "center", "details",
+    "dialog", "div", "dl", "dd", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1",
+    "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "html", "label", "legend", "li",
+    "main", "menu", "nav", "ol", "optgroup", "option", "p", "pre", "section", "select", "summary",
+    "table", "tbody", "td", "textarea", "tfoot", "th", "thead", "title", "tr", "ul", "video",
+}  # fmt: skip
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_ARTICLES = {"article", "main", "section", "blockquote"}
+_NEVER_ASIDE = {"html", "body", "main", "title", "head"}
+_ASIDE_WITHOUT_ATTRIBUTES = {"nav", "footer", "dialog"}
+_MOST_OF_ASIDE = 1_500  # characters: what is longer is not left out because of its name
+_MOST_ASIDES = 10  # one in the other
+_SHARE_OF_LINKS = 0.5  # of navigation
+
+
+@dataclass(slots=True)
+class _OpenAside:
+    kind: Aside
+    depth: int
+    characters: int = 0
+    linked: int = 0
+
+    @property
+    def is_kept(self) -> bool:
+        """Navigation is mostly links, and the others are short: else it is text after all."""
+        if self.kind == "navigation":
+            return self.linked <= _SHARE_OF_LINKS * self.characters
+        return self.characters > _MOST_OF_ASIDE
+
+
+class Elements:
+    """Receives the tags from the parser, and calls what each of them means for the page.
+
+    `left_out` counts the characters that were left out, by their kind. With `everything`, nothing
+    is left out that is text at all.
+    """
+
+    def __init__(self, page: Page, *, everything: bool = False) -> None:
+        self._page = page
+        self._everything = everything
+        self._open: list[str] = []
+        self._never = 0  # how deep inside an element that is never text
+        self._hidden = 0  # or inside one that is not seen
+        self._asides: list[_OpenAside] = []
+        self._articles = 0
+        self._links = 0
+        self.left_out: Counter[Aside] = Counter()
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        tag = _local(tag)
+        self._open.append(tag)
+        if self._never or tag in NEVER_TEXT:
+            self._never += 1
+            return
+        if self._hidden or self._starts_hidden(tag, attributes):
+            self._hidden += 1
+            return
+        self._articles += tag in _ARTICLES
+        self._links += tag == "a"
+        if tag in _BLOCKS:
+            self._page.end_paragraph()
+        if starter := _STARTS.get(tag):
+            starter(self._page, attributes)
+        elif tag in _HEADINGS:
+            self._page.start_heading(_HEADINGS[tag])
+
+    def _starts_hidden(self, tag: str, attributes: Mapping[str, str]) -> bool:
+        """Whether an element is not seen. An aside of another kind is begun: its end decides."""
+        if self._everything or tag in _NEVER_ASIDE:
+            return False
+        if not attributes and tag not in _ASIDE_WITHOUT_ATTRIBUTES:
+            return False
+        kind = aside_of(tag, attributes, in_article=self._articles > 0)
+        if kind and kind != "hidden text" and len(self._asides) < _MOST_ASIDES:
+            self._asides.append(_OpenAside(kind, len(self._open)))
+            self._page.open_aside()
+        return kind == "hidden text"
+
+    def data(self, text: str) -> None:
+        if self._never:
+            return
+        if self._hidden:
+            self.left_out["hidden text"] += len(text.strip())
+            return
+        if self._asides:
+            size = len(text.strip())
+            self._asides[-1].characters += size
+            self._asides[-1].linked += size if self._links else 0
+        self._page.data(text)
+
+    def end(self, _: str) -> None:
+        if not self._open:
+            return
+        tag = self._open.pop()
+        if self._never:
+            self._never -= 1
+            return
+        if self._hidden:
+            self._hidden -= 1
+            return
+        if tag in _BLOCKS:
+            self._page.end_paragraph()
+        if ender := _ENDS.get(tag):
+            ender(self._page)
+        elif tag in _HEADINGS:
+            self._page.end_heading()
+        self._articles -= tag in _ARTICLES
+        self._links -= tag == "a"
+        if self._asides and self._asides[-1].depth == len(self._open) + 1:
+            self._end_aside(self._asides.pop())
+
+    def _end_aside(self, aside: _OpenAside) -> None:
+        self._page.close_aside(is_kept=aside.is_kept)
+        if not aside.is_kept:
+            self.left_out[aside.kind] += aside.characters
+        elif self._asides:
+            self._asides[-1].characters += aside.characters
+            self._asides[-1].linked += aside.linked
+
+    def comment(self, text: str) -> None:
+        """Comments are not shown."""
+
+    def close(self) -> None:
+        while self._open:
+            self.end(self._open[-1])
+        self._page.close()
+
+
+def _local(tag: str) -> str:
+    if ":" in tag or "}" in tag:
+        tag = tag.rpartition("}")[2].rpartition(":")[2]
+    return tag.lower()
+
+
+_STARTS: dict[str, Callable[[Page, Mapping[str, str]], None]] = {
+    "br": Page.start_br,
+    "title": Page.start_title,
+    "sup": Page.start_sup,
+    "q": Page.start_q,
+    "img": Page.start_img,
+    "area": Page.start_area,
+    "input": Page.start_input,
+    "pre": Page.start_pre,
+    "code": Page.start_code,
+    "ul": Page.start_ul,
+    "menu": Page.start_ul,
+    "ol": Page.start_ol,
+    "li": Page.start_li,
+    "dt": Page.start_dt,
+    "table": Page.start_table,
+    "thead": Page.start_thead,
+    "tr": Page.start_tr,
+    "td": Page.start_td,
+    "th": Page.start_th,
+}
+_ENDS: dict[str, Callable[[Page], None]] = {
+    "title": Page.end_title,
+    "sup": Page.end_sup,
+    "q": Page.end_q,
+    "pre": Page.end_pre,
+    "ul": Page.end_list,
+    "ol": Page.end_list,
+    "menu": Page.end_list,
+    "dt": Page.end_dt,
+    "dl": Page.end_dl,
+    "thead": Page.end_thead,
+    "td": Page.end_td,
+    "th": Page.end_td,
+    "table": Page.end_table,
+}
