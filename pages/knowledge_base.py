@@ -44,10 +44,9 @@ def _add_files(is_busy: bool) -> None:
     )
 
     def add() -> None:
-        attempt(
-            lambda: space.documents.start_import([(file.name, file.getvalue()) for file in files])
-        )
-        st.session_state[_UPLOADS] = uploads + 1  # an empty uploader
+        chosen = [(file.name, file.getvalue()) for file in files]
+        if attempt(lambda: space.documents.start_import(chosen)) is not None:
+            st.session_state[_UPLOADS] = uploads + 1  # an empty uploader
 
     st.button(
         f"Add {count_text(len(files), 'file')}" if files else "Add files",

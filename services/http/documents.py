@@ -13,10 +13,10 @@ from anyio import CapacityLimiter
 from fastapi import APIRouter, Query, UploadFile
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sse_starlette.sse import AppStatus
 
 from services.errors import DocumentRejected
 from services.http.bearer import Space
+from services.http.ending import server_is_ending
 from services.http.error_responses import error_responses
 from services.http.imports import ImportOfFiles
 from services.http.imports import told as import_told
@@ -122,7 +122,7 @@ async def _awaited(space: Workspace, started: ImportRow) -> ImportRow:
     pause_s, longest_s = _POLLS_S
     current = started
     # The server ends when its requests have: an app that is told to stop must not wait for this.
-    while current.is_running and time.monotonic() < deadline and not AppStatus.should_exit:
+    while current.is_running and time.monotonic() < deadline and not server_is_ending():
         await anyio.sleep(pause_s)
         pause_s = min(1.5 * pause_s, longest_s)
         current = await anyio.to_thread.run_sync(space.documents.get_import, started.id)

@@ -158,7 +158,7 @@ def test_documents_are_listed_and_found_by_name_and_by_words(open_page, workspac
 def test_a_document_is_removed_after_a_question_that_names_it(open_page, workspace):
     document = next(d for d in workspace.documents.all() if d.name == "soup.txt")
     screen = open_page(workspace, "knowledge_base.py").press(f"remove_{document.id}")
-    assert "soup" in screen.words and "1 chunk are" not in screen.words
+    assert "soup" in screen.words and "its 1 chunk" in screen.words
     assert len(workspace.documents.all()) == 3  # nothing went yet
     screen.press("confirm_remove_document")
     assert {d.name for d in workspace.documents.all()} == {"dues.txt", "pilot.txt"}
@@ -183,7 +183,7 @@ def test_several_documents_are_chosen_and_removed_together_after_a_question(open
     assert len(workspace.documents.all()) == 3
     screen.press("confirm_remove_document")
     assert [d.name for d in workspace.documents.all()] == ["pilot.txt"]
-    assert "Removed 2 documents" in screen.draw().words or len(workspace.documents.all()) == 1
+    screen.draw()
     assert "remove_chosen" not in screen.keys
 
 

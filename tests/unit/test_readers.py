@@ -159,7 +159,7 @@ def test_outcomes_and_progress_come_in_order_and_what_is_printed_is_no_answer(
         (f"die {signal.SIGSEGV}", "makes its reader fail"),
         ("exit 0", "makes its reader fail"),
         ("exit 3", "makes its reader fail"),
-        ("raise x", "makes its reader fail"),
+        ("raise x", "for a reason that is in the app's log"),
         ("eat 900", "too much memory"),
     ],
 )
@@ -309,8 +309,16 @@ def test_whoever_is_lost_while_waiting_leaves_the_queue(stand_in, readers, a_fil
 
 def test_a_file_that_cannot_be_opened_is_refused_in_words(stand_in, readers, tmp_path, a_file):
     [said] = outcomes(readers, tmp_path / "gone")
-    assert "makes its reader fail" in said
+    assert "for a reason that is in the app's log" in said
     assert outcomes(readers, a_file("text fine")) == ["fine"]
+
+
+def test_a_fault_of_a_reader_is_logged_by_its_place_and_never_with_the_text(
+    stand_in, readers, a_file, caplog
+):
+    outcomes(readers, a_file("raise the quokka sleeps"))
+    assert "ZeroDivisionError" in caplog.text
+    assert "quokka" not in caplog.text
 
 
 def test_a_process_that_ended_between_two_files_is_replaced(stand_in, readers, a_file):
