@@ -71,6 +71,12 @@ SQL: dict[str, tuple[list[str], list[str]]] = {
          "forget_batch", "waiting_batches", "waiting_progress", "question_key", "count_pairs"],
         [_FUNCTIONS, "contract/test_run_lease", _PAIRS],
     ),
+    "SQL: imports": (
+        ["start_import", "stop_import", "go_on_with_import", "give_up_import",
+         "acknowledge_import", "import_state", "claim_import", "hold_import", "heartbeat_import",
+         "settle_import_files", "finish_import", "interrupt_import", "rescue_imports"],
+        ["contract/test_imports"],
+    ),
     "SQL: guards and reading": (
         ["run_moves", "check_run_move", "check_run_removal", "check_worker_columns",
          "check_waiting", "run_phase", "log_run_event", "run_problems", "deep_memory_state",

@@ -13,17 +13,14 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.chunks import chunks_of
 from services.generation.offline_writer import OfflineQuestionWriter
 from services.models import Chunk
 from services.pairs.quality import asks_little
-from services.reading.blocks import Reading
-from services.reading.files import read_file
-from services.retrieval.chunking import split_into_chunks
 
 
 @dataclass(frozen=True)
@@ -39,19 +36,10 @@ class Asked:
 def ask(path: Path, count: int) -> Asked:
     """Write up to `count` questions about every chunk."""
     files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
-    chunks = [chunk for file in files for chunk in chunks_of(file)]
+    chunks = [chunk for file in files for chunk in chunks_of(file.name, file.read_bytes())]
     writer, began = OfflineQuestionWriter(), time.perf_counter()
     pairs = [(chunk, asked) for chunk in chunks for asked in writer.write(chunk, count).questions]
     return Asked(path.name, chunks, pairs, time.perf_counter() - began)
-
-
-def chunks_of(path: Path) -> Iterator[Chunk]:
-    """The chunks of a file, and of the files in it; what cannot be read is named."""
-    for outcome in read_file(path.name, path.read_bytes(), lambda _: None):
-        if isinstance(outcome, Reading):
-            yield from split_into_chunks(outcome.blocks, outcome.name, outcome.name)
-        else:
-            print(f"Not read: {outcome}")
 
 
 def print_sample(asked: Asked, size: int, seed: int) -> None:

@@ -28,13 +28,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.beir import read_beir
+from benchmarks.chunks import sample_chunks
 from benchmarks.varied import CHUNKS_PER_DOCUMENT, varied_chunks
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex, train_hybrid
-from services.knowledge.sample import sample_documents, sample_questions
+from services.knowledge.sample import sample_questions
 from services.models import Chunk, Document
-from services.reading.blocks import Block, Reading
-from services.reading.files import read_file
-from services.retrieval.chunking import split_into_chunks
 from services.retrieval.content import EmbeddedDocument
 from services.retrieval.embeddings import Embedder, WordLlamaEmbedder
 from services.retrieval.local_store import LocalVectorStore, import_deeplake
@@ -141,21 +139,11 @@ def _trained(texts: list[str], embeddings: np.ndarray, embedder: Embedder) -> De
 
 def _passages_and_questions(folders: Sequence[Path]) -> tuple[list[str], list[str]]:
     if not folders:
-        chunks = [
-            chunk.text
-            for name, data in sample_documents()
-            for chunk in split_into_chunks(_blocks_of(name, data), name, name)
-        ]
-        return chunks, [question.question for question in sample_questions()][:QUESTIONS]
+        questions = [question.question for question in sample_questions()]
+        return [chunk.text for chunk in sample_chunks()], questions[:QUESTIONS]
     sets = [read_beir(folder) for folder in folders]
     questions = [text for data in sets for text in data.test.texts[: QUESTIONS // len(sets)]]
     return [passage for data in sets for passage in data.passages], questions
-
-
-def _blocks_of(name: str, data: bytes) -> tuple[Block, ...]:
-    [reading] = read_file(name, data, lambda share: None)
-    assert isinstance(reading, Reading)
-    return reading.blocks
 
 
 def resident_mb() -> int:

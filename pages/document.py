@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import streamlit as st
 
 from pages.ui import context
@@ -13,6 +15,7 @@ from services.models import Chunk, TrainingPair
 
 _ROWS = 20
 _MOST_QUESTIONS = 10
+_CODE = re.compile(r"^`{3,}", re.MULTILINE)
 
 space = context.require_workspace()
 
@@ -21,7 +24,10 @@ def _chunk(chunk: Chunk, pairs: list[TrainingPair]) -> None:
     with st.container(border=True, key=f"chunk_{chunk.id}"):
         place = place_text(chunk.heading_path, chunk.page)
         st.caption(f"**{chunk.position + 1}**{f' · {place}' if place else ''}")
-        st.text(chunk.text)
+        if _CODE.search(chunk.text):
+            st.code(chunk.text, language=None, wrap_lines=True)
+        else:
+            st.text(chunk.text)
         if pairs:
             asked = list(dict.fromkeys(pair.question_text for pair in pairs))
             for question in asked[:_MOST_QUESTIONS]:

@@ -486,18 +486,21 @@ GRANT ALL ON FUNCTION public.account_for_cloud_jobs() TO service_role;
 
 -- acknowledge_import: 029_document_imports.sql
 
-CREATE FUNCTION public.acknowledge_import(p_import uuid) RETURNS SETOF public.document_imports
+CREATE FUNCTION public.acknowledge_import(p_import uuid, p_and_older boolean) RETURNS SETOF public.document_imports
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
     AS $$
-  update public.document_imports set acknowledged = true
-   where id = p_import and user_id = auth.uid() and status = 'done'
-  returning *
+  update public.document_imports i set acknowledged = true
+    from public.document_imports the
+   where the.id = p_import and the.user_id = auth.uid() and the.status = 'done'
+     and i.user_id = the.user_id and i.status = 'done'
+     and (i.id = the.id or p_and_older and i.created_at <= the.created_at)
+  returning i.*
 $$;
 
-REVOKE ALL ON FUNCTION public.acknowledge_import(p_import uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid) TO service_role;
-GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid) TO authenticated;
+REVOKE ALL ON FUNCTION public.acknowledge_import(p_import uuid, p_and_older boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid, p_and_older boolean) TO service_role;
+GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid, p_and_older boolean) TO authenticated;
 
 
 -- add_pairs: 011_add_pairs.sql

@@ -109,7 +109,7 @@ def _report(space: Workspace, current: Import) -> None:
     _files(space, current)
 
     def acknowledge() -> None:
-        if attempt(lambda: space.documents.acknowledge_import(current.id)) is None:
+        if attempt(lambda: space.documents.acknowledge_import(current.id, and_older=True)) is None:
             st.session_state.pop("import_page", None)
 
     st.button("Got it", key="import_read", icon=":material/done_all:", on_click=acknowledge)
@@ -119,8 +119,9 @@ def _files(space: Workspace, current: Import) -> None:
     """What became of each file; those that need a person first."""
     order: list[FileState] = ["refused", "dropped", "waiting", "same", "added"]
     there = [state for state in order if current.counts.get(state)]
+    files = "it" if current.files_total == 1 else f"each of {current.files_total:,} files"
     with st.expander(
-        f"What became of each of {count_text(current.files_total, 'file')}",
+        f"What became of {files}",
         expanded=current.files_total <= _ROWS or "refused" in there,
     ):
         chosen = there[0]

@@ -219,9 +219,13 @@ class Documents:
         self._imports.give_up(import_id)
         self._kept.forget(import_id)
 
-    def acknowledge_import(self, import_id: str) -> None:
-        """After its report was read. Raises NotAllowed while it is unfinished."""
-        self._imports.acknowledge(import_id)
+    def acknowledge_import(self, import_id: str, *, and_older: bool = False) -> None:
+        """After its report was read, with those of earlier imports if `and_older`.
+
+        Raises:
+            NotAllowed: it is unfinished.
+        """
+        self._imports.acknowledge(import_id, and_older=and_older)
 
     def _as_known_here(self, found: Import) -> Import:
         progress = self._importer.progress(found.id) if found.is_running else None

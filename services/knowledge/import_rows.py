@@ -125,9 +125,9 @@ class ImportRows:
         """Raises NotAllowed if it was neither stopped nor interrupted."""
         self._moved("give_up_import", import_id)
 
-    def acknowledge(self, import_id: str) -> None:
+    def acknowledge(self, import_id: str, *, and_older: bool = False) -> None:
         """Raises NotAllowed if it is unfinished: there is no report yet."""
-        self._moved("acknowledge_import", import_id)
+        self._moved("acknowledge_import", import_id, p_and_older=and_older)
 
     def _moved(self, function: str, import_id: str, **parameters: Any) -> None:
         if not self._database.rpc(function, p_import=import_id, **parameters):

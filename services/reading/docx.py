@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from services.reading import rejections
 from services.reading.blocks import Block, Source
-from services.reading.docx_body import Body, Surroundings
+from services.reading.docx_body import Body
 from services.reading.docx_elements import Elements
+from services.reading.docx_parts import Surroundings
 from services.reading.docx_styles import Numbering, styles_of
 from services.reading.packed import Package, opened
 

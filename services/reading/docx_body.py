@@ -5,45 +5,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from services.reading.blocks import Block
-from services.reading.docx_fields import OFF, Fields, attribute
-from services.reading.docx_styles import BODY_LEVEL, Numbering, Style, in_format, number
+from services.reading.docx_fields import (
+    GENERATED,
+    OFF,
+    SYMBOLS,
+    Fields,
+    attribute,
+    says_only_page,
+)
+from services.reading.docx_parts import Paragraph, Surroundings
+from services.reading.docx_styles import BODY_LEVEL, Style, in_format, number
 from services.reading.docx_tables import Tables
 from services.reading.flow import Flow
 
 _LONGEST_HEADING = 300
-_SYMBOLS = {"F0FE": "☒", "F0A8": "☐", "F06F": "☐", "F0FC": "✓", "F0FB": "✗", "F0E0": "→"}
-_GENERATED = re.compile(
-    r"\s*(?:Description|Descripción|Beschreibung) automatically generated.*|"
-    r"\s*Automatisch generierte Beschreibung.*",
-    re.I | re.S,
-)
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What a body refers to."""
-
-    styles: Mapping[str, Style] = field(default_factory=dict)
-    numbering: Numbering = field(default_factory=Numbering)
-    footnotes: Mapping[str, str] = field(default_factory=dict)
-    endnotes: Mapping[str, str] = field(default_factory=dict)
-    diagrams: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Paragraph:
-    parts: list[str] = field(default_factory=list)
-    style: str = ""
-    outline: int | None = None
-    numbering: str | None = None
-    depth: int | None = None
-    is_joined: bool = False  # its end was deleted: the next one goes on from here
-    has_page_number: bool = False
-    boxes: list[Block] = field(default_factory=list)
-    notes: list[Block] = field(default_factory=list)
 
 
 class Body:
@@ -60,8 +37,8 @@ class Body:
         self.has_text = False  # some since this was last set to False
         self._is_text = self._is_instruction = self._is_hidden = self._is_about = False
         self._is_about_row = False
-        self._paragraphs: list[_Paragraph] = []  # open ones: a text box is inside a paragraph
-        self._carried: _Paragraph | None = None
+        self._paragraphs: list[Paragraph] = []  # open ones: a text box is inside a paragraph
+        self._carried: Paragraph | None = None
         self._choices: list[bool] = []  # whether one of the alternatives was taken
         self._alt = ""
         self.flow = Flow()
@@ -150,15 +127,15 @@ class Body:
 
     def start_symbol(self, attributes: Mapping[str, str]) -> None:
         code = (attribute(attributes, "char") or "").upper()
-        if code in _SYMBOLS:
-            self.put(_SYMBOLS[code])
+        if code in SYMBOLS:
+            self.put(SYMBOLS[code])
         elif re.fullmatch("[0-9A-F]{4}", code) and not "E000" <= code <= "F8FF":
             self.put(chr(int(code, 16)))
 
     # Paragraphs
 
     def start_paragraph(self, _: Mapping[str, str]) -> None:
-        paragraph = _Paragraph()
+        paragraph = Paragraph()
         if self._carried:
             paragraph.parts = self._carried.parts
             paragraph.boxes, paragraph.notes = self._carried.boxes, self._carried.notes
@@ -197,7 +174,7 @@ class Body:
         else:
             self._finish(paragraph)
 
-    def _finish(self, paragraph: _Paragraph) -> None:
+    def _finish(self, paragraph: Paragraph) -> None:
         flow = self._flows[-1]
         text = "".join(paragraph.parts)
         style_id = paragraph.style or self._default
@@ -205,7 +182,7 @@ class Body:
         outline = paragraph.outline
         level = style.heading if outline is None else (outline + 1) % (BODY_LEVEL + 1)
         mark, depth = self._mark(paragraph, style_id, style)
-        if paragraph.has_page_number and _says_only_page(text):
+        if paragraph.has_page_number and says_only_page(text):
             text = ""
         if style.is_contents:
             self.counts["contents"] += bool(text.strip())
@@ -228,7 +205,7 @@ class Body:
             else:
                 flow.put_after(block)
 
-    def _mark(self, paragraph: _Paragraph, style_id: str, style: Style) -> tuple[str, int]:
+    def _mark(self, paragraph: Paragraph, style_id: str, style: Style) -> tuple[str, int]:
         numbering, depth = paragraph.numbering, paragraph.depth
         if numbering is None:
             numbering = style.numbering
@@ -300,7 +277,7 @@ class Body:
         self._alt = attributes.get("alt") or ""
 
     def start_image(self, _: Mapping[str, str]) -> None:
-        alt = " ".join(_GENERATED.sub("", self._alt).split())
+        alt = " ".join(GENERATED.sub("", self._alt).split())
         self._alt = ""
         self.counts["described images" if alt else "images"] += 1
         if alt:
@@ -313,9 +290,3 @@ class Body:
         text = self._around.diagrams.get(attribute(attributes, "dm") or "")
         if text and self._paragraphs:
             self._paragraphs[-1].boxes.append(Block("text", text))
-
-
-def _says_only_page(text: str) -> bool:
-    """Whether nothing is left of "Page 3 of 9" but its words."""
-    words = re.findall(r"\w+", text)
-    return len(words) <= 2 and all(len(word) <= 7 for word in words)

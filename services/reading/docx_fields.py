@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +12,12 @@ OFF = {"0", "false", "off"}
 _PAGE_FIELDS = {"PAGE", "NUMPAGES", "SECTIONPAGES", "SECTION"}
 _LONGEST_INSTRUCTION = 200
 _CHECK_BOX, _CHECKED = -1, -2
+SYMBOLS = {"F0FE": "☒", "F0A8": "☐", "F06F": "☐", "F0FC": "✓", "F0FB": "✗", "F0E0": "→"}
+GENERATED = re.compile(
+    r"\s*(?:Description|Descripción|Beschreibung) automatically generated.*|"
+    r"\s*Automatisch generierte Beschreibung.*",
+    re.I | re.S,
+)
 
 
 def attribute(attributes: Mapping[str, str], name: str = "val") -> str | None:
@@ -107,3 +114,9 @@ class Fields:
         chosen = self._entries[self._choice : self._choice + 1] if self._choice >= 0 else []
         self._choice, self._entries = 0, []
         return "".join(chosen)
+
+
+def says_only_page(text: str) -> bool:
+    """Whether nothing is left of "Page 3 of 9" but its words."""
+    words = re.findall(r"\w+", text)
+    return len(words) <= 2 and all(len(word) <= 7 for word in words)

@@ -32,12 +32,11 @@ _CLOSED_ITSELF = re.compile(
     r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\b)"
     r"([a-zA-Z][\w:-]*)((?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*?)/>"
 )
-_ENOUGH = 200  # characters of text, to be sure that it was not left out with the rest
 
 
 def read(source: Source) -> Iterator[Block]:
     """The blocks of a page. Navigation, cookie notices, page footers and hidden text are left out
-    and noted, unless hardly anything else is there.
+    and noted. Where nothing else is there, only hidden text is.
 
     Raises:
         DocumentRejected: it is no text, or is damaged.
@@ -50,22 +49,23 @@ def read(source: Source) -> Iterator[Block]:
     has_heading = re.search(r"<h1[\s>]", text, re.IGNORECASE) is not None
     page = Page(has_heading=has_heading)
     elements = Elements(page)
-    first: list[Block] = []
-    characters = 0
+    waiting: list[Block] | None = []  # headings, as long as there is no text
     try:
         for block in _blocks(source, text, page, elements):
-            characters += len(block.text)
-            first.append(block)
-            if characters >= _ENOUGH:
-                yield from first
-                first = []
-        if characters < _ENOUGH and elements.left_out.total() > characters:
+            if waiting is None:
+                yield block
+                continue
+            waiting.append(block)
+            if block.kind != "heading":
+                yield from waiting
+                waiting = None
+        if waiting is not None and elements.left_out.total():
             page = Page(has_heading=has_heading)
-            elements = Elements(page, everything=True)
-            first = list(_blocks(source, text, page, elements))
+            elements = Elements(page, asides=True)
+            waiting = list(_blocks(source, text, page, elements))
     except etree.LxmlError as error:
         raise rejections.damaged(source.name) from error
-    yield from first
+    yield from waiting or ()
     _tell(source, page, elements)
 
 

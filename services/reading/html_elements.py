@@ -43,13 +43,13 @@ class _OpenAside:
 class Elements:
     """Receives the tags from the parser, and calls what each of them means for the page.
 
-    `left_out` counts the characters that were left out, by their kind. With `everything`, nothing
-    is left out that is text at all.
+    `left_out` counts the characters that were left out, by their kind. With `asides`, only hidden
+    text is left out.
     """
 
-    def __init__(self, page: Page, *, everything: bool = False) -> None:
+    def __init__(self, page: Page, *, asides: bool = False) -> None:
         self._page = page
-        self._everything = everything
+        self._with_asides = asides
         self._open: list[str] = []
         self._never = 0  # how deep inside an element that is never text
         self._hidden = 0  # or inside one that is not seen
@@ -78,12 +78,13 @@ class Elements:
 
     def _starts_hidden(self, tag: str, attributes: Mapping[str, str]) -> bool:
         """Whether an element is not seen. An aside of another kind is begun: its end decides."""
-        if self._everything or tag in _NEVER_ASIDE:
+        if tag in _NEVER_ASIDE:
             return False
         if not attributes and tag not in _ASIDE_WITHOUT_ATTRIBUTES:
             return False
         kind = aside_of(tag, attributes, in_article=self._articles > 0)
-        if kind and kind != "hidden text" and len(self._asides) < _MOST_ASIDES:
+        is_aside = kind is not None and kind != "hidden text" and not self._with_asides
+        if kind and is_aside and len(self._asides) < _MOST_ASIDES:
             self._asides.append(_OpenAside(kind, len(self._open)))
             self._page.open_aside()
         return kind == "hidden text"

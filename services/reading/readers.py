@@ -208,8 +208,10 @@ def _lines(process: subprocess.Popen[bytes], lost: threading.Event) -> Iterator[
     """
     assert process.stdout is not None
     begun = bytearray()
+    said = select.poll()  # select() fails when the process has a thousand files open
+    said.register(process.stdout, select.POLLIN)
     while True:
-        while not select.select([process.stdout], [], [], _WAITS_S)[0]:
+        while not said.poll(1_000 * _WAITS_S):
             if lost.is_set():
                 raise GivenUp
         piece = os.read(process.stdout.fileno(), _BYTES_AT_ONCE)

@@ -105,11 +105,15 @@ begin
   end if;
 end $$;
 
-create function public.acknowledge_import(p_import uuid)
+-- With p_and_older, the reports of earlier imports count as read, too: a screen shows one at a time.
+create function public.acknowledge_import(p_import uuid, p_and_older boolean)
 returns setof public.document_imports language sql security definer set search_path = '' as $$
-  update public.document_imports set acknowledged = true
-   where id = p_import and user_id = auth.uid() and status = 'done'
-  returning *
+  update public.document_imports i set acknowledged = true
+    from public.document_imports the
+   where the.id = p_import and the.user_id = auth.uid() and the.status = 'done'
+     and i.user_id = the.user_id and i.status = 'done'
+     and (i.id = the.id or p_and_older and i.created_at <= the.created_at)
+  returning i.*
 $$;
 
 -- The import by this id or, without one, the last whose report was not read; with its files counted
@@ -220,7 +224,7 @@ $$;
 
 revoke execute on function
   public.start_import(uuid, jsonb), public.stop_import(uuid), public.go_on_with_import(uuid),
-  public.give_up_import(uuid), public.acknowledge_import(uuid), public.import_state(uuid),
+  public.give_up_import(uuid), public.acknowledge_import(uuid, boolean), public.import_state(uuid),
   public.claim_import(uuid, uuid, uuid, int), public.hold_import(uuid, uuid, uuid, int),
   public.heartbeat_import(uuid, uuid, uuid, int, jsonb),
   public.settle_import_files(uuid, uuid, uuid, int, jsonb),
@@ -229,7 +233,7 @@ revoke execute on function
   from public, anon, authenticated;
 grant execute on function
   public.start_import(uuid, jsonb), public.stop_import(uuid), public.go_on_with_import(uuid),
-  public.give_up_import(uuid), public.acknowledge_import(uuid), public.import_state(uuid)
+  public.give_up_import(uuid), public.acknowledge_import(uuid, boolean), public.import_state(uuid)
   to authenticated;
 grant execute on function
   public.import_state(uuid), public.claim_import(uuid, uuid, uuid, int),

@@ -376,7 +376,15 @@ def test_search_ranks_and_says_whether_deep_memory_did(caller: Caller) -> None:
     assert (found["deep_memory"], found["trained_run_id"]) == (False, None)
     assert [hit["rank"] for hit in found["hits"]] == [1, 2]
     assert found["hits"][0]["score"] >= found["hits"][1]["score"]
-    assert set(found["hits"][0]) == {"id", "text", "document", "score", "rank"}
+    assert set(found["hits"][0]) == {
+        "id",
+        "text",
+        "document",
+        "score",
+        "rank",
+        "heading_path",
+        "page",
+    }
 
 
 def test_an_empty_search_is_refused_in_words(caller: Caller) -> None:

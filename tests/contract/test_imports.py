@@ -246,6 +246,19 @@ def test_the_report_waits_until_it_was_read(script):
     assert script.now.status == "done"
 
 
+@pytest.mark.parametrize(("and_older", "left"), [(True, False), (False, True)])
+def test_who_read_the_newest_report_may_have_read_the_older_ones(
+    script, user, service, new_user, and_older, left
+):
+    theirs = ImportScript(new_user(), service).to("done")
+    script.to("done")
+    newer = ImportScript(user, service).to("done")
+    newer.rows.acknowledge(newer.id, and_older=and_older)
+    current = script.rows.current()
+    assert (current is not None and current.id == script.id) is left
+    assert theirs.rows.current().id == theirs.id
+
+
 def test_reports_of_a_week_ago_go_when_the_next_import_begins(script, user, service, owner):
     script.to("done")
     owner.execute(

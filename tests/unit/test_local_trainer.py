@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.chunks import chunks_of
 from services.deep_memory import query_map
 from services.deep_memory.evaluation import evaluate_blocks, evaluate_embeddings
 from services.deep_memory.hybrid import (
@@ -34,9 +35,6 @@ from services.deep_memory.query_map import QueryMap
 from services.errors import TrainingError
 from services.generation.offline_writer import OfflineQuestionWriter
 from services.knowledge.sample import sample_documents
-from services.reading.blocks import Reading
-from services.reading.files import read_file
-from services.retrieval.chunking import split_into_chunks
 from services.retrieval.embeddings import WordLlamaEmbedder
 
 WIDTH = 24
@@ -290,13 +288,7 @@ def test_words_that_alone_tell_chunks_apart_get_more_than_the_usual_weight() -> 
 
 
 def test_questions_written_by_rule_which_repeat_words_do_not_raise_the_weight_above_it() -> None:
-    chunks = [
-        chunk
-        for name, content in sample_documents()[:15]
-        for outcome in read_file(name, content, lambda _: None)
-        if isinstance(outcome, Reading)
-        for chunk in split_into_chunks(outcome.blocks, name, name)
-    ]
+    chunks = [chunk for file in sample_documents()[:15] for chunk in chunks_of(*file)]
     asked = [
         (question, row)
         for row, chunk in enumerate(chunks)

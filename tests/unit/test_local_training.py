@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pytest
 
+from benchmarks.chunks import sample_chunks
 from services.deep_memory import local_training, measurement
 from services.deep_memory.hybrid import SearchIndex
 from services.deep_memory.local_training import measure_test_set, train_locally
@@ -13,9 +12,8 @@ from services.deep_memory.measurement import SAMPLE_TEST_SET, SEED, pairs_by_que
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.split import split_by_document
 from services.deep_memory.test_sets import Expected, OwnQuestion
-from services.knowledge.sample import sample_documents, sample_questions
+from services.knowledge.sample import sample_questions
 from services.models import TrainingPair
-from services.retrieval.chunking import split_into_chunks
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import WordLlamaEmbedder
 from services.runs.lease import RunLost
@@ -31,11 +29,7 @@ def script(user, service) -> Script:
 @pytest.fixture(scope="module")
 def sample() -> Snapshot:
     """The sample knowledge base, embedded as the app does offline."""
-    chunks = [
-        chunk
-        for name, content in sample_documents()
-        for chunk in split_into_chunks(content.decode(), str(uuid4()), name)
-    ]
+    chunks = sample_chunks()
     embeddings = WordLlamaEmbedder().embed([chunk.text for chunk in chunks])
     return Snapshot(tuple(chunks), embeddings, "v1")
 

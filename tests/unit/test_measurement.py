@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.chunks import sample_chunks
 from services.deep_memory import measurement
 from services.deep_memory.evaluation import Evaluation, evaluate_ranks
 from services.deep_memory.measurement import (
@@ -23,9 +24,8 @@ from services.deep_memory.measurement import (
 )
 from services.deep_memory.model_store import ModelStore
 from services.errors import TrainingError
-from services.knowledge.sample import sample_documents, sample_questions
+from services.knowledge.sample import sample_questions
 from services.models import Chunk, TrainingPair, Waiting
-from services.retrieval.chunking import split_into_chunks
 from services.retrieval.content import Snapshot
 from services.runs.lease import RunLost, Waits
 from tests.runs import Script
@@ -266,11 +266,7 @@ def test_the_row_says_what_was_trained_and_by_whom_only_where_that_was_the_cloud
 
 
 def test_the_samples_questions_are_asked_of_the_sample_alone():
-    chunks = [
-        chunk
-        for number, (name, content) in enumerate(sample_documents())
-        for chunk in split_into_chunks(content.decode(), f"d{number}", name)
-    ]
+    chunks = sample_chunks()
     sample = Snapshot(tuple(chunks), np.zeros((len(chunks), 2), np.float32), "v1")
     assert measurement._sample_questions(SNAPSHOT, Counting()) is None
     questions = measurement._sample_questions(sample, Counting())

@@ -1,4 +1,4 @@
-"""What all readers have in common: the choice by extension, counting, containers and their notes."""
+"""What all readers have in common: the choice by extension, counting, containers, notes."""
 
 from __future__ import annotations
 

@@ -56,7 +56,6 @@ def test_what_stands_around_the_text_is_left_out_and_told_of():
     [
         "<nav><p>The only text of this page.</p></nav>",
         "<body aria-hidden='true'><p>The only text of this page.</p></body>",
-        "<div hidden><p>The only text of this page.</p></div>",
         "<footer>The only text of this page.</footer>",
         "<div class='cookie-notice'>The only text of this page.</div>",
         "<nav><a href='x'>The only text of this page.</a></nav>",
@@ -65,8 +64,25 @@ def test_what_stands_around_the_text_is_left_out_and_told_of():
         "<custom-element>The only text of this page.",
     ],
 )
-def test_text_is_not_left_out_where_hardly_anything_else_is(page):
+def test_asides_are_text_where_nothing_else_is(page):
     assert texts_of(page) == ["The only text of this page."]
+
+
+@pytest.mark.parametrize(
+    "aside",
+    [
+        "<nav><a href='x'>Home</a> <a href='y'>All our many products and services</a></nav>",
+        "<div hidden>What only a script would show, and nobody has seen.</div>",
+        "<div class='cookie-banner'>We use cookies to make this page worse than it is.</div>",
+        "<footer>Copyright 2024, and the address of our office in the harbour.</footer>",
+    ],
+)
+def test_asides_are_left_out_of_a_page_of_one_word_too(aside):
+    assert texts_of(f"{aside}<main><h1>Dues</h1><p>Pay.</p></main>{aside}") == ["Dues", "Pay."]
+
+
+def test_a_page_of_hidden_text_alone_has_no_text():
+    assert texts_of("<h1>Dues</h1><div hidden><p>Unseen.</p></div>") == ["Dues"]
 
 
 def test_long_text_in_an_odd_place_is_text():
