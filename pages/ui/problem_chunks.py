@@ -28,13 +28,14 @@ def problem_chunks(space: Workspace, run: TrainingRun) -> None:
             flash(f"Asking {count_text(count, 'chunk')} again.")
 
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            f"Ask {'this one' if count == 1 else f'these {count:,}'} again",
-            key="retry_problems",
-            icon=":material/replay:",
-            help="Existing pairs stay. You pay for these chunks again.",
-            on_click=ask_again,
-        )
+        if space.runs.offer_asking_again:
+            st.button(
+                f"Ask {'this one' if count == 1 else f'these {count:,}'} again",
+                key="retry_problems",
+                icon=":material/replay:",
+                help="Existing pairs stay. You pay for these chunks again.",
+                on_click=ask_again,
+            )
         with st.popover("Which ones", type="tertiary"):
             _names(space, run, count)
 

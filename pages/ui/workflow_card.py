@@ -172,7 +172,7 @@ def _estimate(space: Workspace) -> None:
             key="questions_per_chunk",
         )
     estimate = space.runs.estimate(int(count))
-    parts = [f"about **{estimate.questions:,} questions**"]
+    parts = [f"up to **{estimate.questions:,} questions**"]
     if estimate.input_tokens:
         tokens = estimate.input_tokens + estimate.output_tokens
         parts.append(f"{tokens:,} tokens")
@@ -182,6 +182,8 @@ def _estimate(space: Workspace) -> None:
         parts.append("no tokens, no cost")
     with columns[1]:
         st.markdown(f"Writes {', '.join(parts)}, with the **{set_up.question_writer}**.")
+        if not space.runs.offer_asking_again:
+            st.caption("It asks only what it can ask well: some chunks get no question.")
     if space.runs.offer_batch_mode:
         cost = space.runs.estimate(int(count), batch_mode=True).cost_usd
         price = "" if cost is None else f", about {money(cost)}"

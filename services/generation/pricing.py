@@ -48,7 +48,7 @@ THINKING_TOKENS = 300
 class Estimate:
     """What a run will take. `cost_usd` is None if the question model's price is not known."""
 
-    questions: int
+    questions: int  # at most
     input_tokens: int
     output_tokens: int
     cost_usd: float | None

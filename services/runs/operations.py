@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from services.config import MOST_QUESTIONS_PER_CHUNK
+from services.config import MOST_QUESTIONS_PER_CHUNK, OFFLINE_WRITER
 from services.errors import GenerationError, NotAllowed, TrainingError
 from services.generation.batch_mode import (
     WaitingChunks,
@@ -95,6 +95,12 @@ class Runs:
     def offer_batch_mode(self) -> bool:
         """Whether a run may use the batch mode: half the price, and up to a day of waiting."""
         return self._batch_mode.is_offered(self._settings, self._store.count())
+
+    @property
+    def offer_asking_again(self) -> bool:
+        """Whether asking chunks again may give other questions; the offline writer's are the same
+        each time."""
+        return self._settings.question_model != OFFLINE_WRITER
 
     def generate(
         self, questions_per_chunk: int | None = None, *, batch_mode: bool = False

@@ -76,7 +76,7 @@ def _sign_in_and_add_documents(scene: Scene, page: Page) -> None:
 
 def _generate(scene: Scene, page: Page) -> None:
     page.get_by_role("link", name="Next: train Deep Memory on them").click()
-    estimate = page.get_by_text(re.compile(r"Writes about"))
+    estimate = page.get_by_text(re.compile(r"Writes up to"))
     expect(estimate).to_contain_text(re.compile(r"[\d,]+ tokens, about \$\d+\.\d+, with the "))
     expect(estimate).to_contain_text("gpt-4o-mini")
     scene.openai.fail(refuse, times=2, matching="/chat/")

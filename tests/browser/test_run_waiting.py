@@ -11,8 +11,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from services.config import Settings
-from services.knowledge.knowledge_base import KnowledgeBase
+from services.knowledge.knowledge_base import KnowledgeBase, KnownDocuments
 from services.local_supabase.stack import LocalSupabase
+from services.reading.blocks import Block, Reading
 from services.retrieval.embeddings import WordLlamaEmbedder
 from services.retrieval.stores import open_store
 from tests.browser.screens import hosted_on, sign_up
@@ -63,8 +64,10 @@ def add_documents(data_dir: Path, owner: psycopg.Connection, email: str) -> None
     embedder = WordLlamaEmbedder()
     settings = Settings(_env_file=None, data_dir=data_dir)
     store = open_store(settings, str(row[0]), embedder.name, embedder.width)
-    files = [(f"{n}.txt", f"Quay {n} moors vessels of {n} metres.".encode()) for n in range(6)]
-    KnowledgeBase(store, embedder).add_files(files)
+    known = KnownDocuments([])
+    blocks = [Block("text", f"Quay {n} moors vessels of {n} metres.") for n in range(6)]
+    documents = [known.admit(Reading(f"{n}.txt", (block,))) for n, block in enumerate(blocks)]
+    KnowledgeBase(store, embedder).store(documents, lambda count: None)
 
 
 def test_a_limit_of_an_hour_and_a_database_that_is_away_are_said_and_passed(

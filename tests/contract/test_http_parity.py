@@ -99,6 +99,7 @@ WITHOUT_ROUTE = {
     "documents.wait_for_import": "POST /documents waits itself; a caller asks for /imports/{id}",
     "documents.chunks": "GET /knowledge-base/chunks/{chunk_id} gives one; all are megabytes",
     "pairs.are_checked_unasked": "a screen checks by itself where that is free; a caller asks",
+    "runs.offer_asking_again": "follows from the question writer, which GET /account names",
     "models.require_usable": "what the other areas ask before they use a model",
     "models.chosen": "what search asks; the settings and the models say it to a caller",
     "user": "whose token it is; GET /account names them, and Supabase signs in and out",

@@ -61,10 +61,10 @@ def running(data_dir: Path) -> list[psutil.Process]:
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
             words = [*process.cmdline(), *process.environ().values()]
-        except psutil.Error:
+            is_a_test = process.name() == "pytest" or process.pid == os.getpid()
+        except psutil.Error:  # it has just ended, or is another user's
             continue
-        ours = any(str(data_dir) in word for word in words)
-        if ours and process.name() != "pytest" and process.pid != os.getpid():
+        if any(str(data_dir) in word for word in words) and not is_a_test:
             found.append(process)
     return found
 

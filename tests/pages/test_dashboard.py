@@ -47,10 +47,10 @@ def test_an_empty_knowledge_base_comes_first(open_page, empty):
 
 def test_with_documents_the_price_is_told_and_one_press_generates(open_page, workspace, studio):
     screen = open_page(workspace)
-    assert "about **9 questions**" in screen.words  # three for each of three chunks
+    assert "up to **9 questions**" in screen.words  # three for each of three chunks
     assert studio.writer.name in screen.words
     screen.app.number_input(key="questions_per_chunk").set_value(1)
-    assert "about **3 questions**" in screen.draw().words
+    assert "up to **3 questions**" in screen.draw().words
     screen.press("generate")
     run = until(workspace, is_over)
     assert (run.status, run.total_chunks) == (S.GENERATED, 3)

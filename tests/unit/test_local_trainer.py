@@ -300,7 +300,7 @@ def test_questions_written_by_rule_which_repeat_words_do_not_raise_the_weight_ab
 
     model = train_hybrid(embedder.embed(questions), questions, index, [{row} for _, row in asked])
 
-    assert model.lexical_weight == 0.05
+    assert model.lexical_weight == 0.03
 
 
 def test_a_map_without_a_weight_is_not_a_hybrid_model(trained: QueryMap, tmp_path: Path) -> None:
