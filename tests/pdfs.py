@@ -63,6 +63,15 @@ class PdfPage:
             % (name.encode(), state, state, x, 842 - y, x + 10, 842 - y + 10)
         )
 
+    def radio(self, x: float, y: float, name: str, value: str, ticked: bool) -> None:
+        """A radio button of a group of its own."""
+        state = b"/" + value.encode() if ticked else b"/Off"
+        self.fields.append(
+            b"<</Type/Annot/Subtype/Widget/FT/Btn/Ff 49152/T(%s)/V%s/AS%s/Rect[%g %g %g %g]/F 4"
+            b"/AP<</N<</%s 3 0 R/Off 3 0 R>>>>>>"
+            % (name.encode(), state, state, x, 842 - y, x + 10, 842 - y + 10, value.encode())
+        )
+
 
 def pdf_of(*pages: PdfPage, bookmarks: tuple[tuple[str, int], ...] = ()) -> bytes:
     """The pages as a file; `bookmarks` are titles with the index of their page."""

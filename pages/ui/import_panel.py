@@ -103,6 +103,12 @@ def _report(space: Workspace, current: Import) -> None:
         st.success(f"Added {count_text(added, 'document')} with {chunks}.", icon=":material/check:")
     elif counts.get("same", 0) == current.files_total:
         st.info("All of these documents are already in the knowledge base.")
+    if 0 < (same := counts.get("same", 0)) < current.files_total:
+        were = "1 was" if same == 1 else f"{same:,} were"
+        st.info(f"{were} in the knowledge base already.", icon=":material/content_copy:")
+    if dropped := counts.get("dropped", 0):
+        were = "1 file was" if dropped == 1 else f"{dropped:,} files were"
+        st.warning(f"{were} given up.", icon=":material/do_not_disturb_on:")
     if refused := counts.get("refused", 0):
         were = "1 file was" if refused == 1 else f"{refused:,} files were"
         st.warning(f"{were} not added: see why below.", icon=":material/block:")

@@ -214,6 +214,7 @@ async def remove(document_id: str, space: Space) -> Done:
 async def _removed(space: Workspace, *document_ids: str) -> Done:
     gone = await anyio.to_thread.run_sync(space.documents.remove, *document_ids, limiter=_removals)
     chunks = sum(found.chunk_count for found in gone)
+    what = "1 chunk" if chunks == 1 else f"{chunks} chunks"
     if len(gone) == 1:
-        return Done(message=f"{gone[0].name} and its {chunks} chunks removed")
-    return Done(message=f"{len(gone)} documents and their {chunks} chunks removed")
+        return Done(message=f"{gone[0].name} and its {what} removed")
+    return Done(message=f"{len(gone)} documents and their {what} removed")

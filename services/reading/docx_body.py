@@ -10,6 +10,7 @@ from services.reading.blocks import Block
 from services.reading.docx_fields import (
     GENERATED,
     OFF,
+    SYMBOL_FONT,
     SYMBOLS,
     Fields,
     attribute,
@@ -127,8 +128,10 @@ class Body:
 
     def start_symbol(self, attributes: Mapping[str, str]) -> None:
         code = (attribute(attributes, "char") or "").upper()
-        if code in SYMBOLS:
-            self.put(SYMBOLS[code])
+        is_greek = (attribute(attributes, "font") or "").lower() == "symbol"
+        symbols = SYMBOL_FONT if is_greek else SYMBOLS
+        if code in symbols:
+            self.put(symbols[code])
         elif re.fullmatch("[0-9A-F]{4}", code) and not "E000" <= code <= "F8FF":
             self.put(chr(int(code, 16)))
 

@@ -13,6 +13,18 @@ _PAGE_FIELDS = {"PAGE", "NUMPAGES", "SECTIONPAGES", "SECTION"}
 _LONGEST_INSTRUCTION = 200
 _CHECK_BOX, _CHECKED = -1, -2
 SYMBOLS = {"F0FE": "☒", "F0A8": "☐", "F06F": "☐", "F0FC": "✓", "F0FB": "✗", "F0E0": "→"}
+# What the font "Symbol" shows for F041 to F05A, F061 to F07A, and some signs.
+_GREEK = "ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ", "αβχδεφγηιϕκλμνοπθρστυϖωξψζ"
+SYMBOL_FONT = (
+    {f"F0{0x41 + n:02X}": letter for n, letter in enumerate(_GREEK[0])}
+    | {f"F0{0x61 + n:02X}": letter for n, letter in enumerate(_GREEK[1])}
+    | {
+        "F0A3": "≤", "F0A5": "∞", "F0AB": "↔", "F0AC": "←", "F0AD": "↑", "F0AE": "→", "F0AF": "↓",
+        "F0B0": "°", "F0B1": "±", "F0B3": "≥", "F0B4": "\u00d7", "F0B7": "•", "F0B8": "÷",
+        "F0B9": "≠", "F0BA": "≡", "F0BB": "≈", "F0C6": "∅", "F0CE": "∈", "F0D1": "∇", "F0D6": "√",
+        "F0E5": "∑", "F0F2": "∫",
+    }
+)  # fmt: skip
 GENERATED = re.compile(
     r"\s*(?:Description|Descripción|Beschreibung) automatically generated.*|"
     r"\s*Automatisch generierte Beschreibung.*",

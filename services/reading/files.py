@@ -64,6 +64,8 @@ def _outcomes(source: Source, depth: int) -> Iterator[Reading | Rejected]:
             yield from _with_notes(source, _unpacked(source, container, depth))
     except DocumentRejected as error:
         yield source.name, error
+    except RecursionError:
+        yield source.name, rejections.too_intricate(source.name, "is nested hundreds of times")
 
 
 def _unpacked(source: Source, container: str, depth: int) -> Iterator[Reading | Rejected]:

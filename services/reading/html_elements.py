@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from services.reading.html_hidden import NEVER_TEXT, Aside, aside_of
+from services.reading.html_hidden import Aside, aside_of, is_breadcrumb, is_never_text
 from services.reading.html_page import Page
 
 _BLOCKS = {
@@ -29,13 +29,14 @@ _SHARE_OF_LINKS = 0.5  # of navigation
 class _OpenAside:
     kind: Aside
     depth: int
+    is_breadcrumb: bool = False  # whose last step, this page, is no link
     characters: int = 0
     linked: int = 0
 
     @property
     def is_kept(self) -> bool:
         """Navigation is mostly links, and the others are short: else it is text after all."""
-        if self.kind == "navigation":
+        if self.kind == "navigation" and not self.is_breadcrumb:
             return self.linked <= _SHARE_OF_LINKS * self.characters
         return self.characters > _MOST_OF_ASIDE
 
@@ -61,7 +62,7 @@ class Elements:
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         tag = _local(tag)
         self._open.append(tag)
-        if self._never or tag in NEVER_TEXT:
+        if self._never or is_never_text(tag, attributes):
             self._never += 1
             return
         if self._hidden or self._starts_hidden(tag, attributes):
@@ -85,7 +86,7 @@ class Elements:
         kind = aside_of(tag, attributes, in_article=self._articles > 0)
         is_aside = kind is not None and kind != "hidden text" and not self._with_asides
         if kind and is_aside and len(self._asides) < _MOST_ASIDES:
-            self._asides.append(_OpenAside(kind, len(self._open)))
+            self._asides.append(_OpenAside(kind, len(self._open), is_breadcrumb(attributes)))
             self._page.open_aside()
         return kind == "hidden text"
 
@@ -146,6 +147,7 @@ def _local(tag: str) -> str:
 
 
 _STARTS: dict[str, Callable[[Page, Mapping[str, str]], None]] = {
+    "a": Page.start_a,
     "br": Page.start_br,
     "title": Page.start_title,
     "sup": Page.start_sup,
@@ -167,6 +169,7 @@ _STARTS: dict[str, Callable[[Page, Mapping[str, str]], None]] = {
     "th": Page.start_th,
 }
 _ENDS: dict[str, Callable[[Page], None]] = {
+    "a": Page.end_a,
     "title": Page.end_title,
     "sup": Page.end_sup,
     "q": Page.end_q,

@@ -8,11 +8,12 @@ from typing import Literal
 
 Aside = Literal["navigation", "a cookie notice", "a page footer", "hidden text"]
 
-NEVER_TEXT = {"script", "style", "template", "noscript", "svg", "iframe", "annotation", "datalist"}
+_NEVER_TEXT = {"script", "style", "template", "noscript", "svg", "iframe", "annotation", "datalist"}
 _NAVIGATION = {
     "nav", "navbar", "navigation", "mainnav", "main-nav", "main-navigation", "nav-menu",
     "site-nav", "site-navigation", "sitenav", "topnav", "top-nav", "sidenav", "side-nav",
-    "breadcrumb", "breadcrumbs", "menubar", "menu-bar",
+    "breadcrumb", "breadcrumbs", "menubar", "menu-bar", "menu", "main-menu", "sidebar",
+    "sphinxsidebar", "bd-sidebar", "md-sidebar",
 }  # fmt: skip
 _FOOTERS = {"footer", "site-footer", "page-footer", "pagefooter", "global-footer", "main-footer"}
 _SKIPS = {
@@ -25,8 +26,24 @@ _COOKIES = re.compile(
     r"|alert|warning)|onetrust|cybotcookiebot|usercentrics|cookiebot|cookieconsent",
     re.IGNORECASE,
 )
+_COPIES = re.compile(r"\bcopy|copybtn|\bclip(?:board)?\b", re.IGNORECASE)
+_NAMES_OF_ELEMENT = ("id", "class", "aria-label")
 _UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)", re.IGNORECASE)
 _CONTAINERS = {"div", "section", "aside", "dialog", "form", "footer", "ul", "ol", "table", "header"}
+
+
+def is_never_text(tag: str, attributes: Mapping[str, str]) -> bool:
+    """Whether an element is for programs, or is the button that copies the code beside it."""
+    if tag in _NEVER_TEXT:
+        return True
+    if tag != "button" or not attributes:
+        return False
+    named = (attributes.get(name, "") for name in ("class", "title", "aria-label"))
+    return any(map(_COPIES.search, named))
+
+
+def is_breadcrumb(attributes: Mapping[str, str]) -> bool:
+    return any("breadcrumb" in attributes.get(name, "").lower() for name in _NAMES_OF_ELEMENT)
 
 
 def aside_of(tag: str, attributes: Mapping[str, str], *, in_article: bool) -> Aside | None:

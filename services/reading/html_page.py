@@ -13,6 +13,7 @@ from services.reading.html_tables import Cell, HtmlTable, count
 
 _RAISED = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _LANGUAGE = re.compile(r"(?:lang(?:uage)?|highlight(?:-source)?|brush:?)[-\s]+([\w+#.-]+)")
+_PERMALINKS = {"¶", "🔗"}
 _MOST_TABLES = 30  # one in the other
 _LIST_FORMATS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _RAISED_NUMBER = re.compile(r"\s*[-+\u2212]?[0-9]+\s*")
@@ -36,6 +37,7 @@ class Page:
         self._code: list[str] | None = None
         self._language = ""
         self._raised = 0
+        self._link_from: int | None = None  # where the open link begins in the paragraph
         self._lists: list[_List] = []
         self._mark = ""  # of the item that has begun
         self._is_term = False
@@ -121,6 +123,19 @@ class Page:
 
     def end_sup(self) -> None:
         self._raised -= 1
+
+    def start_a(self, _: Mapping[str, str]) -> None:
+        self._link_from = len(self._parts)
+
+    def end_a(self) -> None:
+        """A link to the heading that it stands in is a sign, "¶" or "#", and no text."""
+        begin, self._link_from = self._link_from, None
+        if begin is None or self._code is not None or begin >= len(self._parts):
+            return
+        text = "".join(self._parts[begin:]).strip()
+        names_it = self._heading or self._is_term
+        if text in _PERMALINKS or (text and names_it and not re.search(r"\w", text)):
+            del self._parts[begin:]
 
     def start_q(self, _: Mapping[str, str]) -> None:
         self._parts.append("“")

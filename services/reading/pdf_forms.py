@@ -13,6 +13,7 @@ from services.reading.pdf_words import Page, Style, Word
 _MOST_FIELDS = 5_000  # of a page
 _LONGEST = 100_000  # characters of a value
 _TICKED = {c.FPDF_FORMFIELD_CHECKBOX, c.FPDF_FORMFIELD_RADIOBUTTON}
+_NO_CHOICES = {"on", "off", "yes", "no"}
 _FILLED = {c.FPDF_FORMFIELD_TEXTFIELD, c.FPDF_FORMFIELD_COMBOBOX, c.FPDF_FORMFIELD_LISTBOX}
 
 
@@ -28,7 +29,7 @@ def add_form_values(page: pdfium.PdfPage, seen: Page) -> int:
         if not annotation:
             continue
         try:
-            for text, label in _shown(page, annotation):
+            for text, label in _shown(page, annotation, seen):
                 _put(page, annotation, text, label, seen)
                 added += 1
         finally:
@@ -36,7 +37,7 @@ def add_form_values(page: pdfium.PdfPage, seen: Page) -> int:
     return added
 
 
-def _shown(page: pdfium.PdfPage, annotation: object) -> Iterator[tuple[str, str]]:
+def _shown(page: pdfium.PdfPage, annotation: object, seen: Page) -> Iterator[tuple[str, str]]:
     """What an annotation shows, and the name by which its author calls it."""
     kind = c.FPDFAnnot_GetSubtype(annotation)
     if kind == c.FPDF_ANNOT_FREETEXT:
@@ -53,7 +54,20 @@ def _shown(page: pdfium.PdfPage, annotation: object) -> Iterator[tuple[str, str]
         if value := _string(c.FPDFAnnot_GetFormFieldValue, form.raw, annotation):
             yield value, label
     elif field in _TICKED:
-        yield ("[x]" if c.FPDFAnnot_IsChecked(form.raw, annotation) else "[ ]"), label
+        mark = "[x]" if c.FPDFAnnot_IsChecked(form.raw, annotation) else "[ ]"
+        choice = ""
+        if field == c.FPDF_FORMFIELD_RADIOBUTTON:
+            choice = _string(c.FPDFAnnot_GetFormFieldExportValue, form.raw, annotation)
+        yield (f"{mark} {choice}" if _says_more(choice, seen) else mark), label
+
+
+def _says_more(choice: str, seen: Page) -> bool:
+    """Whether the value of a radio button is a word that is not printed on the page as well."""
+    words = choice.casefold().split()
+    if not words or choice.casefold() in _NO_CHOICES or not any(map(str.isalpha, words)):
+        return False
+    printed = {word.text.casefold().strip(".,:;()") for word in seen.words}
+    return not set(words) <= printed
 
 
 def _string(ask: object, *of: object) -> str:
@@ -83,7 +97,8 @@ def _put(page: pdfium.PdfPage, annotation: object, text: str, label: str, seen: 
             lines[0] = f"{label}: {lines[0]}"
     for index, line in enumerate(lines):
         at = x0
-        for word in line.split():
+        is_tiny = x1 - x0 < 3 * size  # a button: the next one begins before its words end
+        for word in [line] if is_tiny else line.split():
             width = 0.5 * size * len(word)
             style = Style(size, False, False)
             seen.words.append(

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from itertools import islice
 from typing import Any
 
 import python_calamine
@@ -23,6 +24,8 @@ _NO_RESULT = re.compile(
     rb"(?:</(?:\w+:)?f>|<(?:\w+:)?f\b[^>]*/>)\s*(?:<(?:\w+:)?v\s*/>|<v></v>)?\s*</"
 )
 _ROWS_BETWEEN_PROGRESS = 500
+_DEEPEST_HEADING = 4  # rows
+_MOST_ABOVE_HEADING = 30
 _OVERLAP = 300  # bytes: no cell's tag is longer
 
 
@@ -85,7 +88,8 @@ def _column(letters: bytes) -> int:
 
 def _sheet(source: Source, workbook: CalamineWorkbook, number: int, about: Any) -> Iterator[Block]:
     sheet = workbook.get_sheet_by_index(number - 1)
-    rows = _with_progress(source, _rows(sheet), number, workbook, sheet.total_height)
+    rows = _with_one_heading(sheet, _rows(sheet))
+    rows = _with_progress(source, rows, number, workbook, sheet.total_height)
     blocks = record_blocks(rows, page=number)
     first = next(blocks, None)
     if first is None:
@@ -125,6 +129,35 @@ def _rows(sheet: Any) -> Iterator[list[str]]:
             elif column in reaching and number + above <= reaching[column][1] and not cells[place]:
                 cells[place] = reaching[column][0]
         yield cells
+
+
+def _with_one_heading(sheet: Any, rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    """The rows, those of a heading of several rows put together: "2026 Plan", "2026 Actual".
+
+    Such a heading is known by its merged cells: some reach down, others to the right.
+    """
+    above, first = sheet.start or (0, 0)
+    merged = sheet.merged_cell_ranges or ()
+    down = {
+        top: bottom for (top, left), (bottom, right) in merged if bottom > top and left == right
+    }
+    wide = {top for (top, left), (bottom, right) in merged if bottom == top and left < right}
+    tops = [top for top in down if top in wide and top - above < _MOST_ABOVE_HEADING]
+    top = min(tops, default=-1) - above
+    depth = down[top + above] - (top + above) + 1 if tops else 0
+    heading = list(islice(rows, top + depth)) if 1 < depth <= _DEEPEST_HEADING else []
+    yield from heading[: max(top, 0)]
+    stack = heading[max(top, 0) :]
+    if stack and any(re.search("[0-9]", cell) for cell in stack[-1]):
+        yield from stack  # values, which are no names of columns
+    elif stack:
+        for (row, left), (_, right) in merged:
+            line = row - above - top
+            if 0 <= line < len(stack) and left >= first:
+                for column in range(left - first + 1, min(right - first + 1, len(stack[line]))):
+                    stack[line][column] = stack[line][column] or stack[line][left - first]
+        yield [" ".join(dict.fromkeys(filter(None, parts))) for parts in zip(*stack, strict=True)]
+    yield from rows
 
 
 def _text(value: Any) -> str:

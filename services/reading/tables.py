@@ -133,6 +133,14 @@ def _is_value(cell: str) -> bool:
     return len(cell) < 60 and any(pattern.fullmatch(cell) for pattern in (_NUMBER, _DATE, _ADDRESS))
 
 
+def _names_columns(rows: Sequence[Row], usual: int) -> bool:
+    """Whether there is a row, as wide as the table, that holds words alone."""
+    return any(
+        len(row) == usual and all(cell.strip() and not _is_value(cell.strip()) for cell in row)
+        for row in rows
+    )
+
+
 def _table_start(rows: Sequence[Row]) -> int:
     """The number of rows above the table: shorter than half of it, or with one cell filled."""
     widths = Counter(len(row) for row in rows if any(cell.strip() for cell in row))
@@ -145,6 +153,8 @@ def _table_start(rows: Sequence[Row]) -> int:
         is_above = filled == 0 or (
             usual > 1 and (len(row) * 2 <= usual or (filled == 1 and usual > 2))
         )
+        if number and number == start and len(row) < usual:  # below lines that are above the table
+            is_above = is_above or _names_columns(rows[number + 1 : number + 2], usual)
         if not is_above:
             return number
         start = number + 1

@@ -22,6 +22,7 @@ from services.reading.blocks import Block
 CHUNK_CHARACTERS = 800
 CODE_CHARACTERS = 4_000  # cut, code says little; longer listings are cut between lines
 _LONGEST_HEADING = 300
+_WINDOW = 20 * CHUNK_CHARACTERS  # of a long text, cut at once
 _LEAST_ROOM = CHUNK_CHARACTERS // 2  # a paragraph is not cut to fill less
 _NAMESPACE = uuid5(NAMESPACE_URL, "deep-memory-studio/chunk")
 
@@ -142,19 +143,33 @@ def _pieces(block: Block, room: int) -> Iterator[str]:
     if block.kind == "heading":
         yield f"{'#' * block.level} {block.text}"
     elif block.kind == "code":
-        whole = _fenced(block, block.text)
-        lines = [block.text]
-        if len(whole) > CODE_CHARACTERS:
-            lines = _splitter(CHUNK_CHARACTERS, trim=False).chunks(block.text)
-        yield from (_fenced(block, part.strip("\n")) for part in lines)
+        fence = _fence(block.text)
+        is_whole = len(block.text) + len(block.language) + 2 * len(fence) + 2 <= CODE_CHARACTERS
+        lines = [block.text] if is_whole else _cut(block.text, trim=False)
+        for part in lines:
+            code = part.strip("\n")
+            yield f"{fence}{block.language}\n{code}\n{fence}"
     elif len(block.text) <= CHUNK_CHARACTERS:
         yield block.text
     else:
         first = room if room >= _LEAST_ROOM else CHUNK_CHARACTERS
-        [(_, piece), *more] = _splitter(first).chunk_indices(block.text)
+        [(_, piece), *more] = _splitter(first).chunk_indices(block.text[:_WINDOW])
         yield piece
-        if more:
-            yield from _splitter(CHUNK_CHARACTERS).chunks(block.text[more[0][0] :])
+        yield from _cut(block.text[more[0][0] if more else _WINDOW :])
+
+
+def _cut(text: str, *, trim: bool = True) -> Iterator[str]:
+    """A text in pieces of a chunk. It is cut window by window, because the time that the splitter
+    takes grows with the square of a text's length."""
+    splitter = _splitter(CHUNK_CHARACTERS, trim=trim)
+    start = 0
+    while start < len(text):
+        found = splitter.chunk_indices(text[start : start + _WINDOW])
+        start += _WINDOW
+        if start < len(text) and found and found[-1][0] > 0:
+            start += found[-1][0] - _WINDOW  # the last piece may go on beyond the window
+            found.pop()
+        yield from (piece for _, piece in found)
 
 
 def _add(passage: _Passage, block: Block, piece: str) -> None:
@@ -167,9 +182,8 @@ def _add(passage: _Passage, block: Block, piece: str) -> None:
     passage.header = block.header if is_row else None
 
 
-def _fenced(block: Block, lines: str) -> str:
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`{3,}", block.text)), default=0))
-    return f"{fence}{block.language}\n{lines}\n{fence}"
+def _fence(code: str) -> str:
+    return "`" * max(3, 1 + max(map(len, re.findall("`{3,}", code)), default=0))
 
 
 @cache

@@ -110,6 +110,7 @@ def test_the_rest_of_a_stopped_import_is_given_up_and_told(open_page, empty, rea
     stopped(empty, readers)
     screen = open_page(empty, "knowledge_base.py").press("give_up_import")
     assert "Given up" in screen.words
+    assert "3 files were given up" in screen.problems[0]
     assert "import_read" in screen.keys
     screen.press("import_read")
     assert "No documents yet" in screen.words
@@ -128,6 +129,7 @@ def test_files_are_shown_by_what_became_of_them_those_that_need_a_person_first(
         "Added (25)",
     ]
     assert "worse" in screen.words and "24" not in screen.words
+    assert "1 was in the knowledge base already" in screen.words
 
 
 def test_a_report_of_another_import_does_not_begin_on_the_page_of_the_last_one(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,3 +205,21 @@ def test_in_context_a_chunk_stands_below_the_headings_that_it_does_not_begin_wit
 
 def test_no_blocks_make_no_chunks():
     assert chunks_of() == []
+
+
+@pytest.mark.parametrize("kind", ["text", "row", "code"])
+def test_a_block_of_millions_of_letters_is_cut_in_seconds_and_nothing_of_it_is_lost(kind):
+    words = [f"w{number}" for number in range(400_000)]
+    began = time.process_time()
+    chunks = texts_of(Block(kind, " ".join(words)))
+
+    assert time.process_time() - began < 10  # minutes, when it was cut at once
+    assert [word for chunk in chunks for word in chunk.replace("`", "").split()] == words
+
+
+def test_a_long_block_is_cut_at_the_same_places_as_a_short_one():
+    short, long = SENTENCE * 200, SENTENCE * 2_000
+
+    assert texts_of(text(long))[:10] == texts_of(text(short))[:10]
+    assert max(map(len, texts_of(text(long)))) <= CHUNK_CHARACTERS
+    assert min(map(len, texts_of(text(long))[:-1])) > CHUNK_CHARACTERS // 2

@@ -218,3 +218,12 @@ def test_broken_headers_and_unknown_encodings_lose_no_text():
 def test_what_is_no_message_is_refused_in_words(content, words):
     with pytest.raises(DocumentRejected, match=words):
         parts_of(content)
+
+
+def test_messages_in_hundreds_of_others_are_refused_in_words():
+    message = b"From: a@b.c\r\nSubject: s\r\n\r\nhi"
+    for _ in range(3_000):
+        message = b"From: a\r\nSubject: s\r\nContent-Type: message/rfc822\r\n\r\n" + message
+
+    [(_, error)] = read_file("nest.eml", message, lambda share: None)
+    assert "is nested hundreds of times" in str(error)

@@ -277,3 +277,27 @@ def test_a_hundred_thousand_rows_take_a_few_seconds():
 def test_what_is_no_text_is_refused(name, content):
     with pytest.raises(DocumentRejected, match="text"):
         rows_of(content, name)
+
+
+def test_lines_above_the_table_may_be_cut_as_well():
+    content = (
+        "Report of January\nDepartment: Sales, North\n\nRegion,Units,Date\n"
+        "North,5,2026-01-02\nSouth,7,2026-01-03\n"
+    )
+
+    assert rows_of(content) == [
+        "Report of January",
+        "Department: Sales | North",
+        "Region: North\nUnits: 5\nDate: 2026-01-02",
+        "Region: South\nUnits: 7\nDate: 2026-01-03",
+    ]
+
+
+def test_headings_of_fewer_columns_than_the_rows_stay_headings():
+    content = "Report\nitem,price\npump,100,sold out\nvalve,20,in stock\n"
+
+    assert rows_of(content) == [
+        "Report",
+        "item: pump\nprice: 100\ncolumn 3: sold out",
+        "item: valve\nprice: 20\ncolumn 3: in stock",
+    ]

@@ -618,3 +618,13 @@ def test_any_byte_may_be_wrong():
         except DocumentRejected:
             continue
     assert [block.text for block in blocks_of(good)] == ["Berth 4", "a | b"]
+
+
+def test_signs_of_the_symbol_font_are_what_they_show():
+    codes = ("F0B0", "F057", "f06d")
+    signs = "".join(f'<w:sym w:font="Symbol" w:char="{code}"/>' for code in codes)
+    boxes = '<w:sym w:font="Wingdings" w:char="F0A8"/>'
+
+    assert texts_of(paragraph(run("40 "), f"<w:r>{signs}</w:r>", f"<w:r>{boxes}</w:r>")) == [
+        "40 °Ωμ☐"
+    ]

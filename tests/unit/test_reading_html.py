@@ -322,3 +322,39 @@ def test_a_row_that_repeats_its_neighbours_without_end_is_refused():
 def test_what_is_no_text_is_refused():
     with pytest.raises(DocumentRejected, match="PDF"):
         blocks_of(b"%PDF-1.7\n")
+
+
+def test_signs_that_link_to_their_heading_are_no_text():
+    page = """<h1>pg_dump<a class="headerlink" href="#x" title="Permalink">¶</a></h1>
+        <h2><a class="anchor" href="#y"># </a>C#</h2><h3><a href="#z">Whole heading</a></h3>
+        <dl><dt>-a<a href="#a">¶</a></dt><dd>All.</dd></dl>
+        <table><caption>Sizes<a href="#t">¶</a></caption><tr><th>a<th>b<tr><td>1<td>2</table>
+        <p>See <a href="#n">#12</a> and <a href="#m">*</a>.</p>"""
+
+    assert texts_of(page) == [
+        "pg_dump", "C#", "Whole heading", "-a: All.", "Sizes", "1 | 2", "See #12 and *."
+    ]  # fmt: skip
+
+
+def test_the_button_that_copies_code_is_no_text_and_others_are():
+    page = """<div><button class="copybtn" title="Copy">Copy</button><pre>ls</pre></div>
+        <button aria-label="Copy to clipboard">Copied!</button>
+        <button class="accordion">Who may berth here?</button><div>Tankers.</div>"""
+
+    assert texts_of(page) == ["ls", "Who may berth here?", "Tankers."]
+
+
+def test_a_breadcrumb_and_a_sidebar_of_links_are_navigation():
+    page = f"""<nav aria-label="Breadcrumb"><ol><li><a href="/">Home</a></li>
+        <li>How to change the berth plan of a whole harbour</li></ol></nav>
+        <div class="sphinxsidebar"><ul><li><a href="a">Install</a><li><a href="b">Use</a></ul></div>
+        <ul class="menu"><li><a href="c">Products</a><li><a href="d">Support</a></ul>
+        <h1>Plans</h1><p>{LONG}</p><div class="sidebar"><p>A remark beside the text.</p></div>
+        <div class="menu"><p>Fish soup, <a href="e">bread</a> and a glass of wine.</p></div>"""
+
+    assert texts_of(page) == [
+        "Plans",
+        LONG.strip(),
+        "A remark beside the text.",
+        "Fish soup, bread and a glass of wine.",
+    ]

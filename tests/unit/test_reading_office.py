@@ -107,6 +107,34 @@ def test_a_value_merged_over_rows_stands_in_each_of_them():
     ]
 
 
+def test_a_heading_of_two_rows_names_each_column_by_both():
+    workbook = workbook_of(
+        S=[
+            ["Budget"],
+            ["region", "2025", None, "2026", None],
+            [None, "Plan", "Actual", "Plan", "Actual"],
+            ["North", 1, 2, 3, 4],
+        ]
+    )
+    for cells in ("A2:A3", "B2:C2", "D2:E2"):
+        workbook["S"].merge_cells(cells)
+
+    blocks, _ = reading(spreadsheet, saved(workbook))
+    assert [block.text for block in blocks[1:]] == [
+        "Budget",
+        "region: North\n2025 Plan: 1\n2025 Actual: 2\n2026 Plan: 3\n2026 Actual: 4",
+    ]
+
+
+def test_merged_rows_of_values_are_no_heading():
+    workbook = workbook_of(S=[["a", "b", None], [None, "x1", "x2"], ["c", "d", "e"]])
+    workbook["S"].merge_cells("A1:A2")
+    workbook["S"].merge_cells("B1:C1")
+
+    blocks, _ = reading(spreadsheet, saved(workbook))
+    assert [block.text for block in blocks[1:]] == ["a | b", "a | x1 | x2", "c | d | e"]
+
+
 def test_hidden_and_empty_sheets_formulas_and_comments_are_told_of():
     workbook = workbook_of(Shown=[["a", "b"], ["x", "=1+1"]], Lists=[["c", "d"], ["y", "z"]], No=[])
     workbook["Lists"].sheet_state = "hidden"

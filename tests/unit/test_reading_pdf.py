@@ -443,6 +443,16 @@ def test_values_of_form_fields_stand_beside_their_labels():
     ]
 
 
+def test_a_radio_button_says_its_value_unless_it_is_printed():
+    page = PdfPage()
+    page.radio(60, 101, "size", "large", ticked=True)
+    page.radio(90, 101, "other", "small", ticked=False)
+    page.text(80, 200, "Weekly")
+    page.radio(60, 201, "often", "weekly", ticked=True)
+
+    assert texts_of(page) == ["size: [x] large other: [ ] small", "[x] Weekly"]
+
+
 # What cannot be read
 
 
