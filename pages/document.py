@@ -9,7 +9,7 @@ import streamlit as st
 from pages.ui import context
 from pages.ui.components import count_text, empty_state, page_of, plain, when_text
 from pages.ui.document_table import confirm_remove
-from pages.ui.hits import place_text
+from pages.ui.hits import page_word, place_text
 from services.errors import NotFound
 from services.models import Chunk, TrainingPair
 
@@ -22,7 +22,7 @@ space = context.require_workspace()
 
 def _chunk(chunk: Chunk, pairs: list[TrainingPair]) -> None:
     with st.container(border=True, key=f"chunk_{chunk.id}"):
-        place = place_text(chunk.heading_path, chunk.page)
+        place = place_text(chunk.document, chunk.heading_path, chunk.page)
         st.caption(f"**{chunk.position + 1}**{f' · {place}' if place else ''}")
         if _CODE.search(chunk.text):
             st.code(chunk.text, language=None, wrap_lines=True)
@@ -53,7 +53,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
     pages = max((chunk.page or 0 for chunk in chunks), default=0)
     facts = [
         count_text(document.chunk_count, "chunk"),
-        *([count_text(pages, "page")] if pages else []),
+        *([count_text(pages, page_word(document.name))] if pages else []),
         f"{document.characters:,} characters",
         f"added {when_text(document.added_at)}",
     ]

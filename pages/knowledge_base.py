@@ -15,10 +15,21 @@ from pages.ui.document_table import document_table
 from pages.ui.import_panel import import_panel
 from services.errors import StoreDamaged
 from services.knowledge.knowledge_base import missing_of_sample
+from services.reading.limits import (
+    MAX_BYTES,
+    MAX_CHARACTERS,
+    MAX_MEMBERS,
+    MAX_UNPACKED_BYTES,
+)
 from services.reading.rejections import KINDS
 from services.retrieval.nearest import MOST_CHUNKS
 
 _UPLOADS = "uploads_shown"
+_LIMITS = (
+    f"A file may have {MAX_BYTES // 10**6} MB and {MAX_CHARACTERS // 10**6} million characters of "
+    f"text. A zip may hold {MAX_MEMBERS:,} files; it and an Office file may unpack to "
+    f"{MAX_UNPACKED_BYTES // 10**6} MB."
+)
 
 space = context.require_workspace()
 
@@ -41,6 +52,7 @@ def _add_files(is_busy: bool) -> None:
         f"Add files: {KINDS}",
         accept_multiple_files=True,
         key=f"files_{uploads}",
+        help=_LIMITS,
     )
 
     def add() -> None:

@@ -29,7 +29,7 @@ def document_table(space: Workspace, documents: Sequence[Document]) -> None:
     page = page_of(len(found), _ROWS, key="document_page")
     with st.container(key="wide_only_documents"):
         heading = st.columns(_WIDTHS)
-        for column, title in zip(heading, ("Document", "Chunks", "Added", ""), strict=True):
+        for column, title in zip(heading, ("Document", "Size", "Added", ""), strict=True):
             column.caption(title)
     for item in found[page * _ROWS : (page + 1) * _ROWS]:
         _row(space, item, bool(wanted.strip()))
@@ -89,7 +89,7 @@ def _row(space: Workspace, item: Found, was_searched: bool) -> None:
             )
             if was_searched and item.chunks:
                 st.caption(f"in {count_text(item.chunks, 'chunk')}")
-        chunks.markdown(f"{document.chunk_count:,}")
+        chunks.markdown(count_text(document.chunk_count, "chunk"))
         added.markdown(when_text(document.added_at))
         if remove.button(
             "Remove", key=f"remove_{document.id}", type="tertiary", icon=":material/delete:"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePath
 
 import streamlit as st
 
@@ -15,6 +16,7 @@ INDEXING = (
     "search again soon."
 )
 _PREVIEW = 240  # characters
+_PAGE_WORDS = {".xlsx": "sheet", ".pptx": "slide"}
 
 
 def hit_list(
@@ -35,7 +37,7 @@ def hit_list(
             st.markdown(
                 f"**{hit.rank}.** {plain(hit.document)} · {hit.score:.3f} {' '.join(badges)}"
             )
-            if place := place_text(hit.heading_path, hit.page):
+            if place := place_text(hit.document, hit.heading_path, hit.page):
                 st.caption(f":material/location_on: {place}")
             st.caption(plain(hit.text[:_PREVIEW]) + ("…" if len(hit.text) > _PREVIEW else ""))
             if len(hit.text) > _PREVIEW:
@@ -43,15 +45,21 @@ def hit_list(
                     st.text(hit.text)
 
 
-def place_text(heading_path: Sequence[str], page: int | None) -> str:
+def page_word(document: str) -> str:
+    """What the pages of a document of this name are."""
+    return _PAGE_WORDS.get(PurePath(document).suffix.lower(), "page")
+
+
+def place_text(document: str, heading_path: Sequence[str], page: int | None) -> str:
     """Where in its document a chunk is: "Page 12 · Limits / By plan"."""
     path = " / ".join(plain(title) for title in heading_path)
-    return " · ".join(part for part in (f"Page {page}" if page else "", path) if part)
+    numbered = f"{page_word(document).capitalize()} {page}" if page else ""
+    return " · ".join(part for part in (numbered, path) if part)
 
 
 def source_text(chunk: Chunk) -> str:
     """A chunk's document, and where it is in it."""
-    place = place_text(chunk.heading_path, chunk.page)
+    place = place_text(chunk.document, chunk.heading_path, chunk.page)
     return f"{plain(chunk.document)} · {place}" if place else plain(chunk.document)
 
 

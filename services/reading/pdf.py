@@ -176,7 +176,10 @@ def _note_pages_without_text(source: Source, pages: list[list[Item]], pictured: 
 def _running_note(running: Counter[str]) -> str:
     note = "running headers, footers or page numbers left out"
     named = [text for text, _ in running.most_common() if re.search(r"[^\W\d_]{2}", text)]
-    return f'{note} ("{named[0][:_LONGEST_QUOTE]}")' if named else note
+    if not named:
+        return note
+    shown = re.sub(r"^#|#$", "…", named[0])  # where the number of the page stands
+    return f'{note} ("{shown[:_LONGEST_QUOTE]}")'
 
 
 def page_ranges(numbers: list[int]) -> str:

@@ -143,6 +143,17 @@ def test_numbers_of_footnotes_stay_in_their_line():
 # Running headers, footers and page numbers
 
 
+def test_the_note_on_a_header_shows_no_sign_for_the_number_of_the_page():
+    pages = []
+    for number in range(1, 7):
+        page = page_with(f"Valve {number} has a torque of {10 + number} newton metres.")
+        page.text(60, 30, f"{number} Pump manual", size=8)
+        pages.append(page)
+
+    _, notes = blocks_of(pdf_of(*pages))
+    assert notes == ['running headers, footers or page numbers left out ("… Pump manual")']
+
+
 def test_running_headers_and_footers_are_left_out_and_noted():
     pages = []
     for number in range(1, 13):
