@@ -145,6 +145,11 @@ def small_screens() -> None:
         """<style>
         @media (max-width: 640px) {
           [class*="st-key-wide_only"] { display: none; }
+          [class*="st-key-document_"] [data-testid="stColumn"]
+            { min-width: calc(25% - 1rem); flex: 1 1 calc(25% - 1rem); }
+          [class*="st-key-document_"] [data-testid="stColumn"]:first-child { flex-basis: 100%; }
+          [class*="st-key-document_"] [data-testid="stColumn"]:nth-child(2) p::after
+            { content: " chunks"; }
           [class*="st-key-run_row"] [data-testid="stColumn"],
           [class*="st-key-model_row"] [data-testid="stColumn"],
           .st-key-figures [data-testid="stColumn"]
