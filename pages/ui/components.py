@@ -148,8 +148,6 @@ def small_screens() -> None:
           [class*="st-key-document_"] [data-testid="stColumn"]
             { min-width: calc(25% - 1rem); flex: 1 1 calc(25% - 1rem); }
           [class*="st-key-document_"] [data-testid="stColumn"]:first-child { flex-basis: 100%; }
-          [class*="st-key-document_"] [data-testid="stColumn"]:nth-child(2) p::after
-            { content: " chunks"; }
           [class*="st-key-run_row"] [data-testid="stColumn"],
           [class*="st-key-model_row"] [data-testid="stColumn"],
           .st-key-figures [data-testid="stColumn"]
