@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks.postings import Postings
 from services.deep_memory.hybrid import in_context
-from services.deep_memory.lexical import _words
-from services.deep_memory.local_trainer import _start
+from services.deep_memory.lexical import words_of
+from services.deep_memory.local_trainer import starting_map
 
 NAMES = (
     "cosine in context, whitened", "cosine in context, trained", "cosine", "cosine, trained",
@@ -61,14 +61,14 @@ class RankingIndex:
     ) -> None:
         self.plain = np.asarray(embeddings, np.float32)
         self.context = in_context(self.plain, documents).astype(np.float32)
-        self.whitening = _start(self.context)
+        self.whitening = starting_map(self.context)
         sizes = [sum(1 for _ in rows) for _, rows in groupby(documents)]
         self._first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
         self._document = np.repeat(np.arange(len(sizes)), sizes)
         self._padded = np.arange(len(texts)) + len(_REACH) * self._document
         self._around = 1.0 / self._spread(np.ones(len(texts), np.float32))
 
-        words = _words(texts)
+        words = words_of(texts)
         self.chunks = Postings(words)
         self._pairs = Postings([_pairs(line) for line in words])
         ends = np.append(self._first[1:], len(texts))
@@ -78,7 +78,7 @@ class RankingIndex:
         )
         sentences = [_sentences(text) for text in texts]
         self._sentence = np.cumsum([0] + [len(found) for found in sentences])[:-1]
-        self._sentences = Postings(_words([one for found in sentences for one in found]))
+        self._sentences = Postings(words_of([one for found in sentences for one in found]))
         self._numbers = [frozenset(_NUMBER.findall(text.lower())) for text in texts]
         lengths = np.log1p([len(line) for line in words]).astype(np.float32)
         self._length = (lengths - lengths.mean()) / max(float(lengths.std()), 1e-6)
@@ -99,7 +99,7 @@ class RankingIndex:
 
         `query` (width,) embeds `text`; `matrix` (width, width) is the trained map.
         """
-        asked = _words([text])[0]
+        asked = words_of([text])[0]
         words = list(dict.fromkeys(asked))
         whitened, mapped = _unit(np.stack([query @ self.whitening, query @ matrix]))
         # One row at a time, because BLAS is slower with two; the trained map looks at candidates

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.ranking_signals import NAMES, Candidates, RankingIndex
 from services.deep_memory.evaluation import NEAR_DUPLICATE
-from services.deep_memory.lexical import _words
+from services.deep_memory.lexical import words_of
 from services.deep_memory.local_trainer import FoldedFit
 from services.errors import TrainingError
 
@@ -179,7 +179,7 @@ def harder(
     for text in texts:
         share, words = rng.uniform(least, most), []
         for word in text.rstrip("?").split():
-            base = (_words([word])[0] or [""])[0]
+            base = (words_of([word])[0] or [""])[0]
             if base not in index.chunks or rng.random() >= share:
                 words.append(word)
             elif base in index.number and rng.random() < _REPLACED:

@@ -17,7 +17,7 @@ class LexicalIndex:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._count = len(texts)
-        words = _words(texts)
+        words = words_of(texts)
         self._index = bm25s.BM25(k1=_K1, b=_B)
         self._knows_words = any(words)
         if self._knows_words:
@@ -26,13 +26,14 @@ class LexicalIndex:
     def scores(self, queries: Sequence[str]) -> np.ndarray:
         """BM25 of every text for every query, (queries, texts) float32; 0: no word in common."""
         scores = np.zeros((len(queries), self._count), np.float32)
-        for row, words in enumerate(_words(queries)):
+        for row, words in enumerate(words_of(queries)):
             if words and self._knows_words:
                 scores[row] = self._index.get_scores(words)
         return scores
 
 
-def _words(texts: Sequence[str]) -> list[list[str]]:
+def words_of(texts: Sequence[str]) -> list[list[str]]:
+    """The words of each text as they are indexed: base forms, without the most common ones."""
     if not texts:
         return []
     return bm25s.tokenize(

@@ -1,7 +1,7 @@
 """Deep Memory on this machine: a linear map of the query embedding, fitted to the pairs in numpy.
 
 The chunk vectors stay unchanged, so nothing is embedded again. The initial map gives directions
-that all chunks share less weight (see `_start`). It learns to give the chunks that answer a
+that all chunks share less weight (see `starting_map`). It learns to give the chunks that answer a
 question a larger inner product than the others: the loss is the cross-entropy of the softmax over
 chunk similarities (InfoNCE, van den Oord et al., 2018), with the probability shared among all
 chunks that answer the question. The mapped query is not normalised in the loss, which leaves each
@@ -84,7 +84,7 @@ def fit_folds(
     _check(queries, chunks, relevant)
     answers = [np.unique(np.fromiter(found, np.int64)) for found in relevant]
     alike = _near_duplicates(np.unique(np.concatenate(answers)), chunks)
-    start, fold_of = _start(chunks), _folds(answers, settings.folds, seed)
+    start, fold_of = starting_map(chunks), _folds(answers, settings.folds, seed)
     last, matrices = settings.folds * settings.epochs, []
     for fold in range(settings.folds):
         rng = np.random.default_rng([seed, fold])
@@ -223,7 +223,7 @@ def _check(queries: np.ndarray, chunks: np.ndarray, relevant: Sequence[Collectio
         raise TrainingError("Some embeddings are not numbers. Nothing was trained.")
 
 
-def _start(chunks: np.ndarray) -> np.ndarray:
+def starting_map(chunks: np.ndarray) -> np.ndarray:
     """Partial whitening of the chunks, shrunk towards the identity: (C + r I)^-1/2.
 
     C is the second moment of the chunk vectors divided by its mean eigenvalue. Frequent directions

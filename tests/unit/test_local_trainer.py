@@ -28,8 +28,8 @@ from services.deep_memory.local_trainer import (
     _Fit,
     _folds,
     _near_duplicates,
-    _start,
     fit_folds,
+    starting_map,
 )
 from services.deep_memory.query_map import QueryMap
 from services.errors import TrainingError
@@ -469,7 +469,7 @@ def test_questions_that_share_their_first_chunk_are_in_one_fold_and_folds_are_ev
 def test_the_map_starts_by_counting_less_what_all_chunks_share() -> None:
     rng = np.random.default_rng(0)
     chunks = normalised(rng.standard_normal((400, WIDTH)) + 2 * np.eye(WIDTH)[0])
-    start = _start(chunks)
+    start = starting_map(chunks)
     moment = chunks.T @ chunks / 400
     ridge = 0.5 + 4 * WIDTH / 400
     whitened = start @ (moment * WIDTH / np.trace(moment) + ridge * np.eye(WIDTH)) @ start
@@ -483,7 +483,7 @@ def test_with_few_chunks_the_map_starts_near_to_leaving_queries_as_they_are() ->
         normalised(np.random.default_rng(0).standard_normal((count, WIDTH)) + 1)
         for count in (6, 2000)
     )
-    away = [np.abs(_start(chunks) - np.eye(WIDTH)).max() for chunks in (few, many)]
+    away = [np.abs(starting_map(chunks) - np.eye(WIDTH)).max() for chunks in (few, many)]
     assert away[0] < away[1]
 
 

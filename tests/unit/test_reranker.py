@@ -10,7 +10,7 @@ from benchmarks.postings import Postings
 from benchmarks.ranking_signals import NAMES, RankingIndex
 from benchmarks.reranker import Reranker, fit_weights, harder, train_reranker
 from services.deep_memory.evaluation import evaluate_blocks
-from services.deep_memory.lexical import LexicalIndex, _words
+from services.deep_memory.lexical import LexicalIndex, words_of
 from services.deep_memory.local_trainer import FoldedFit, fit_folds
 from services.errors import TrainingError
 from services.generation.offline_writer import OfflineQuestionWriter
@@ -39,7 +39,7 @@ def signals_of(index: RankingIndex, text: str) -> dict[str, np.ndarray]:
 
 def test_postings_score_as_the_index_of_the_app_does() -> None:
     asked = "When do leftover holidays lapse for the front desk?"
-    ours = Postings(_words(TEXTS)).bm25(_words([asked])[0])
+    ours = Postings(words_of(TEXTS)).bm25(words_of([asked])[0])
     assert ours == pytest.approx(LexicalIndex(TEXTS).scores([asked])[0], rel=1e-4)
 
 
@@ -143,5 +143,5 @@ def test_harder_questions_repeat_fewer_words(index: RankingIndex) -> None:
     asked = ["Is a lost card blocked by the front desk?"] * 30
     made = harder(asked, index, seed=3)
     assert made == harder(asked, index, seed=3) != harder(asked, index, seed=4)
-    kept = [len(set(_words([one])[0]) & set(_words(asked[:1])[0])) for one in made]
+    kept = [len(set(words_of([one])[0]) & set(words_of(asked[:1])[0])) for one in made]
     assert np.mean(kept) < 4.5 and max(kept) <= 5
