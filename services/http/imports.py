@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
 from services.errors import NotFound
@@ -14,9 +14,17 @@ from services.http.bearer import Space
 from services.http.error_responses import error_responses
 from services.http.shapes import Done, Offset
 from services.knowledge.import_rows import FileState, Import, ImportStatus
-from services.workspace import Workspace
 
 router = APIRouter(prefix="/imports", tags=["Documents"])
+
+
+def _own_import(import_id: UUID, space: Space) -> Import:
+    return space.documents.get_import(str(import_id))
+
+
+# The import that the path names, as `OwnRun` for runs: a move of somebody else's, or of none, would
+# say only that its status forbids it.
+OwnImport = Annotated[Import, Depends(_own_import)]
 
 
 class CountedFiles(BaseModel):
@@ -78,22 +86,21 @@ def current(space: Space) -> dict[str, Any]:
 @router.get(
     "/{import_id}", response_model=ImportOfFiles, responses=error_responses(401, 404, 422, 503)
 )
-def get(import_id: UUID, space: Space) -> dict[str, Any]:
-    return told(space.documents.get_import(str(import_id)))
+def get(found: OwnImport) -> dict[str, Any]:
+    return told(found)
 
 
 @router.get(
     "/{import_id}/files", response_model=FileOutcomes, responses=error_responses(401, 404, 422, 503)
 )
 def files(
-    import_id: UUID,
+    found: OwnImport,
     space: Space,
     state: FileState | None = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
     offset: Offset = 0,
 ) -> dict[str, Any]:
     """What became of each file, in the order in which they were given; those in a zip by name."""
-    found = space.documents.get_import(str(import_id))
     total = found.counts.get(state, 0) if state else found.files_total
     states = [state] if state else []
     return {
@@ -109,10 +116,9 @@ def files(
     response_model=Done,
     responses=error_responses(400, 401, 404, 413, 422, 503),
 )
-def stop(import_id: UUID, space: Space) -> Done:
+def stop(found: OwnImport, space: Space) -> Done:
     """Stop it: what is stored stays."""
-    _own(space, import_id)
-    space.documents.stop_import(str(import_id))
+    space.documents.stop_import(found.id)
     return Done(message="Stopped. What was stored stays; go on adds the rest.")
 
 
@@ -122,10 +128,9 @@ def stop(import_id: UUID, space: Space) -> Done:
     response_model=ImportOfFiles,
     responses=error_responses(400, 401, 404, 413, 422, 503),
 )
-def go_on(import_id: UUID, space: Space) -> dict[str, Any]:
+def go_on(found: OwnImport, space: Space) -> dict[str, Any]:
     """Add the rest of an import that was stopped or interrupted."""
-    _own(space, import_id)
-    return told(space.documents.go_on_with_import(str(import_id)))
+    return told(space.documents.go_on_with_import(found.id))
 
 
 @router.post(
@@ -133,10 +138,9 @@ def go_on(import_id: UUID, space: Space) -> dict[str, Any]:
     response_model=Done,
     responses=error_responses(400, 401, 404, 413, 422, 503),
 )
-def give_up(import_id: UUID, space: Space) -> Done:
+def give_up(found: OwnImport, space: Space) -> Done:
     """Leave the rest of an import that was stopped or interrupted; what is stored stays."""
-    _own(space, import_id)
-    space.documents.give_up_import(str(import_id))
+    space.documents.give_up_import(found.id)
     return Done(message="The files that were not added yet are dropped")
 
 
@@ -145,10 +149,9 @@ def give_up(import_id: UUID, space: Space) -> Done:
     response_model=Done,
     responses=error_responses(400, 401, 404, 413, 422, 503),
 )
-def acknowledge(import_id: UUID, space: Space) -> Done:
+def acknowledge(found: OwnImport, space: Space) -> Done:
     """Say that the report was read, so that no screen shows it any more."""
-    _own(space, import_id)
-    space.documents.acknowledge_import(str(import_id))
+    space.documents.acknowledge_import(found.id)
     return Done(message="The report was read")
 
 
@@ -168,8 +171,3 @@ def told(found: Import) -> dict[str, Any]:
         "created_at": found.created_at,
         "finished_at": found.finished_at,
     }
-
-
-def _own(space: Workspace, import_id: UUID) -> None:
-    """Raise NotFound if there is none; the move itself would say that its status forbids it."""
-    space.documents.get_import(str(import_id))

@@ -31,10 +31,11 @@ class _Group:
     outcomes: list[ImportedFile] = field(default_factory=list)
     read_whole: list[int] = field(default_factory=list)  # positions of files without more to come
     began: float = field(default_factory=time.monotonic)
+    chunk_count: int = 0  # of the documents; counted along, as it is asked for after every file
 
-    @property
-    def chunk_count(self) -> int:
-        return sum(len(item.chunks) for item in self.documents)
+    def add(self, document: ChunkedDocument) -> None:
+        self.documents.append(document)
+        self.chunk_count += len(document.chunks)
 
 
 class Adding:
@@ -124,7 +125,7 @@ class Adding:
             message = f"It has the same text as {same.name}, which is in the knowledge base."
             return replace(said, state="same", document_id=same.id, message=storable(message))
         admitted = self._known.admit(replace(outcome, name=name, notes=notes))
-        self._group.documents.append(admitted)
+        self._group.add(admitted)
         return _added(said, admitted.document)
 
     def _same_as(self, reading: Reading) -> Document | None:

@@ -20,8 +20,9 @@ BYTES_AT_ONCE = 65_536
 # Old Office files, and new ones with a password, are of another format.
 _OLE_SIGNATURE = bytes.fromhex("d0cf11e0a1b11ae1")
 # Only these are unpacked piece by piece, and never beyond their declared size.
-_KNOWN_PACKING = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_BROKEN = (
+KNOWN_PACKING = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What a broken zip, or broken XML in one, makes the libraries raise.
+BROKEN = (
     zipfile.BadZipFile,
     etree.LxmlError,
     zlib.error,
@@ -68,7 +69,7 @@ class Package:
             raise rejections.too_intricate(self.name, "unpacks to hundreds of megabytes")
         if entry.flag_bits & 1:
             raise rejections.locked(self.name)
-        if entry.compress_type not in _KNOWN_PACKING:
+        if entry.compress_type not in KNOWN_PACKING:
             raise rejections.damaged(self.name)
         with self._archive.open(entry) as packed:
             while piece := packed.read(BYTES_AT_ONCE):
@@ -139,5 +140,5 @@ def opened(source: Source) -> Iterator[Package]:
     try:
         with zipfile.ZipFile(io.BytesIO(source.content)) as archive:
             yield Package(source.name, archive)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise rejections.damaged(source.name) from error

@@ -87,8 +87,8 @@ def damaged(name: str) -> DocumentRejected:
 
 def too_many(name: str) -> DocumentRejected:
     return DocumentRejected(
-        f"{name} holds more than {MAX_MEMBERS:,} files; the first ones were read.",
-        next_step="Pack the others as another zip.",
+        f"{name} holds more than {MAX_MEMBERS:,} files, which is too many for one.",
+        next_step="Pack them as several zips, and add those.",
     )
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import PurePath
 
 from services.errors import DocumentRejected
 from services.reading import limits, rejections
 from services.reading.blocks import Source
+from services.reading.packed import BROKEN, KNOWN_PACKING
 
 _BYTES_AT_ONCE = 1_000_000
 _BEGINNING = 1_000
-# Others are not unpacked piece by piece, so that a small one could fill the memory.
-_KNOWN_PACKING = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NAMES_OF_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
 
 
@@ -40,17 +37,7 @@ def members(source: Source) -> Iterator[tuple[str, bytes]]:
                 done += entry.compress_size
                 source.progress(min(1.0, done / len(source.content)))
                 yield name, content
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        LookupError,
-        NotImplementedError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        struct.error,
-    ) as error:
+    except BROKEN as error:
         raise rejections.damaged(source.name) from error
 
 
@@ -75,7 +62,7 @@ def _entries(
         raise _too_large(source.name, unpacked)
     if any(entry.flag_bits & 1 for entry, _ in found):
         raise _locked(source.name)
-    if any(entry.compress_type not in _KNOWN_PACKING for entry, path in found):
+    if any(entry.compress_type not in KNOWN_PACKING for entry, path in found):
         raise _unknown_packing(source.name)
     if skipped:
         source.note(f"{skipped} hidden file{'' if skipped == 1 else 's'} left out")
