@@ -20,7 +20,7 @@ from tests.running_app import RunningApp, run_app
 
 FILES = 40
 # Takes a while to read, and says nothing: so that files are stored a few at a time.
-_NOTHING = "<b></b>" * 20_000
+_NOTHING = "<b></b>" * 80_000
 _SHOTS = os.environ.get("SCREENSHOTS")  # a folder, to look at what the tests see
 
 

@@ -18,6 +18,7 @@ from services.accounts.auth import Accounts, SignedInUser
 from services.local_supabase.stack import LocalSupabase
 from tests.crash.scene import eventually
 from tests.imports import let_import_lease_run_out
+from tests.processes import gone
 from tests.running_app import RunningApp, run_app
 
 FILES = 40
@@ -85,8 +86,9 @@ class Api:
 
 
 def the_files() -> list[tuple[str, tuple[str, bytes]]]:
-    """Short texts that take a while to read, so that they are stored a few at a time."""
-    nothing = "<b></b>" * 20_000
+    """Short texts that take a quarter of a second to read, so that a few are stored at a time
+    (every two seconds)."""
+    nothing = "<b></b>" * 80_000
     return [
         ("files", (name, f"<h1>Berth</h1><p>Berth {name} is here.</p>{nothing}".encode()))
         for name in NAMES
@@ -157,7 +159,7 @@ def test_an_app_that_is_shut_down_ends_in_five_seconds_and_says_so_in_its_import
         app.process.terminate()
         app.process.wait(20)
         assert time.monotonic() - began < 5
-        assert not [reader for reader in readers if reader.is_running()]
+        eventually(lambda: all(gone(reader.pid) for reader in readers), "its readers are gone")
     with start() as app:
         api = Api(app, user)
         cut = api.current()

@@ -19,6 +19,7 @@ from services.config import PROJECT_ROOT
 from services.reading import readers as module
 from services.reading.blocks import Reading
 from services.reading.readers import GivenUp, Readers, ReadingProcess
+from tests.processes import gone
 
 LONG_S = 60.0
 
@@ -120,10 +121,6 @@ def outcomes(readers: Readers, path: Path, progress: list[float] | None = None) 
 
 def processes() -> set[int]:
     return {child.pid for child in psutil.Process().children()}
-
-
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def eventually(condition: Callable[[], object]) -> None:
