@@ -1,12 +1,22 @@
-"""Recall before and after training, on the test questions of any data set in BEIR layout.
+"""Recall without and with training, on the test questions of any data set in BEIR layout.
 
     python -m benchmarks.recall DIR [--trainer local] [--seed N | --seeds N ...]
-                                [--method cosine|bm25|dense|hybrid ...] [--pairs train|offline]
+                                [--method cosine|bm25|minmax|untrained|dense|hybrid ...]
+                                [--pairs train|offline]
 
 Trains on qrels/train (or on pairs that the offline writer makes from the passages) and measures on
-qrels/test, with the parts that the app itself uses. The last line of the output is one JSON object:
-"trained" is the mean over the seeds of the first trained method; "methods" has each method's
-figures and the 95% paired bootstrap intervals of the first seed's gain over plain cosine.
+qrels/test, with the parts that the app itself uses:
+
+- cosine, bm25: the embeddings, and the words, each alone;
+- minmax: cosine in context, whitened, and BM25, each from 0 to 1 and half and half, a usual hybrid;
+- untrained: what the app uses without Deep Memory, the ranker with fixed weights;
+- dense: the trained query map alone;
+- hybrid: the trained model, the map and the weights of the ranker.
+
+The last line of the output is one JSON object: "trained" is the mean over the seeds of the first
+trained method; "methods" has each method's figures, and its gain over plain cosine, over minmax and
+over untrained: the mean over the seeds, and the 95% interval of the first seed's, by a bootstrap
+over documents.
 """
 
 from __future__ import annotations
@@ -14,7 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,26 +34,30 @@ from typing import Any
 import numpy as np
 
 from benchmarks.beir import DataSet, Questions, read_beir
-from services.deep_memory.evaluation import Evaluation, compare, evaluate_blocks
-from services.deep_memory.hybrid import SearchIndex, train_hybrid
-from services.deep_memory.lexical import LexicalIndex
+from services.deep_memory.evaluation import Evaluation, compare, evaluate_ids
+from services.deep_memory.ranker_training import train_model
+from services.deep_memory.split import answering_groups
 from services.generation.offline_writer import OfflineQuestionWriter
 from services.models import Chunk
+from services.ranking.index import RankingIndex
+from services.ranking.untrained import Untrained
 from services.retrieval.embeddings import WordLlamaEmbedder
-from services.retrieval.nearest import best_rows
+from services.retrieval.nearest import VectorIndex, best_rows
 
-UNTRAINED_METHODS = ("cosine", "bm25")
-TRAINED_METHODS = ("dense", "hybrid")
+UNTRAINED_METHODS = ("cosine", "bm25", "minmax", "untrained")
+TRAINED_METHODS = ("hybrid", "dense")
 METHODS = UNTRAINED_METHODS + TRAINED_METHODS
+BASELINES = ("cosine", "minmax", "untrained")
+_DEPTH = 10
 _TIMED_SEARCHES = 200
 _QUESTIONS_PER_PASSAGE = 3
 
-Score = Callable[[np.ndarray, Sequence[str]], np.ndarray]  # vectors and texts -> (n, passages)
+Search = Callable[[np.ndarray, str], np.ndarray]  # a question's vector and text -> the best rows
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A data set with its vectors, and every way to score its passages."""
+    """A data set with its vectors, and every way to search its passages."""
 
     data: DataSet
     training: Questions
@@ -55,8 +69,10 @@ class Bench:
         return self.embedder.embed(self.data.passages)
 
     @cached_property
-    def index(self) -> SearchIndex:
-        return SearchIndex.of(self.chunks, self.data.passages, self.data.documents)
+    def index(self) -> RankingIndex:
+        return RankingIndex(
+            VectorIndex(self.chunks), self.data.passages, self.data.documents, self.embedder.embed
+        )
 
     @cached_property
     def training_vectors(self) -> np.ndarray:
@@ -66,41 +82,55 @@ class Bench:
     def test_vectors(self) -> np.ndarray:
         return self.embedder.embed(self.data.test.texts)
 
-    def scorer(self, method: str, seed: int) -> Score:
-        """Train, if the method does, and return its scoring function."""
-        if method == "cosine":
-            return lambda vectors, _: vectors @ self.chunks.T
-        if method == "bm25":
-            lexical = LexicalIndex(self.data.passages)
-            return lambda _, texts: lexical.scores(texts)
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """The document of each test question, whose questions are not independent."""
+        return answering_groups(self.data.test.relevant, self.data.documents)
+
+    def searcher(self, method: str, seed: int) -> Search:
+        """Train, if the method does, and return its search."""
         index = self.index
-        model = train_hybrid(
+        untrained = {
+            "cosine": Untrained.COSINE,
+            "bm25": Untrained.WORDS,
+            "untrained": Untrained.RANKER,
+        }
+        if method == "minmax":
+            return self._by_minmax
+        if method in untrained:
+            search = untrained[method].search
+            return lambda vector, text: search(vector, text, _DEPTH, index)[0]
+        model = train_model(
             self.training_vectors,
             self.training.texts,
             index,
             self.training.relevant,
+            embed=self.embedder.embed,
             seed=seed,
             embedder=self.embedder.name,
         )
-        # As in the app: Deep Memory alone is the trained model without exact words.
-        model = model.without_words() if method == "dense" else model
-        return lambda vectors, texts: model.scores(vectors, texts, index)
+        if method == "dense":
+            mapped = model.query_map.apply
+            return lambda vector, _: index.context.top(mapped(vector[None])[0], _DEPTH)[0]
+        return lambda vector, text: model.search(vector, text, _DEPTH, index)[0]
 
-    def evaluate(self, score: Score) -> Evaluation:
-        vectors, test = self.test_vectors, self.data.test
-        return evaluate_blocks(
-            lambda start, stop: score(vectors[start:stop], test.texts[start:stop]),
-            len(self.chunks),
-            test.relevant,
-        )
+    def _by_minmax(self, vector: np.ndarray, text: str) -> np.ndarray:
+        cosines = self.index.context.vectors @ (vector @ self.index.whitening)
+        words = self.index.bm25(text)
+        return best_rows(_from_0_to_1(cosines) + _from_0_to_1(words), _DEPTH)
 
-    def search_ms(self, score: Score) -> float:
-        """The median time of one search: score every passage and take the best ten."""
+    def evaluate(self, search: Search) -> Evaluation:
+        pairs = zip(self.test_vectors, self.data.test.texts, strict=True)
+        ranked = [search(vector, text).tolist() for vector, text in pairs]
+        return evaluate_ids(ranked, self.data.test.relevant)
+
+    def search_ms(self, search: Search) -> float:
+        """The median time of one search."""
         times = []
-        for row in range(min(_TIMED_SEARCHES, len(self.test_vectors))):
+        pairs = zip(self.test_vectors, self.data.test.texts, strict=True)
+        for vector, text in list(pairs)[:_TIMED_SEARCHES]:
             began = time.perf_counter()
-            scores = score(self.test_vectors[row : row + 1], self.data.test.texts[row : row + 1])
-            best_rows(scores[0], 10)
+            search(vector, text)
             times.append(time.perf_counter() - began)
         return median(times) * 1000
 
@@ -108,10 +138,10 @@ class Bench:
 def measure(bench: Bench, methods: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
     """Everything that the command prints."""
     _ = bench.chunks, bench.index, bench.training_vectors  # not part of the training time
-    baseline = bench.evaluate(bench.scorer("cosine", 0))
+    baselines = {name: bench.evaluate(bench.searcher(name, 0)) for name in BASELINES}
     measured = {
         method: _measure_method(
-            bench, method, (0,) if method in UNTRAINED_METHODS else seeds, baseline
+            bench, method, (0,) if method in UNTRAINED_METHODS else seeds, baselines
         )
         for method in methods
     }
@@ -124,7 +154,8 @@ def measure(bench: Bench, methods: Sequence[str], seeds: Sequence[int]) -> dict[
         "train_questions": len(bench.training.texts),
         "test_questions": len(bench.data.test.texts),
         "seeds": list(seeds),
-        "baseline": _rounded(baseline.as_metrics()),
+        "baseline": _rounded(baselines["cosine"].as_metrics()),
+        "untrained": _rounded(baselines["untrained"].as_metrics()),
         "trained": shown.get("metrics", {}),
         "train_seconds": shown.get("train_seconds", 0.0),
         "search_ms_p50": shown.get("search_ms_p50", 0.0),
@@ -133,25 +164,44 @@ def measure(bench: Bench, methods: Sequence[str], seeds: Sequence[int]) -> dict[
 
 
 def _measure_method(
-    bench: Bench, method: str, seeds: Sequence[int], baseline: Evaluation
+    bench: Bench, method: str, seeds: Sequence[int], baselines: Mapping[str, Evaluation]
 ) -> dict[str, Any]:
     evaluations, seconds = [], []
     for seed in seeds:
         began = time.perf_counter()
-        score = bench.scorer(method, seed)
+        search = bench.searcher(method, seed)
         seconds.append(time.perf_counter() - began)
-        evaluations.append(bench.evaluate(score))
+        evaluations.append(bench.evaluate(search))
     metrics = [evaluation.as_metrics() for evaluation in evaluations]
-    gain = compare(baseline, evaluations[0])
+    mean = {name: fmean(m[name] for m in metrics) for name in metrics[0]}
     return {
-        "metrics": _rounded({name: fmean(m[name] for m in metrics) for name in metrics[0]}),
-        "gain_95%": {name: [round(x, 4) for x in pair] for name, pair in gain.intervals.items()},
+        "metrics": _rounded(mean),
+        "over": {
+            name: _gain(baseline, evaluations[0], mean, bench.groups)
+            for name, baseline in baselines.items()
+            if name != method
+        },
+        "train_seconds": round(fmean(seconds), 2),
+        "search_ms_p50": round(bench.search_ms(search), 3),
+    }
+
+
+def _gain(
+    baseline: Evaluation, first: Evaluation, mean: Mapping[str, float], groups: np.ndarray
+) -> dict[str, Any]:
+    gain, was = compare(baseline, first, groups), baseline.as_metrics()
+    return {
+        "gain": _rounded({name: value - was[name] for name, value in mean.items()}),
+        "95%": {name: [round(x, 4) for x in pair] for name, pair in gain.intervals.items()},
         "verdict": gain.verdict.value,
         "wins": len(gain.wins),
         "losses": len(gain.losses),
-        "train_seconds": round(fmean(seconds), 2),
-        "search_ms_p50": round(bench.search_ms(score), 3),
     }
+
+
+def _from_0_to_1(scores: np.ndarray) -> np.ndarray:
+    low, high = scores.min(), scores.max()
+    return (scores - low) / max(float(high - low), 1e-9)
 
 
 def offline_questions(passages: Sequence[str]) -> Questions:

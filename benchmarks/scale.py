@@ -1,4 +1,4 @@
-"""Training time, memory and search time of hybrid Deep Memory as the knowledge base grows.
+"""Training time, memory and search time of Deep Memory as the knowledge base grows.
 
     python -m benchmarks.scale [--sizes 1000 10000 100000]
 
@@ -20,7 +20,10 @@ from statistics import median
 
 import numpy as np
 
-from services.deep_memory.hybrid import SearchIndex, train_hybrid
+from services.deep_memory.ranker_training import train_model
+from services.ranking.index import RankingIndex
+from services.retrieval.embeddings import WordLlamaEmbedder
+from services.retrieval.nearest import VectorIndex
 
 _WIDTH, _CHUNKS_PER_DOCUMENT, _WORDS, _VOCABULARY = 256, 10, 60, 50_000
 _SEARCHES = 50
@@ -38,9 +41,12 @@ def measure(size: int, seed: int = 0) -> dict[str, float]:
     questions = [" ".join(f"word{word}" for word in row[:8]) for row in words]
 
     began = time.perf_counter()
-    index = SearchIndex.of(chunks, texts, documents.tolist())
+    index = RankingIndex(VectorIndex(chunks), texts, documents.tolist(), WordLlamaEmbedder().embed)
     indexed = time.perf_counter()
-    model = train_hybrid(queries, questions, index, [{row} for row in range(size)], seed=seed)
+    relevant = [{row} for row in range(size)]
+    model = train_model(
+        queries, questions, index, relevant, embed=lambda asked: queries[: len(asked)], seed=seed
+    )
     trained = time.perf_counter()
     times = []
     for row in range(_SEARCHES):

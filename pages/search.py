@@ -1,4 +1,4 @@
-"""One query, two ranked lists side by side: plain cosine and the trained model."""
+"""One query, two ranked lists side by side: without training, and with the trained model."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from pages.ui import context
 from pages.ui.components import attempt, empty_state, flash, show_error
 from pages.ui.hits import INDEXING, hit_list
 from services.errors import NotAllowed
+from services.ranking.untrained import Untrained
 
-HYBRID, MAP_ALONE = "Hybrid", "Deep Memory"
+_WAYS = {
+    Untrained.RANKER: "Best without training",
+    Untrained.COSINE: "Plain cosine",
+    Untrained.WORDS: "Exact words",
+}
 _WHAT = {
-    HYBRID: "The trained model, and matches of the exact words.",
-    MAP_ALONE: "The trained model, without matches of the exact words.",
+    Untrained.RANKER: "Embeddings, exact words, and what stands around a chunk.",
+    Untrained.COSINE: "How similar the embeddings of question and chunk are.",
+    Untrained.WORDS: "The words of the question, rare ones first (BM25).",
 }
 _CLOUD = "The model that DeepLake Cloud trained."
-_PLAIN = "The embeddings as they are, without training."
-_HELP = """The list on the left is always **plain cosine**: how similar the embeddings of question
-and chunk are, without training.
-
-**Hybrid** shifts the question's embedding towards where training found the answers, scores each
-chunk together with its neighbours, and adds a score for exact words (BM25) with the weight that was
-best on the training pairs.
-
-**Deep Memory** is the same without the exact words."""
+_TRAINED = "The same signals, with the embedding and the weights that training found best."
+_HELP = """The list on the left needs no training. What search uses while Deep Memory is off is the
+**best without training**: it scores each chunk by its embedding, by exact words, and by the chunks
+around it and its document, with fixed weights. **Plain cosine** and **exact words** (BM25) are
+parts of it, to compare with."""
 
 space = context.require_workspace()
 
@@ -62,7 +64,7 @@ def _in_use(is_used: bool, *, deep_memory: bool, name: str) -> None:
         return
     st.button(
         f"Use {name} in search",
-        key=f"use_{'deep_memory' if deep_memory else 'cosine'}",
+        key=f"use_{'deep_memory' if deep_memory else 'untrained'}",
         type="tertiary",
         icon=":material/swap_horiz:",
         on_click=_use,
@@ -70,19 +72,21 @@ def _in_use(is_used: bool, *, deep_memory: bool, name: str) -> None:
     )
 
 
-ranking = HYBRID
-if active and not problem and space.models.rank_words:
-    ranking = st.segmented_control(
-        "Compare plain cosine with",
-        [HYBRID, MAP_ALONE],
-        default=HYBRID,
+ranks_words = space.models.rank_words
+untrained = Untrained.RANKER if ranks_words else Untrained.COSINE
+if ranks_words:
+    untrained = st.segmented_control(
+        "Compare Deep Memory with",
+        list(_WAYS),
+        default=untrained,
+        format_func=_WAYS.__getitem__,
         required=True,
-        key="ranking",
+        key="untrained",
         persist_state="session",
         help=_HELP,
     )
 try:
-    comparison = space.search.compare(query, int(k), active, with_words=ranking == HYBRID)
+    comparison = space.search.compare(query, int(k), active, untrained=untrained)
 except NotAllowed as error:
     show_error(error)
     st.stop()
@@ -90,31 +94,28 @@ problem = comparison.problem or problem
 
 without, with_ = st.columns(2)
 with without:
-    st.subheader("Plain cosine", anchor=False)
-    st.caption(_PLAIN)
-    _in_use(not settings.enabled or bool(problem), deep_memory=False, name="plain cosine")
+    st.subheader(_WAYS[untrained], anchor=False)
+    st.caption(_WHAT[untrained])
+    if untrained is Untrained.RANKER or not ranks_words:
+        off = not settings.enabled or bool(problem)
+        _in_use(off, deep_memory=False, name="search without training")
+    else:
+        st.caption("Shown to compare: search does not use this alone.")
+    if comparison.is_indexing:
+        st.info(INDEXING, icon=":material/hourglass_top:")
     hit_list(comparison.without)
 with with_:
+    st.subheader("Deep Memory", anchor=False)
     if problem:
-        st.subheader("Deep Memory", anchor=False)
         st.warning(
             f"{problem} Search works without it. Use another model, or train again.",
             icon=":material/warning:",
         )
         st.page_link("deep_memory.py", label="Go to Deep Memory")
     elif not active:
-        st.subheader("Deep Memory", anchor=False)
         st.info("No trained model yet: generate, review and train first.", icon=":material/info:")
         st.page_link("deep_memory.py", label="Go to Deep Memory")
     else:
-        in_cloud = not space.models.rank_words
-        st.subheader(MAP_ALONE if in_cloud else ranking, anchor=False)
-        st.caption(_CLOUD if in_cloud else _WHAT[ranking])
-        if ranking == HYBRID:
-            name = "Deep Memory" if in_cloud else "hybrid"
-            _in_use(settings.enabled, deep_memory=True, name=name)
-        else:
-            st.caption("Shown to compare: search uses hybrid or plain cosine.")
-        if comparison.is_indexing:
-            st.info(INDEXING, icon=":material/hourglass_top:")
+        st.caption(_TRAINED if ranks_words else _CLOUD)
+        _in_use(settings.enabled, deep_memory=True, name="Deep Memory")
         hit_list(comparison.with_, comparison.moved)

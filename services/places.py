@@ -8,8 +8,9 @@ from services.accounts.database import Database
 from services.config import Settings
 from services.deep_memory.backend import Backend, make_backend
 from services.deep_memory.cloud_jobs import Watching
-from services.deep_memory.model_store import ModelStore, SearchIndexes
+from services.deep_memory.model_store import ModelStore
 from services.knowledge.knowledge_base import KnowledgeBase
+from services.ranking.indexes import SearchIndexes
 from services.retrieval.embedders import make_embedder
 from services.retrieval.embeddings import Embedder
 from services.retrieval.stores import models_folder, open_store

@@ -42,11 +42,11 @@ def both_lists(space: Workspace, run: TrainingRun, change: dict[str, Any]) -> No
     else:
         st.markdown(
             f":material/task_alt: The answer is now at **{_rank(comparison.without, relevant)}** "
-            f"with plain cosine, and at **{_rank(comparison.with_, relevant)}** with this model."
+            f"without training, and at **{_rank(comparison.with_, relevant)}** with this model."
         )
     without, with_ = st.columns(2)
     with without:
-        st.subheader("Plain cosine", anchor=False)
+        st.subheader("Without training", anchor=False)
         hit_list(comparison.without, relevant=relevant)
     with with_:
         st.subheader("With this model", anchor=False)

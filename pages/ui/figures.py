@@ -28,6 +28,11 @@ _CAME, _UP_FAR, _UP = "Into the first 10", "Up 4 or more", "Up 1 to 3"
 _NEVER = "Beyond 10, both times"
 _DOWN, _DOWN_FAR, _WENT = "Down 1 to 3", "Down 4 or more", "Out of the first 10"
 _NEAR = 3  # ranks
+_STEPS = {  # ways to search without training, each with what it adds to the one before
+    "cosine": ("plain cosine", "Plain cosine"),
+    "cosine and bm25": ("plain cosine and exact words", "+ exact words"),
+    "ranker": ("the best search without training", "+ context"),
+}
 _QUESTIONS_A_PAGE = 20
 _GREEN, _GRAY, _ORANGE = "#2e9e5b", "#9aa5b1", "#e07b39"
 _CHANGES = {  # from best to worst, with colors
@@ -57,8 +62,9 @@ def verdict(figures: dict[str, Any], questions: str) -> None:
 
 
 def figures_of(figures: dict[str, Any]) -> None:
-    """All measures, without and with Deep Memory."""
-    st.caption(f"{figures['questions']:,} questions")
+    """All measures, without and with Deep Memory, and what each part of search brings."""
+    without = baseline_text(figures)
+    st.caption(f"{figures['questions']:,} questions. Without Deep Memory: {without}.")
     chart, table = st.columns([3, 2])
     rows = [
         {"Measure": name, "Search": label, "Value": figures[when][key]}
@@ -94,6 +100,50 @@ def figures_of(figures: dict[str, Any]) -> None:
             },
             index=pd.Index(list(_NAMES.values()), name="Measure"),
         )
+    )
+
+
+def baseline_text(figures: dict[str, Any]) -> str:
+    """How the search was done that the model is compared with."""
+    steps = figures.get("steps", {"cosine": None})  # older measurements: plain cosine
+    return _STEPS[list(steps)[-1]][0]
+
+
+def attribution(figures: dict[str, Any]) -> None:
+    """What words, context and training each bring, as a chart of recall@1 and recall@10."""
+    steps = figures.get("steps", {})
+    if len(steps) < 2:
+        return
+    named = {_STEPS[key][1]: metrics for key, metrics in steps.items()}
+    named["+ training"] = figures["after"]
+    st.markdown("**What each part brings**")
+    st.caption(
+        "Search without training is plain cosine, the exact words, and what stands around a chunk "
+        "and in its document. Training adds to that."
+    )
+    rows = [
+        {"Search": name, "Measure": _NAMES[key], "Value": metrics[key]}
+        for name, metrics in named.items()
+        for key in ("recall@1", "recall@10")
+    ]
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        y=alt.Y("Search:N", sort=list(named), title=None, axis=alt.Axis(labelLimit=170)),
+        x=alt.X("Value:Q", title=None, scale=alt.Scale(domain=[0, 1.12]), axis=None),
+        tooltip=["Search", "Measure", alt.Tooltip("Value:Q", format=".1%")],
+    )
+    bars = base.mark_bar().encode(
+        color=alt.Color(
+            "Search:N",
+            sort=list(named),
+            scale=alt.Scale(range=["#9aa5b1"] * len(steps) + ["#2f7ed8"]),
+            legend=None,
+        )
+    )
+    text = base.mark_text(align="left", dx=4).encode(text=alt.Text("Value:Q", format=".1%"))
+    chart = (bars + text).properties(width=240, height=24 * len(named))
+    st.altair_chart(
+        chart.facet(column=alt.Column("Measure:N", title=None, sort=["Recall@1", "Recall@10"])),
+        width="content",
     )
 
 

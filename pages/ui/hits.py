@@ -11,9 +11,9 @@ from pages.ui.components import plain
 from services.models import Chunk, SearchHit
 
 INDEXING = (
-    "Deep Memory is indexing the words of this knowledge base, as it does after each change: this "
-    "takes seconds for 10,000 chunks, minutes for 1,000,000. Meanwhile search works without it; "
-    "search again soon."
+    "The words of this knowledge base are being indexed, as they are after each change: this takes "
+    "seconds for 10,000 chunks, minutes for 1,000,000. Meanwhile search is by plain cosine; search "
+    "again soon."
 )
 _PREVIEW = 240  # characters
 _PAGE_WORDS = {".xlsx": "sheet", ".pptx": "slide"}

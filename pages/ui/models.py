@@ -142,7 +142,7 @@ def _chart(runs: Sequence[TrainingRun], names: dict[str, str], test_set: str) ->
         {"Model": names[run.id], "Search": label, "Recall@10": figures[key]["recall@10"]}
         for run in runs
         if (figures := _figures(run, test_set))
-        for key, label in (("before", "Plain cosine"), ("after", "Model"))
+        for key, label in (("before", "Without"), ("after", "Model"))
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(
         y=alt.Y("Model:N", sort=list(names.values()), title=None, axis=alt.Axis(labelLimit=140)),
@@ -156,7 +156,7 @@ def _chart(runs: Sequence[TrainingRun], names: dict[str, str], test_set: str) ->
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
         color=alt.Color(
             "Search:N",
-            sort=["Plain cosine", "Model"],
+            sort=["Without", "Model"],
             scale=alt.Scale(range=["#9aa5b1", "#2f7ed8"]),
             legend=alt.Legend(orient="top", title=None),
         ),

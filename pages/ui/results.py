@@ -9,12 +9,11 @@ import streamlit as st
 
 from pages.ui.both_lists import both_lists
 from pages.ui.components import attempt, flash, percent
-from pages.ui.figures import figures_of, rank_changes_of, verdict
+from pages.ui.figures import attribution, figures_of, rank_changes_of, verdict
 from pages.ui.models import HELD_OUT, switch_to
 from pages.ui.pair_exchange import pair_exchange
 from pages.ui.run_details import run_details
 from pages.ui.test_sets import own_questions
-from services.deep_memory.evaluation import measured_lower
 from services.deep_memory.models import ModelState
 from services.models import TrainingRun
 from services.workspace import Workspace
@@ -40,6 +39,7 @@ def results(space: Workspace, run: TrainingRun, state: ModelState, problem: str)
     for number, tab in enumerate(st.tabs([s["name"] for s in sets])):
         with tab:
             figures_of(sets[number])
+            attribution(sets[number])
             rank_changes_of(sets[number], f"{run.id}_{number}", partial(both_lists, space, run))
     own_questions(space, run)
     _model_in_use(space, run, state, problem)
@@ -49,10 +49,10 @@ def results(space: Workspace, run: TrainingRun, state: ModelState, problem: str)
 
 def _verdict(metrics: dict[str, Any]) -> None:
     verdict(metrics, "held-out questions")
-    if measured_lower(metrics["before"], metrics["after"]):
+    if reason := metrics.get("kept_back"):
         st.caption(
-            ":material/info: This model was not put to use automatically: its recall@10 is lower "
-            "than without it, or its nDCG@10 if recall@10 is equal."
+            f":material/info: This model was not put to use by itself: {reason} "
+            "You can use it all the same."
         )
     trained, chunks = metrics["trained_questions"], metrics["trained_chunks"]
     unseen = _UNSEEN[metrics.get("held_out_by", "document")]

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.ui.both_lists import both_lists
 from pages.ui.components import attempt, count_text, flash
-from pages.ui.figures import figures_of, rank_changes_of, verdict
+from pages.ui.figures import attribution, figures_of, rank_changes_of, verdict
 from services.deep_memory.cloud_training import MOST_MEASURED
 from services.models import TrainingRun
 from services.workspace import Workspace
@@ -74,6 +74,7 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
             "knowledge base does not contain the answers."
         )
     figures_of(figures)
+    attribution(figures)
     rank_changes_of(figures, f"{run.id}_own", partial(both_lists, space, run))
 
 

@@ -10,9 +10,11 @@ from services.config import Settings
 from services.deep_memory.cloud_backend import CloudBackend
 from services.deep_memory.cloud_jobs import Watching
 from services.deep_memory.local_backend import LocalBackend
-from services.deep_memory.model_store import ModelStore, SearchIndexes
+from services.deep_memory.model_store import ModelStore
 from services.deep_memory.test_sets import OwnQuestion
 from services.models import TrainingPair, TrainingRun
+from services.ranking.indexes import SearchIndexes
+from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder
 from services.retrieval.search import Comparison
@@ -25,7 +27,7 @@ class Backend(Protocol):
 
     @property
     def ranks_words(self) -> bool:
-        """Whether a trained model ranks by words too."""
+        """Whether search ranks by words too, with a trained model and without."""
 
     def is_for(self, chunk_count: int) -> bool:
         """Whether it is meant for search and training over this many chunks."""
@@ -39,9 +41,9 @@ class Backend(Protocol):
         """
 
     def compare(
-        self, query: str, k: int, run: TrainingRun | None, *, with_words: bool
+        self, query: str, k: int, run: TrainingRun | None, untrained: Untrained
     ) -> Comparison:
-        """The plain list, and the list ranked by the model of `run` unless `run` is None.
+        """The list without training, and that by the model of `run` unless `run` is None.
 
         Raises:
             NotAllowed: the query is empty.

@@ -13,6 +13,7 @@ from services.deep_memory.model_store import ModelStore
 from services.deep_memory.test_sets import OwnQuestion
 from services.errors import ConfigurationError, StoreUnavailable
 from services.models import TrainingPair, TrainingRun
+from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder
 from services.retrieval.search import Comparison, compare_in_cloud
@@ -53,7 +54,7 @@ class CloudBackend:
         )
 
     def compare(
-        self, query: str, k: int, run: TrainingRun | None, *, with_words: bool
+        self, query: str, k: int, run: TrainingRun | None, untrained: Untrained
     ) -> Comparison:
         return compare_in_cloud(query, self._embedder, self._store, is_trained=run is not None, k=k)
 

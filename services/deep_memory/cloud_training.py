@@ -23,31 +23,37 @@ from services.deep_memory.cloud_jobs import (
 )
 from services.deep_memory.evaluation import (
     RANKING_DEPTH,
-    Evaluation,
     evaluate_embeddings,
     evaluate_ids,
 )
+from services.deep_memory.figures import Questions, Ranked
 from services.deep_memory.measurement import (
     SEED,
     Material,
-    Questions,
     complete,
     measured,
     prepare,
 )
 from services.deep_memory.model_store import ModelStore
-from services.deep_memory.test_sets import OwnQuestion, figures_of, places_of, require_answers
+from services.deep_memory.test_sets import (
+    CHUNKS_FOR_DOCUMENTS,
+    OwnQuestion,
+    evaluate_places,
+    figures_of,
+    require_answers,
+)
 from services.errors import TrainingError
 from services.models import TrainingPair, TrainingRun
+from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import Embedder
+from services.retrieval.nearest import best_rows
 from services.runs.lease import RunLease, RunLost
 from services.runs.store import RunStore
 
 # Each measured question is a search over the network.
 MOST_MEASURED = 300
-_CHUNKS_FOR_DOCUMENTS = 100
 _NOTE_EVERY_S = 1.0
 
 
@@ -140,7 +146,7 @@ def _train(
 
 def _measure(
     lease: RunLease, questions: Questions, snapshot: Snapshot, store: CloudVectorStore
-) -> tuple[Evaluation, Evaluation]:
+) -> Ranked:
     """Evaluate without the model, which needs no call, and with it, by searching the store."""
     before = evaluate_embeddings(questions.vectors, snapshot.embeddings, questions.relevant)
     ranked = []
@@ -149,7 +155,7 @@ def _measure(
         hits = store.search(vector, RANKING_DEPTH, deep_memory=True)
         ranked.append([hit.chunk_id for hit in hits])
     relevant = [{snapshot.chunks[row].id for row in rows} for rows in questions.relevant]
-    return before, evaluate_ids(ranked, relevant)
+    return Ranked({Untrained.COSINE: before}, evaluate_ids(ranked, relevant))
 
 
 def measure_in_cloud(
@@ -176,14 +182,16 @@ def measure_in_cloud(
         relevant=[found.relevant[row] for row in chosen],
     )
     vectors = embedder.embed(found.texts)
-    depth = _CHUNKS_FOR_DOCUMENTS if found.by_document else RANKING_DEPTH
-    place_of = dict(zip((c.id for c in snapshot.chunks), places_of(found, snapshot), strict=True))
+    depth = CHUNKS_FOR_DOCUMENTS if found.by_document else RANKING_DEPTH
+    row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
     ranked = []
     for vector in vectors:
         hits = store.search(vector, depth, deep_memory=True)
-        places = dict.fromkeys(place_of.get(hit.chunk_id) for hit in hits)  # each once, in order
-        ranked.append(list(places)[:RANKING_DEPTH])
-    return figures_of(name, found, vectors, snapshot, evaluate_ids(ranked, found.relevant))
+        ranked.append([row_of[hit.chunk_id] for hit in hits if hit.chunk_id in row_of])
+    by_cosine = [best_rows(snapshot.embeddings @ vector, depth).tolist() for vector in vectors]
+    before = evaluate_places(by_cosine, found, snapshot)
+    after = evaluate_places(ranked, found, snapshot)
+    return figures_of(name, found, vectors, snapshot, Ranked({Untrained.COSINE: before}, after))
 
 
 def _at_most(rows: np.ndarray, count: int) -> np.ndarray:

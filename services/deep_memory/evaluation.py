@@ -6,7 +6,7 @@ order in which they are stored, so that measurements are exactly reproducible.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import expm1, sqrt
@@ -190,18 +190,6 @@ def _verdict(change: float, low: float, high: float, questions: int) -> Verdict:
     if questions >= FEWEST_TO_PROVE and high < -_NOISE:
         return Verdict.WORSE
     return Verdict.NOT_PROVEN
-
-
-def measured_lower(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
-    """Whether recall@10 fell, or nDCG@10 if that is equal, in the means of two evaluations.
-
-    Unlike `Verdict.WORSE` it proves nothing: it is a precaution against activating a trained model
-    automatically. With few questions, even a model that finds nothing is not proven worse.
-    """
-    for name in ("recall@10", "ndcg@10"):
-        if abs(after[name] - before[name]) > _NOISE:
-            return after[name] < before[name]
-    return False
 
 
 def mean_intervals(

@@ -10,9 +10,24 @@ from services.accounts.database import Database
 from services.config import Settings
 from services.deep_memory.model_store import ModelStore
 from services.errors import AppError
+from services.models import TrainingRun
 from services.retrieval.stores import models_folder, users_with_folder
+from services.runs.store import run_from_row
 
 log = logging.getLogger(__name__)
+
+
+def run_in_use(service: Database, user_id: str) -> TrainingRun | None:
+    """The run whose model search uses now; None while Deep Memory is off."""
+    rows = service.execute(
+        lambda c: (
+            c.table("deep_memory_settings")
+            .select("run:deep_memory_training_runs!active_run_id(*)")
+            .eq("user_id", user_id)
+            .eq("enabled", True)
+        )
+    ).data
+    return run_from_row(rows[0]["run"]) if rows and rows[0]["run"] else None
 
 
 def tidy_models(service: Database, user_id: str, models: ModelStore, kept: int) -> None:

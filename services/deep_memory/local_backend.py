@@ -10,15 +10,18 @@ from typing import Any
 
 from services.accounts.database import Database
 from services.deep_memory.cloud_jobs import Submission, cancel_job
-from services.deep_memory.kept_models import tidy_models
+from services.deep_memory.kept_models import run_in_use, tidy_models
 from services.deep_memory.local_training import measure_test_set, train_locally
-from services.deep_memory.model_store import ModelStore, SearchIndexes
+from services.deep_memory.model_store import ModelStore
 from services.deep_memory.test_sets import OwnQuestion
+from services.deep_memory.trained_model import DeepMemoryModel
 from services.errors import AppError
 from services.models import TrainingPair, TrainingRun
+from services.ranking.indexes import SearchIndexes
+from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder
-from services.retrieval.nearest import MOST_CHUNKS
+from services.retrieval.nearest import MOST_CHUNKS, VectorIndex
 from services.retrieval.search import Comparison, Ranking, compare
 from services.retrieval.vector_store import VectorStore
 from services.runs.lease import RunLease
@@ -66,6 +69,7 @@ class LocalBackend:
             index=self._indexes.of(self._user_id, snapshot),
             embedder=self._embedder,
             models=self._models,
+            in_use=self._in_use(),
         )
         try:
             tidy_models(self._database, self._user_id, self._models, self._models_kept)
@@ -73,19 +77,22 @@ class LocalBackend:
             log.warning("models_not_tidied user=%s", self._user_id, exc_info=True)
 
     def compare(
-        self, query: str, k: int, run: TrainingRun | None, *, with_words: bool
+        self, query: str, k: int, run: TrainingRun | None, untrained: Untrained
     ) -> Comparison:
-        """Returns only the plain list while the index for trained models is being built."""
+        """Returns only a list by cosine while the index for everything else is being built."""
         snapshot = self._store.snapshot()
         model = None if run is None else self._models.load(run)
-        index = None if model is None else self._indexes.soon(self._user_id, snapshot)
-        ranking: Ranking | None = None
-        if model is not None and index is not None:
-            model = model if with_words else model.without_words()
-            ranking = partial(model.search, index=index)
-        plain = self._indexes.plain(self._user_id, snapshot)
-        comparison = compare(query, self._embedder, snapshot, plain, ranking, k)
-        return replace(comparison, is_indexing=model is not None and index is None)
+        is_plain = model is None and untrained is Untrained.COSINE
+        index = None if is_plain else self._indexes.soon(self._user_id, snapshot)
+        trained: Ranking | None = None
+        if index is None:
+            plain = self._indexes.plain(self._user_id, snapshot)
+            without = _by_cosine(plain)
+        else:
+            without = partial(untrained.search, index=index)
+            trained = partial(model.search, index=index) if model is not None else None
+        comparison = compare(query, self._embedder, snapshot, without, trained, k)
+        return replace(comparison, is_indexing=index is None and not is_plain)
 
     def measure(
         self, test_set: str, questions: Sequence[OwnQuestion], run: TrainingRun
@@ -106,7 +113,18 @@ class LocalBackend:
             return f"This model is for embeddings by {trained_for}, not by {self._embedder.name}."
         return self._models.problem(run)
 
+    def _in_use(self) -> DeepMemoryModel | None:
+        """The model that search uses now; None if it uses none, or one that cannot rank."""
+        run = run_in_use(self._database, self._user_id)
+        if run is None or self._why_unusable(run):
+            return None
+        return self._models.load(run)
+
     def cancel(self, run: TrainingRun) -> None:
         submission = Submission.of(run)
         if submission is not None and self._trained_before_in is not None:
             cancel_job(self._trained_before_in, submission)
+
+
+def _by_cosine(plain: VectorIndex) -> Ranking:
+    return lambda vector, _, k: plain.top(vector, k)

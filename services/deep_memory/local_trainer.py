@@ -1,7 +1,7 @@
 """Deep Memory on this machine: a linear map of the query embedding, fitted to the pairs in numpy.
 
 The chunk vectors stay unchanged, so nothing is embedded again. The initial map gives directions
-that all chunks share less weight (see `starting_map`). It learns to give the chunks that answer a
+that all chunks share less weight (see `whitening`). It learns to give the chunks that answer a
 question a larger inner product than the others: the loss is the cross-entropy of the softmax over
 chunk similarities (InfoNCE, van den Oord et al., 2018), with the probability shared among all
 chunks that answer the question. The mapped query is not normalised in the loss, which leaves each
@@ -21,6 +21,7 @@ import numpy as np
 
 from services.deep_memory.evaluation import NEAR_DUPLICATE, evaluate_embeddings
 from services.errors import TrainingError
+from services.ranking.whitening import whitening
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def fit_folds(
     _check(queries, chunks, relevant)
     answers = [np.unique(np.fromiter(found, np.int64)) for found in relevant]
     alike = _near_duplicates(np.unique(np.concatenate(answers)), chunks)
-    start, fold_of = starting_map(chunks), _folds(answers, settings.folds, seed)
+    start, fold_of = whitening(chunks), _folds(answers, settings.folds, seed)
     last, matrices = settings.folds * settings.epochs, []
     for fold in range(settings.folds):
         rng = np.random.default_rng([seed, fold])
@@ -221,21 +222,6 @@ def _check(queries: np.ndarray, chunks: np.ndarray, relevant: Sequence[Collectio
         raise TrainingError("The pairs do not fit the chunks. Nothing was trained.")
     if not (np.isfinite(queries).all() and np.isfinite(chunks).all()):
         raise TrainingError("Some embeddings are not numbers. Nothing was trained.")
-
-
-def starting_map(chunks: np.ndarray) -> np.ndarray:
-    """Partial whitening of the chunks, shrunk towards the identity: (C + r I)^-1/2.
-
-    C is the second moment of the chunk vectors divided by its mean eigenvalue. Frequent directions
-    carry little information, as frequent words do (Su et al., Whitening Sentence Representations,
-    2021). With few chunks C is mostly noise, so r grows with width / count.
-    """
-    width = chunks.shape[1]
-    moment = chunks.T @ chunks / len(chunks)
-    values, vectors = np.linalg.eigh(moment * (width / np.trace(moment)))
-    ridge = 0.5 + 4 * width / len(chunks)
-    weights = 1 / np.sqrt(np.maximum(values, 0) + ridge)
-    return ((vectors * (weights / weights.mean())) @ vectors.T).astype(np.float32)
 
 
 def _near_duplicates(rows: np.ndarray, chunks: np.ndarray) -> dict[int, np.ndarray]:

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from services.deep_memory.evaluation import Evaluation, evaluate_blocks, evaluate_embeddings
-from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex, train_hybrid
+from services.deep_memory.evaluation import RANKING_DEPTH, Evaluation, evaluate_ids
+from services.deep_memory.figures import Questions, Ranked
 from services.deep_memory.local_trainer import TrainingStopped
-from services.deep_memory.measurement import SEED, Questions, complete, measured, prepare
+from services.deep_memory.measurement import (
+    SEED,
+    complete,
+    measured,
+    prepare,
+)
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.ranker_training import train_model
 from services.deep_memory.test_sets import (
+    CHUNKS_FOR_DOCUMENTS,
     OwnQuestion,
-    document_starts,
+    evaluate_places,
     figures_of,
-    pooled,
     require_answers,
 )
+from services.deep_memory.trained_model import DeepMemoryModel
 from services.models import TrainingPair, TrainingRun
+from services.ranking.index import RankingIndex
+from services.ranking.untrained import Untrained
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import Embedder
+from services.retrieval.search import Ranking
 from services.runs.lease import RunLease, RunLost
 
 _NOTE_EVERY_S = 1.0
+# What search without training is made of, each more than the one before.
+_STEPS = (Untrained.COSINE, Untrained.COSINE_AND_WORDS, Untrained.RANKER)
 
 
 def train_locally(
@@ -34,13 +47,14 @@ def train_locally(
     *,
     pairs: Sequence[TrainingPair],
     snapshot: Snapshot,
-    index: SearchIndex,
+    index: RankingIndex,
     embedder: Embedder,
     models: ModelStore,
+    in_use: DeepMemoryModel | None,
 ) -> None:
     """Train on most of the pairs, measure on the others, and complete the run.
 
-    `index` is that of `snapshot`.
+    `index` is that of `snapshot`; `in_use` is the model that search uses now.
 
     Raises:
         TrainingError: too few pairs, or none whose chunk is still there. The pairs are kept.
@@ -55,7 +69,7 @@ def train_locally(
     metrics = measured(
         material,
         material.split.held_out,
-        lambda questions: _measure(questions, snapshot, index, model),
+        lambda questions: _measure(lease, questions, index, model, in_use),
         embedder,
         train_seconds,
     )
@@ -65,7 +79,7 @@ def train_locally(
 
 
 def _fit(
-    lease: RunLease, train: Questions, index: SearchIndex, embedder: Embedder
+    lease: RunLease, train: Questions, index: RankingIndex, embedder: Embedder
 ) -> DeepMemoryModel:
     noted_at = 0.0
 
@@ -74,14 +88,20 @@ def _fit(
         if time.monotonic() - noted_at >= _NOTE_EVERY_S:
             noted_at = time.monotonic()
             step = f"Training (recall@10 on validation questions {recall:.3f})"
-            lease.note_training(step, 0.2 + 0.75 * epoch / epochs)
+            lease.note_training(step, 0.2 + 0.6 * epoch / epochs)
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        lease.note_training("Weighing the signals", 0.85)
+        with lease.watching(embedder.waiting):
+            return embedder.embed(texts)
 
     try:
-        return train_hybrid(
+        return train_model(
             train.vectors,
             train.texts,
             index,
             train.relevant,
+            embed=embed,
             seed=SEED,
             embedder=embedder.name,
             on_progress=on_progress,
@@ -92,28 +112,44 @@ def _fit(
 
 
 def _measure(
-    questions: Questions, snapshot: Snapshot, index: SearchIndex, model: DeepMemoryModel
-) -> tuple[Evaluation, Evaluation]:
-    """Evaluate the questions by plain cosine, and with the model."""
+    lease: RunLease,
+    questions: Questions,
+    index: RankingIndex,
+    model: DeepMemoryModel,
+    in_use: DeepMemoryModel | None,
+) -> Ranked:
+    """Evaluate the questions without training, with the model, and with that in use."""
 
-    def scores(start: int, stop: int) -> np.ndarray:
-        return model.scores(questions.vectors[start:stop], questions.texts[start:stop], index)
+    def evaluate(search: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Evaluation:
+        lease.check()
+        rows = _ranked(questions.texts, questions.vectors, partial(search, index=index))
+        return evaluate_ids(rows, questions.relevant)
 
-    return (
-        evaluate_embeddings(questions.vectors, snapshot.embeddings, questions.relevant),
-        evaluate_blocks(scores, len(snapshot.chunks), questions.relevant),
+    return Ranked(
+        {step: evaluate(step.search) for step in _STEPS},
+        evaluate(model.search),
+        None if in_use is None else evaluate(in_use.search),
     )
+
+
+def _ranked(
+    texts: Sequence[str], vectors: np.ndarray, search: Ranking, depth: int = RANKING_DEPTH
+) -> list[list[int]]:
+    """The rows that `search` finds for each question, best first."""
+    return [
+        search(vector, text, depth)[0].tolist() for vector, text in zip(vectors, texts, strict=True)
+    ]
 
 
 def measure_test_set(
     name: str,
     questions: Sequence[OwnQuestion],
     snapshot: Snapshot,
-    index: SearchIndex,
+    index: RankingIndex,
     embedder: Embedder,
     model: DeepMemoryModel,
 ) -> dict[str, Any]:
-    """Measure search without and with `model` on the questions; `index` is that of `snapshot`.
+    """Measure search without training and with `model`; `index` is that of `snapshot`.
 
     Raises:
         NotAllowed: the knowledge base answers none of them.
@@ -121,11 +157,11 @@ def measure_test_set(
     """
     found = require_answers(questions, snapshot)
     vectors = embedder.embed(found.texts)
-    starts = document_starts(snapshot.chunks)
+    depth = CHUNKS_FOR_DOCUMENTS if found.by_document else RANKING_DEPTH
 
-    def score(start: int, stop: int) -> np.ndarray:
-        scores = model.scores(vectors[start:stop], found.texts[start:stop], index)
-        return pooled(scores, found, starts)
+    def evaluate(search: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Evaluation:
+        rows = _ranked(found.texts, vectors, partial(search, index=index), depth)
+        return evaluate_places(rows, found, snapshot)
 
-    after = evaluate_blocks(score, len(snapshot.chunks), found.relevant)
-    return figures_of(name, found, vectors, snapshot, after)
+    ranked = Ranked({step: evaluate(step.search) for step in _STEPS}, evaluate(model.search))
+    return figures_of(name, found, vectors, snapshot, ranked)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from services.deep_memory.evaluation import Evaluation, compare, measured_lower
+from services.deep_memory.evaluation import Verdict, compare
+from services.deep_memory.figures import Questions, Ranked, compared
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.split import Split, answering_groups, split_by_document
 from services.errors import TrainingError
@@ -22,34 +22,11 @@ from services.runs.lease import RunLease
 
 SEED = 0
 _EMBEDDED_AT_ONCE = 1024
-_MOST_RANK_CHANGES = 1000  # wins, and as many losses; 160 kB
 _RANK_CHANGES_IN_ROW = 20
 SAMPLE_TEST_SET = "Hand-written questions of the sample"
 
 
-@dataclass(frozen=True, slots=True)
-class Questions:
-    """Questions with the rows of the snapshot that answer them. `vectors` is (n, width).
-
-    `sources[row]` is the id of the chunk, or the name of the document, that the row stands for.
-    """
-
-    texts: list[str]
-    vectors: np.ndarray
-    relevant: list[set[int]]
-    sources: Sequence[str]
-
-    def only(self, rows: np.ndarray) -> Questions:
-        return Questions(
-            [self.texts[row] for row in rows],
-            self.vectors[rows],
-            [self.relevant[row] for row in rows],
-            self.sources,
-        )
-
-
-# Questions -> evaluations of search without the trained model, and with it.
-Measure = Callable[[Questions], tuple[Evaluation, Evaluation]]
+Measure = Callable[[Questions], Ranked]
 AskedPairs = list[tuple[TrainingPair, int]]  # of one question, each with its chunk's row
 
 
@@ -80,6 +57,7 @@ class TrainingMetrics:
     pairs_without_chunk: int
     train_seconds: float
     embedder: str
+    kept_back: str = ""  # why search does not use the model by itself; empty if it does
     test_sets: Sequence[Mapping[str, Any]] = ()  # name, number of questions and `compared` of each
     service: Mapping[str, Any] | None = None  # DeepLake Cloud's own figures, if it trained
 
@@ -96,6 +74,7 @@ class TrainingMetrics:
             "pairs_without_chunk": self.pairs_without_chunk,
             "train_seconds": round(self.train_seconds, 2),
             "embedder": self.embedder,
+            "kept_back": self.kept_back,
             "test_sets": [dict(kept) for kept in self.test_sets],
         }
 
@@ -132,10 +111,12 @@ def measured(
 ) -> TrainingMetrics:
     """Measure on the questions in rows `held_out`, and on the sample's own if it is loaded."""
     questions, split = material.questions.only(held_out), material.split
+    groups = split.groups[held_out]
     sample = _sample_questions(material.snapshot, embedder)
-    before, after = measure(questions)
+    ranked = measure(questions)
+    sets = [] if sample is None else [_sample_figures(sample, material.snapshot, measure(sample))]
     return TrainingMetrics(
-        compared(questions, before, after, split.groups[held_out]),
+        compared(questions, ranked, groups),
         held_out_questions=len(held_out),
         held_out_by=split.by,
         trained_questions=len(split.train),
@@ -143,9 +124,8 @@ def measured(
         pairs_without_chunk=material.pairs_without_chunk,
         train_seconds=train_seconds,
         embedder=embedder.name,
-        test_sets=[]
-        if sample is None
-        else [_sample_figures(sample, material.snapshot, *measure(sample))],
+        kept_back=_why_kept_back(ranked, groups, sets),
+        test_sets=sets,
         service=service,
     )
 
@@ -153,7 +133,7 @@ def measured(
 def complete(
     lease: RunLease, run: TrainingRun, metrics: TrainingMetrics, models: ModelStore
 ) -> None:
-    """Complete the run, and activate its model unless it measured lower than plain search.
+    """Complete the run, and activate its model unless it is kept back.
 
     A file keeps all rank changes; the row has only the first, because screens poll it.
     """
@@ -164,8 +144,21 @@ def complete(
     )
     for kept in sets:
         kept.update({side: kept[side][:_RANK_CHANGES_IN_ROW] for side in ("wins", "losses")})
-    lower = measured_lower(row["before"], row["after"])
-    lease.finish_training(row, activate=not lower)
+    lease.finish_training(row, activate=not metrics.kept_back)
+
+
+def _why_kept_back(ranked: Ranked, groups: np.ndarray, sets: Sequence[Mapping[str, Any]]) -> str:
+    """Why the model does not take the place of what search uses now; empty if it does.
+
+    It has to be proven better on held-out questions, and not worse on any other set: of models that
+    were trained on shuffled answers, most measure a little higher or lower by chance.
+    """
+    rival = ranked.in_use or ranked.before
+    if compare(rival, ranked.after, groups).verdict is not Verdict.BETTER:
+        what = "the model in use" if ranked.in_use else "search without training"
+        return f"It is not proven better than {what}."
+    worse = [kept["name"] for kept in sets if kept["verdict"] == Verdict.WORSE.value]
+    return f"It is worse on: {', '.join(worse)}." if worse else ""
 
 
 def pairs_by_question(pairs: Sequence[TrainingPair], snapshot: Snapshot) -> list[AskedPairs]:
@@ -232,55 +225,12 @@ def _sample_questions(snapshot: Snapshot, embedder: Embedder) -> Questions | Non
     return Questions(texts, embedder.embed(texts), answers, sources)
 
 
-def _sample_figures(
-    questions: Questions, snapshot: Snapshot, before: Evaluation, after: Evaluation
-) -> dict[str, Any]:
+def _sample_figures(questions: Questions, snapshot: Snapshot, ranked: Ranked) -> dict[str, Any]:
     """The results page's row for the sample's own questions."""
     documents = [chunk.document_id for chunk in snapshot.chunks]
     groups = answering_groups(questions.relevant, documents)
     return {
         "name": SAMPLE_TEST_SET,
         "questions": len(questions.relevant),
-        **compared(questions, before, after, groups),
+        **compared(questions, ranked, groups),
     }
-
-
-def compared(
-    questions: Questions, before: Evaluation, after: Evaluation, groups: np.ndarray
-) -> dict[str, Any]:
-    """What a run stores of a comparison on the same questions, as JSON.
-
-    `groups` (n,) names the document or chunk of each question; see `evaluation.compare`.
-
-    "ranks": [rank before, rank after, number of questions], None for a rank beyond the first ten.
-    """
-    result = compare(before, after, groups)
-    ranks = [(_rank(was), _rank(is_)) for was, is_ in zip(before.mrr, after.mrr, strict=True)]
-
-    def rank_changes(rows: Sequence[int]) -> list[dict[str, Any]]:
-        return [
-            {
-                "question": questions.texts[row],
-                "before": ranks[row][0],
-                "after": ranks[row][1],
-                "relevant": sorted(questions.sources[found] for found in questions.relevant[row]),
-            }
-            for row in rows[:_MOST_RANK_CHANGES]
-        ]
-
-    return {
-        "before": before.as_metrics(),
-        "after": after.as_metrics(),
-        "verdict": result.verdict.value,
-        "intervals": {name: list(interval) for name, interval in result.intervals.items()},
-        "win_count": len(result.wins),
-        "loss_count": len(result.losses),
-        "wins": rank_changes(result.wins),
-        "losses": rank_changes(result.losses),
-        "ranks": [[*pair, count] for pair, count in Counter(ranks).most_common()],
-    }
-
-
-def _rank(reciprocal: float) -> int | None:
-    """The rank of the first relevant chunk; None beyond the first ten."""
-    return round(1 / reciprocal) if reciprocal > 0 else None

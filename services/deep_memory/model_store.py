@@ -10,25 +10,17 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from cachetools import LRUCache
-
-from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
+from services.deep_memory.trained_model import DeepMemoryModel
 from services.errors import NotFound, TrainingError
 from services.models import TrainingRun
-from services.retrieval.content import Snapshot
-from services.retrieval.nearest import VectorIndex
 
 GONE = "The file of this model is gone."
 DAMAGED = "The file of this model is damaged."
 NO_LONGER_KEPT = "This model is no longer kept: MODELS_KEPT says how many are."
-_CHUNKS_KEPT = 1_500_000
-_INDEX_TIMEOUT_S = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -133,84 +125,6 @@ def _seen(path: Path) -> _Seen | None:
 
 def _given_up(path: Path) -> Path:
     return path.with_suffix(".given-up")
-
-
-@dataclass(frozen=True, eq=False)
-class _Version:
-    """What search needs for one version of a store."""
-
-    snapshot: Snapshot
-    plain: VectorIndex
-    trained: Future[SearchIndex]
-
-
-class SearchIndexes:
-    """What search needs for each person's store, built once per version; only the newest is kept.
-
-    Older versions hold texts of documents that were removed since, and a store that changes every
-    minute would fill the memory with them.
-
-    An index for trained models takes seconds at 10,000 chunks and minutes at 1,000,000, because
-    its words are counted in Python. So it is built in a thread, and `soon` does not wait for it.
-    """
-
-    def __init__(self) -> None:
-        # Keyed by owner, and limited in chunks: at the limit, the indexes take 2 GB.
-        self._kept: LRUCache[str, _Version] = LRUCache(
-            _CHUNKS_KEPT, lambda version: min(1 + len(version.snapshot.chunks), _CHUNKS_KEPT)
-        )
-        self._lock = threading.Lock()
-
-    def plain(self, owner: str, snapshot: Snapshot) -> VectorIndex:
-        """The index for plain cosine search in this person's store; available immediately."""
-        return self._version(owner, snapshot).plain
-
-    def of(self, owner: str, snapshot: Snapshot) -> SearchIndex:
-        """The index for trained models; waits until it is built."""
-        return self._building(owner, snapshot).result()
-
-    def soon(self, owner: str, snapshot: Snapshot) -> SearchIndex | None:
-        """The index for trained models; None if it is not built within three seconds."""
-        try:
-            return self._building(owner, snapshot).result(timeout=_INDEX_TIMEOUT_S)
-        except TimeoutError:
-            return None
-
-    def _version(self, owner: str, snapshot: Snapshot) -> _Version:
-        with self._lock:
-            version = self._kept.get(owner)
-            if version is None or version.snapshot.version != snapshot.version:
-                version = _Version(snapshot, VectorIndex(snapshot.embeddings), Future())
-                self._kept[owner] = version
-            return version
-
-    def _building(self, owner: str, snapshot: Snapshot) -> Future[SearchIndex]:
-        version = self._version(owner, snapshot)
-        with self._lock:
-            if not version.trained.running() and not version.trained.done():
-                version.trained.set_running_or_notify_cancel()
-                # Daemon: an app that shuts down need not wait for an index.
-                threading.Thread(
-                    target=self._build, args=(owner, version), name="index", daemon=True
-                ).start()
-        return version.trained
-
-    def _build(self, owner: str, version: _Version) -> None:
-        snapshot = version.snapshot
-        try:
-            index = SearchIndex.of(
-                snapshot.embeddings,
-                [chunk.in_context for chunk in snapshot.chunks],
-                [chunk.document_id for chunk in snapshot.chunks],
-            )
-        except Exception as error:
-            log.exception("search_index_failed version=%s", snapshot.version)
-            with self._lock:
-                if self._kept.get(owner) is version:
-                    del self._kept[owner]  # the next search tries again
-            version.trained.set_exception(error)
-        else:
-            version.trained.set_result(index)
 
 
 def _checked(run_id: str) -> str:

@@ -55,17 +55,21 @@ class QueryMap:
     def width(self) -> int:
         return len(self.matrix)
 
+    def require_width(self, queries: np.ndarray) -> None:
+        """Raises TrainingError if the queries (..., width) differ in width from the model."""
+        if queries.shape[-1] != self.width:
+            raise TrainingError(
+                f"This model is for embeddings of width {self.width}.",
+                next_step="Train again with the embedding model that is set now.",
+            )
+
     def apply(self, queries: np.ndarray) -> np.ndarray:
         """Map (n, width) query embeddings; the rows come back normalised, float32.
 
         Raises:
             TrainingError: the queries differ in width from the model.
         """
-        if queries.ndim != 2 or queries.shape[1] != self.width:
-            raise TrainingError(
-                f"This model is for embeddings of width {self.width}.",
-                next_step="Train again with the embedding model that is set now.",
-            )
+        self.require_width(queries)
         return _normalised(queries.astype(np.float32) @ self.matrix)
 
     def save(self, path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from services.deep_memory.evaluation import Evaluation, evaluate_blocks
-from services.deep_memory.measurement import Questions, compared
+from services.deep_memory.evaluation import Evaluation, evaluate_ids
+from services.deep_memory.figures import Questions, Ranked, compared
 from services.deep_memory.split import answering_groups
 from services.errors import DocumentRejected, NotAllowed
 from services.knowledge.answers import chunks_that_hold, one_spaced
@@ -22,6 +22,7 @@ from services.pairs.rules import is_relevant, question_key
 from services.retrieval.content import Snapshot
 
 MOST_QUESTIONS = 5000
+CHUNKS_FOR_DOCUMENTS = 100  # best chunks among which the first ten documents are looked for
 _SPLITS = ("test", "dev", "train")
 
 
@@ -168,19 +169,14 @@ def require_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> Fou
     return found
 
 
-def places_of(found: FoundAnswers, snapshot: Snapshot) -> list[int]:
-    """The index that `found.relevant` uses for each row of the snapshot."""
+def evaluate_places(
+    ranked: Sequence[Sequence[int]], found: FoundAnswers, snapshot: Snapshot
+) -> Evaluation:
+    """Evaluate rows of the snapshot, ranked for each question; by document, if `found` is."""
     if found.by_document:
-        return document_starts(snapshot.chunks, numbered=True).tolist()
-    return list(range(len(snapshot.chunks)))
-
-
-def pooled(scores: np.ndarray, found: FoundAnswers, starts: np.ndarray) -> np.ndarray:
-    """Scores of chunks (n, chunks); by document, the best score in each (n, documents).
-
-    `starts` has the first row of each document.
-    """
-    return np.maximum.reduceat(scores, starts, axis=1) if found.by_document else scores
+        document = document_starts(snapshot.chunks, numbered=True).tolist()
+        ranked = [list(dict.fromkeys(document[row] for row in rows)) for rows in ranked]
+    return evaluate_ids(ranked, found.relevant)
 
 
 def figures_of(
@@ -188,17 +184,11 @@ def figures_of(
     found: FoundAnswers,
     vectors: np.ndarray,
     snapshot: Snapshot,
-    after: Evaluation,
+    ranked: Ranked,
 ) -> dict[str, Any]:
-    """`after` compared with plain cosine on the same questions; their `vectors` are (n, width)."""
-    starts = document_starts(snapshot.chunks)
-
-    def score(start: int, stop: int) -> np.ndarray:
-        return pooled(vectors[start:stop] @ snapshot.embeddings.T, found, starts)
-
-    before = evaluate_blocks(score, len(snapshot.chunks), found.relevant)
+    """What is kept of a measurement on test questions; their `vectors` are (n, width)."""
     if found.by_document:
-        sources = [snapshot.chunks[row].document for row in starts]
+        sources = [snapshot.chunks[row].document for row in document_starts(snapshot.chunks)]
         documents: Sequence[Any] = range(len(sources))
     else:
         sources = [chunk.id for chunk in snapshot.chunks]
@@ -209,5 +199,5 @@ def figures_of(
         "questions": len(found.texts),
         "not_found": found.not_found,
         "by_document": found.by_document,
-        **compared(Questions(found.texts, vectors, found.relevant, sources), before, after, groups),
+        **compared(Questions(found.texts, vectors, found.relevant, sources), ranked, groups),
     }

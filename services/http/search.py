@@ -15,6 +15,7 @@ from services.http.bearer import Space
 from services.http.error_responses import error_responses
 from services.http.shapes import Body
 from services.models import SearchHit
+from services.ranking.untrained import Untrained
 from services.retrieval.search import Comparison
 from services.workspace import Workspace
 
@@ -26,21 +27,23 @@ router = APIRouter(prefix="/search", tags=["Search"])
 
 
 class SearchRequest(Body):
-    """`deep_memory` left out: as the settings say."""
+    """`deep_memory` left out: as the settings say. `untrained`: how to rank without a trained
+    model: `ranker`, the best there is; `cosine` of the embeddings; `bm25`; or the last two added.
+    DeepLake Cloud always ranks by cosine."""
 
     query: str = Field(min_length=1, max_length=4_000)
     k: Annotated[StrictInt, Field(ge=1, le=100)] = 10
     deep_memory: StrictBool | None = None
+    untrained: Untrained = Untrained.RANKER
 
 
 class CompareRequest(Body):
-    """`training_run_id` left out: with the model that is chosen. Without words the trained map
-    ranks alone, where models rank by words too."""
+    """`training_run_id` left out: with the model that is chosen. `untrained`: as in a search."""
 
     query: str = Field(min_length=1, max_length=4_000)
     k: Annotated[StrictInt, Field(ge=1, le=100)] = 10
     training_run_id: UUID | None = None
-    with_words: StrictBool = True
+    untrained: Untrained = Untrained.RANKER
 
 
 class Hit(BaseModel):
@@ -67,8 +70,8 @@ class Hits(BaseModel):
 
 
 class TwoLists(BaseModel):
-    """One query by plain cosine, and with a model. `moved` has by id how many ranks each hit of the
-    latter went up (negative: down); null when plain cosine does not have it. Where the model did
+    """One query without training, and with a model. `moved` has by id how many ranks each hit of
+    the latter went up (negative: down); null when the former does not have it. Where the model did
     not rank, `trained_run_id` is null, its list may be empty, and `notice` says why."""
 
     without: list[Hit]
@@ -84,7 +87,10 @@ def _notice(comparison: Comparison) -> str | None:
     if comparison.problem:
         return f"{comparison.problem} Search works without it."
     if comparison.is_indexing:
-        return "The changed knowledge base is being indexed for Deep Memory. Search again soon."
+        return (
+            "The changed knowledge base is being indexed; until then search is by plain cosine. "
+            "Search again soon."
+        )
     return None
 
 
@@ -95,7 +101,9 @@ async def search(body: SearchRequest, space: Space) -> Hits:
 
 
 def _search(body: SearchRequest, space: Workspace) -> Hits:
-    comparison = space.search.as_chosen(body.query, body.k, deep_memory=body.deep_memory)
+    comparison = space.search.as_chosen(
+        body.query, body.k, deep_memory=body.deep_memory, untrained=body.untrained
+    )
     used = comparison.run_id is not None
     return Hits(
         hits=_hits(comparison.with_ if used else comparison.without),
@@ -109,18 +117,18 @@ def _search(body: SearchRequest, space: Workspace) -> Hits:
     "/compare", response_model=TwoLists, responses=error_responses(400, 401, 404, 413, 422, 503)
 )
 async def compare(body: CompareRequest, space: Space) -> TwoLists:
-    """Both lists of a query: by plain cosine, and with a model."""
+    """Both lists of a query: without training, and with a model."""
     return await anyio.to_thread.run_sync(_compare, body, space, limiter=_searches)
 
 
 def _compare(body: CompareRequest, space: Workspace) -> TwoLists:
     if body.training_run_id is None:
         found = space.search.as_chosen(
-            body.query, body.k, deep_memory=True, with_words=body.with_words
+            body.query, body.k, deep_memory=True, untrained=body.untrained
         )
     else:
         run = space.runs.get(str(body.training_run_id))
-        found = space.search.compare(body.query, body.k, run, with_words=body.with_words)
+        found = space.search.compare(body.query, body.k, run, untrained=body.untrained)
     return TwoLists(
         without=_hits(found.without),
         with_deep_memory=_hits(found.with_),

@@ -1,6 +1,6 @@
 """Finds the rows nearest to a query: scores every vector or, where that is too slow, every code.
 
-Above 200,000 vectors a scan reads 200 MB or more per query. From there on faiss holds a code of
+Above 50,000 vectors a scan reads 50 MB or more per query. From there on faiss holds a code of
 half a byte for every two dimensions (product quantisation, Jegou et al., 2011, laid out so that a
 scan stays in registers: Quicker ADC, Andre et al., 2018). The codes select a few hundred
 candidates, which are then scored by their vectors. All codes are read, so nothing is missed because
@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-EXACT_UP_TO = 200_000  # vectors; a scan of these takes 20 ms at 256 dimensions
+EXACT_UP_TO = 50_000  # vectors; a scan of these takes 5 ms at 256 dimensions
 MOST_CHUNKS = 1_000_000  # in a knowledge base on this machine; larger ones belong on DeepLake Cloud
-_CANDIDATES, _CANDIDATES_PER_HIT = 400, 20
+_CANDIDATES, _CANDIDATES_PER_HIT = 400, 4
 _TRAINED_ON = 8_192  # vectors that the codes are fitted to; faiss uses 4,096 of them
 _FEW = 0.05  # the share of rows up to which scoring only those is faster than scoring all
 
@@ -43,45 +43,20 @@ class VectorIndex:
         if not self.is_exact:
             self._encoding.join()
 
-    def top(
-        self, query: np.ndarray, k: int, bonus: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows and scores of the `k` highest of `vectors @ query + bonus`, best first.
+    def top(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and scores of the `k` highest of `vectors @ query`, best first.
 
-        `query` is (width,), `bonus` (m,) is not negative. If there are fewer than `k` rows, all are
-        returned. Equal scores keep the order of the rows.
-        """
-        found = None if self._codes is None else self._by_codes(query, k, bonus)
-        if found is not None:
-            return found
-        # As row times matrix, BLAS needs two thirds of the time of matrix times vector.
-        scores = (query[None] @ self.vectors.T)[0]
-        if bonus is not None:
-            scores += bonus
-        rows = best_rows(scores, k)
-        return rows, scores[rows]
-
-    def _by_codes(
-        self, query: np.ndarray, k: int, bonus: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """`top` of the candidates; None if too many rows could be among the best.
-
-        With a bonus, candidates are also all rows that it could lift above the k-th best, assuming
-        that they are no nearer than the median candidate (the threshold algorithm, Fagin et al.,
-        2003).
+        `query` is (width,). If there are fewer than `k` rows, all are returned. Equal scores keep
+        the order of the rows.
         """
         wanted = max(_CANDIDATES, _CANDIDATES_PER_HIT * k)
-        if wanted > _FEW * len(self.vectors):
-            return None
+        if self._codes is None or wanted > _FEW * len(self.vectors):
+            # As row times matrix, BLAS needs two thirds of the time of matrix times vector.
+            scores = (query[None] @ self.vectors.T)[0]
+            rows = best_rows(scores, k)
+            return rows, scores[rows]
         rows = np.sort(self._codes.search(query[None], wanted)[1][0])
         scores = self.vectors[rows] @ query
-        if bonus is not None:
-            to_beat = np.partition(scores + bonus[rows], -k)[-k] - np.median(scores)
-            lifted = np.flatnonzero(bonus > to_beat)
-            if len(lifted) > _FEW * len(self.vectors):
-                return None
-            rows = np.union1d(rows, lifted)
-            scores = self.vectors[rows] @ query + bonus[rows]
         best = best_rows(scores, k)
         return rows[best], scores[best]
 

@@ -14,10 +14,9 @@ from services.retrieval.cloud_store import SEARCH_S
 from services.retrieval.content import Snapshot
 from services.retrieval.deadline import Deadline
 from services.retrieval.embeddings import Embedder
-from services.retrieval.nearest import VectorIndex
 
-# A trained model applied to one query: its vector (width,), its text and k -> the `k` best rows of
-# the snapshot and their scores, best first.
+# One query's vector (width,), its text and k -> the `k` best rows of the snapshot and their scores,
+# best first.
 Ranking = Callable[[np.ndarray, str, int], tuple[np.ndarray, np.ndarray]]
 
 
@@ -38,13 +37,13 @@ class SearchingStore(Protocol):
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """One query, two lists. `moved` says for each hit of the list with Deep Memory, by chunk id,
-    how many ranks it went up (negative: down), or None if the plain list does not have it."""
+    how many ranks it went up (negative: down), or None if the other list does not have it."""
 
     without: list[SearchHit]
     with_: list[SearchHit]
     moved: dict[str, int | None]
     run_id: str | None = None  # the run whose model ranked the list with Deep Memory
-    is_indexing: bool = False  # a model will rank, once its index is made
+    is_indexing: bool = False  # until an index is made, there is only plain cosine
     problem: str = ""  # why the model that was asked for did not rank
 
 
@@ -52,11 +51,11 @@ def compare(
     query: str,
     embedder: Embedder,
     snapshot: Snapshot,
-    plain: VectorIndex,
+    untrained: Ranking,
     trained: Ranking | None,
     k: int = 10,
 ) -> Comparison:
-    """Search once without Deep Memory (by cosine, in `plain`) and once with it.
+    """Search once without Deep Memory and once with it.
 
     Without a trained model the list with Deep Memory is empty: there is nothing to show yet.
 
@@ -65,7 +64,7 @@ def compare(
         EmbedderUnavailable: the query cannot be embedded just now.
     """
     vector = _embedded(query, embedder)
-    without = _hits(*plain.top(vector, k), snapshot)
+    without = _hits(*untrained(vector, query.strip(), k), snapshot)
     with_ = [] if trained is None else _hits(*trained(vector, query.strip(), k), snapshot)
     return Comparison(without, with_, rank_changes(without, with_))
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from services.deep_memory.hybrid import DeepMemoryModel
 
 from services.config import Settings
-from services.deep_memory.hybrid import DeepMemoryModel
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.query_map import QueryMap
 from services.local_supabase.stack import LocalSupabase

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from services.deep_memory.hybrid import DeepMemoryModel
+
 from services.deep_memory.kept_models import tidy_all_models, tidy_models
 from services.deep_memory.model_store import GONE, NO_LONGER_KEPT, ModelStore
 from services.deep_memory.query_map import QueryMap

@@ -10,12 +10,12 @@ import httpx
 import numpy as np
 import pytest
 import streamlit as st
+from services.deep_memory.hybrid import DeepMemoryModel
 from streamlit.testing.v1 import AppTest
 
 from services.accounts import database
 from services.config import PROJECT_ROOT
 from services.deep_memory.evaluation import evaluate_embeddings
-from services.deep_memory.hybrid import DeepMemoryModel
 from services.deep_memory.measurement import Questions, TrainingMetrics, compared
 from services.deep_memory.query_map import QueryMap
 from services.http import search

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from services.deep_memory.hybrid import DeepMemoryModel
 
 from services.accounts.database import Database
-from services.deep_memory.hybrid import DeepMemoryModel
 from services.deep_memory.measurement import SAMPLE_TEST_SET, TrainingMetrics, complete
 from services.deep_memory.model_store import SearchIndexes
 from services.deep_memory.query_map import QueryMap

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from services.deep_memory.hybrid import DeepMemoryModel
+
 from services.deep_memory.query_map import QueryMap
 from services.runs.states import RunStatus
 from tests.behind_the_door import models_of

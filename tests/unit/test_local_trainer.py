@@ -9,10 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from benchmarks.chunks import chunks_of
-from services.deep_memory import query_map
-from services.deep_memory.evaluation import evaluate_blocks, evaluate_embeddings
 from services.deep_memory.hybrid import (
     DeepMemoryModel,
     SearchIndex,
@@ -21,6 +17,10 @@ from services.deep_memory.hybrid import (
     train_hybrid,
 )
 from services.deep_memory.lexical import LexicalIndex
+
+from benchmarks.chunks import chunks_of
+from services.deep_memory import query_map
+from services.deep_memory.evaluation import evaluate_blocks, evaluate_embeddings
 from services.deep_memory.local_trainer import (
     FoldedFit,
     TrainerSettings,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from services.deep_memory.hybrid import SearchIndex
 
 from benchmarks.chunks import sample_chunks
 from services.deep_memory import local_training, measurement
-from services.deep_memory.hybrid import SearchIndex
 from services.deep_memory.local_training import measure_test_set, train_locally
 from services.deep_memory.measurement import SAMPLE_TEST_SET, SEED, pairs_by_question
 from services.deep_memory.model_store import ModelStore

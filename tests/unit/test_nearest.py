@@ -8,10 +8,10 @@ import weakref
 
 import numpy as np
 import pytest
-
-from services.deep_memory import hybrid, model_store
 from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
 from services.deep_memory.lexical import LexicalIndex
+
+from services.deep_memory import hybrid, model_store
 from services.deep_memory.model_store import SearchIndexes
 from services.deep_memory.query_map import QueryMap
 from services.models import Chunk

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from benchmarks.chunks import sample_chunks
 from benchmarks.postings import Postings
 from benchmarks.ranking_signals import NAMES, RankingIndex
 from benchmarks.reranker import Reranker, fit_weights, harder, train_reranker
-from services.deep_memory.evaluation import evaluate_blocks
 from services.deep_memory.lexical import LexicalIndex, words_of
+
+from benchmarks.chunks import sample_chunks
+from services.deep_memory.evaluation import evaluate_blocks
 from services.deep_memory.local_trainer import FoldedFit, fit_folds
 from services.errors import TrainingError
 from services.generation.offline_writer import OfflineQuestionWriter

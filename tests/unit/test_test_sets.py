@@ -7,9 +7,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
 
 from services.deep_memory.evaluation import Verdict
-from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
 from services.deep_memory.local_training import measure_test_set
 from services.deep_memory.query_map import QueryMap
 from services.deep_memory.test_sets import (
