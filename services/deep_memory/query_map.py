@@ -56,8 +56,8 @@ class QueryMap:
         return len(self.matrix)
 
     def require_width(self, queries: np.ndarray) -> None:
-        """Raises TrainingError if the queries (..., width) differ in width from the model."""
-        if queries.shape[-1] != self.width:
+        """Raises TrainingError if queries (n, width) differ in width from the model."""
+        if queries.ndim != 2 or queries.shape[1] != self.width:
             raise TrainingError(
                 f"This model is for embeddings of width {self.width}.",
                 next_step="Train again with the embedding model that is set now.",

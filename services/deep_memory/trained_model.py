@@ -30,7 +30,7 @@ class DeepMemoryModel:
         Raises:
             TrainingError: the embedding differs in width from those it was trained on.
         """
-        self.query_map.require_width(query)
+        self.query_map.require_width(query[None])
         return Ranker(self.query_map.matrix, self.weights).search(query, text, k, index)
 
     def save(self, path: Path) -> None:

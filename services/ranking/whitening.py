@@ -10,9 +10,12 @@ def whitening(chunks: np.ndarray) -> np.ndarray:
 
     C is the second moment of the chunk vectors divided by its mean eigenvalue. Frequent directions
     carry little information, as frequent words do (Su et al., Whitening Sentence Representations,
-    2021). With few chunks C is mostly noise, so r grows with width / count.
+    2021). With few chunks C is mostly noise, so r grows with width / count. Without chunks, or if
+    they have no direction, it is the identity.
     """
     width = chunks.shape[1]
+    if not chunks.any():
+        return np.eye(width, dtype=np.float32)
     moment = chunks.T @ chunks / len(chunks)
     values, vectors = np.linalg.eigh(moment * (width / np.trace(moment)))
     ridge = 0.5 + 4 * width / len(chunks)

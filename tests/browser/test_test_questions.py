@@ -93,17 +93,17 @@ def test_an_older_model_is_switched_to_in_one_click_and_back(app: RunningApp, pa
         expect(other.get_by_role("button", name="Use")).to_be_visible()
 
 
-def test_a_person_searches_by_plain_cosine_hybrid_or_deep_memory(
+def test_a_person_compares_deep_memory_with_any_search_without_training(
     app: RunningApp, page: Page
 ) -> None:
     sign_in_as_demo(app, page)
     page.get_by_role("link", name="Search", exact=True).click()
     page.get_by_label("Question", exact=True).fill("how long do sensors keep data")
     page.get_by_role("button", name="Search", exact=True).click()
-    expect(page.get_by_role("heading", name="Plain cosine")).to_be_visible()
-    expect(page.get_by_role("heading", name="Hybrid")).to_be_visible()
-
-    page.locator(".st-key-ranking").get_by_text("Deep Memory", exact=True).click()
-
+    expect(page.get_by_role("heading", name="Best without training")).to_be_visible()
     expect(page.get_by_role("heading", name="Deep Memory", exact=True)).to_be_visible()
-    expect(page.get_by_role("heading", name="Hybrid")).to_have_count(0)
+
+    page.locator(".st-key-untrained").get_by_text("Plain cosine", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Plain cosine", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="Best without training")).to_have_count(0)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
-from services.deep_memory.hybrid import DeepMemoryModel
 
 from services.config import Settings
 from services.deep_memory.model_store import ModelStore
-from services.deep_memory.query_map import QueryMap
+from services.deep_memory.trained_model import DeepMemoryModel
 from services.local_supabase.stack import LocalSupabase
 from services.models import TrainingRun
 from services.retrieval.stores import models_folder
 from services.runs.states import RunStatus
 from tests.contract.conftest import Caller
 from tests.runs import METRICS
+from tests.trained_models import ranking_by
 
 TEXTS = {
     "dues.txt": b"Ships pay harbour dues when they berth.",
@@ -31,15 +30,15 @@ OWN = b"question,document\nWho pays harbour dues?,dues.txt\nWho knows?,gone.txt\
 def trained(
     caller: Caller, supabase_stack: LocalSupabase
 ) -> Callable[..., tuple[TrainingRun, ModelStore]]:
-    """Makes a completed run whose model maps by this matrix; the caller has `TEXTS`."""
+    """Makes a completed run with this model; the caller has `TEXTS`."""
     settings = Settings(_env_file=None, data_dir=supabase_stack.data_dir)
     files = [("files", (name, text)) for name, text in TEXTS.items()]
     caller.api.post("/documents", files=files).raise_for_status()
 
-    def make(matrix: np.ndarray) -> tuple[TrainingRun, ModelStore]:
+    def make(model: DeepMemoryModel) -> tuple[TrainingRun, ModelStore]:
         script = caller.script().to(RunStatus.TRAINING)
         models = ModelStore(models_folder(settings, caller.id))
-        models.save(script.run, DeepMemoryModel(QueryMap(matrix.astype(np.float32)), 5.0))
+        models.save(script.run, model)
         script.lease.finish_training(METRICS, activate=True)
         return script.now, models
 
@@ -47,8 +46,8 @@ def trained(
 
 
 def test_models_are_listed_with_their_figures_and_why_one_is_unusable(caller, trained):
-    older, models = trained(np.eye(256))
-    newer, _ = trained(np.eye(256))
+    older, models = trained(ranking_by())
+    newer, _ = trained(ranking_by())
     caller.script().to(RunStatus.GENERATED)
     models.remove(older.id)
 
@@ -69,8 +68,8 @@ def test_models_are_listed_with_their_figures_and_why_one_is_unusable(caller, tr
 
 
 def test_another_model_is_put_to_use_and_one_that_is_gone_is_not(caller, trained):
-    older, models = trained(np.eye(256))
-    newer, _ = trained(np.eye(256))
+    older, models = trained(ranking_by())
+    newer, _ = trained(ranking_by())
     assert caller.api.post(f"/deep-memory/models/{older.id}/use").status_code == 200
     found = caller.api.get("/deep-memory/models").json()
     assert found["enabled"]
@@ -88,7 +87,7 @@ def test_another_model_is_put_to_use_and_one_that_is_gone_is_not(caller, trained
 
 
 def test_all_rank_changes_of_a_model_are_there(caller, trained):
-    run, models = trained(np.eye(256))
+    run, models = trained(ranking_by())
     path = f"/deep-memory/models/{run.id}/rank-changes"
     assert caller.api.get(path).json() == []
     change = {"question": "Who?", "before": None, "after": 1, "relevant": ["c1"]}
@@ -102,17 +101,20 @@ def test_both_lists_of_a_query_are_compared_with_any_model(caller, trained):
     assert (len(none["without"]), none["with_deep_memory"], none["trained_run_id"]) == (3, [], None)
     assert none["notice"] == "No trained model is in use yet."
 
-    older, models = trained(-np.eye(256))
-    newer, _ = trained(np.eye(256))
+    older, models = trained(ranking_by(turn=-1))
+    newer, _ = trained(ranking_by())
     chosen = caller.api.post("/search/compare", json=compare).json()
     assert chosen["trained_run_id"] == newer.id
     of_older = {**compare, "training_run_id": older.id}
     other = caller.api.post("/search/compare", json=of_older).json()
-    alone = caller.api.post("/search/compare", json={**of_older, "with_words": False}).json()
-    assert other["trained_run_id"] == alone["trained_run_id"] == older.id
-    order = [hit["id"] for hit in alone["without"]]
-    assert [hit["id"] for hit in alone["with_deep_memory"]] == order[::-1]
-    assert alone["moved"] == {order[0]: -2, order[1]: 0, order[2]: 2}
+    plain = caller.api.post("/search/compare", json={**of_older, "untrained": "cosine"}).json()
+    assert other["trained_run_id"] == plain["trained_run_id"] == older.id
+    assert other["with_deep_memory"] == plain["with_deep_memory"]
+    order = [hit["id"] for hit in plain["without"]]
+    assert [hit["id"] for hit in plain["with_deep_memory"]] == order[::-1]
+    assert plain["moved"] == {order[0]: -2, order[1]: 0, order[2]: 2}
+    words = caller.api.post("/search/compare", json={**of_older, "untrained": "bm25"}).json()
+    assert [hit["document"] for hit in words["without"]] == ["dues.txt"]
 
     models.remove(older.id)
     gone = caller.api.post("/search/compare", json=of_older).json()
@@ -121,7 +123,7 @@ def test_both_lists_of_a_query_are_compared_with_any_model(caller, trained):
 
 
 def test_own_test_questions_are_brought_measured_and_removed(caller, trained):
-    run, models = trained(-np.eye(256))
+    run, models = trained(ranking_by(turn=-1))
     sets = "/deep-memory/test-sets"
     assert caller.api.get(sets).json() == {"test_sets": []}
     added = caller.api.post(sets, data={"name": "a/b & c"}, files={"file": ("own.csv", OWN)})

@@ -6,13 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from services.deep_memory.hybrid import DeepMemoryModel
 
 from services.deep_memory.kept_models import tidy_all_models, tidy_models
 from services.deep_memory.model_store import GONE, NO_LONGER_KEPT, ModelStore
-from services.deep_memory.query_map import QueryMap
 from services.errors import NotAllowed, NotFound, RunMoved
 from services.models import TrainingRun
 from services.retrieval.stores import models_folder
@@ -22,6 +19,7 @@ from services.studio import Studio
 from services.workspace import Workspace
 from tests.behind_the_door import cloud_holds, models_of
 from tests.runs import METRICS, Script
+from tests.trained_models import ranking_by
 
 S = RunStatus
 IN_CLOUD = {**METRICS, "trainer": "cloud"}
@@ -55,7 +53,7 @@ def completed(workspace, service):
 
     def make(metrics: dict = METRICS) -> TrainingRun:
         script = Script(workspace.user, service).to(S.TRAINING)
-        models_of(workspace).save(script.run, DeepMemoryModel(QueryMap(np.eye(256)), 0.01))
+        models_of(workspace).save(script.run, ranking_by())
         models_of(workspace).save_rank_changes(script.run, [{"wins": ["a question"], "losses": []}])
         script.lease.finish_training(metrics, activate=True)
         return script.now
@@ -166,7 +164,7 @@ def test_the_run_of_the_model_in_the_cloud_goes_last_of_the_clouds(workspace, co
 
 def test_removing_a_failed_run_takes_its_files_whoever_asks(workspace, user, service):
     script = Script(user, service).to(S.TRAINING_FAILED)
-    models_of(workspace).save(script.run, DeepMemoryModel(QueryMap(np.eye(256)), 0.01))
+    models_of(workspace).save(script.run, ranking_by())
     workspace.runs.remove(script.run.id)
     assert models_of(workspace).runs() == set()
 

@@ -10,20 +10,19 @@ import httpx
 import numpy as np
 import pytest
 import streamlit as st
-from services.deep_memory.hybrid import DeepMemoryModel
 from streamlit.testing.v1 import AppTest
 
 from services.accounts import database
 from services.config import PROJECT_ROOT
 from services.deep_memory.evaluation import evaluate_embeddings
 from services.deep_memory.measurement import Questions, TrainingMetrics, compared
-from services.deep_memory.query_map import QueryMap
 from services.http import search
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
 from tests.behind_the_door import models_of
 from tests.runs import Script
+from tests.trained_models import ranking_by
 
 STATE, RUNS, EVENTS = (
     "rpc/deep_memory_state",
@@ -60,7 +59,7 @@ def space(sent, studio, new_user, service) -> Workspace:
     space = Workspace(studio, new_user())
     space.documents.add([("dues.txt", b"Ships pay harbour dues when they berth.")])
     script = Script(space.user, service).to(RunStatus.TRAINING)
-    models_of(space).save(script.run, DeepMemoryModel(QueryMap(np.eye(256)), 0.01))
+    models_of(space).save(script.run, ranking_by())
     script.lease.finish_training(metrics().as_json(), activate=True)
     space.models.set_enabled(True)
     return space

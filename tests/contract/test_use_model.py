@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import numpy as np
 import pytest
-from services.deep_memory.hybrid import DeepMemoryModel
 
 from services.accounts.database import Database
 from services.deep_memory.measurement import SAMPLE_TEST_SET, TrainingMetrics, complete
-from services.deep_memory.model_store import SearchIndexes
 from services.deep_memory.query_map import QueryMap
+from services.deep_memory.trained_model import DeepMemoryModel
 from services.errors import NotAllowed
 from services.models import TrainingRun
+from services.ranking.indexes import SearchIndexes
+from services.ranking.untrained import Untrained
 from services.retrieval.stores import models_folder
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
 from tests.behind_the_door import cloud_holds, models_of
 from tests.runs import METRICS, Script
+from tests.trained_models import ranking_by
 
 S = RunStatus
 SETTINGS = "deep_memory_settings"
@@ -51,16 +54,18 @@ def completed(
     return script.now
 
 
-def with_model(workspace: Workspace, service: Database, matrix: np.ndarray) -> TrainingRun:
-    """A completed run whose model maps by `matrix` and counts words for much."""
+def with_model(
+    workspace: Workspace, service: Database, model: DeepMemoryModel | None = None
+) -> TrainingRun:
+    """A completed run with this model, or one that goes by the words alone."""
     run = completed(workspace.user, service)
-    models_of(workspace).save(run, DeepMemoryModel(QueryMap(matrix.astype(np.float32)), 5.0))
+    models_of(workspace).save(run, model or ranking_by("bm25"))
     return run
 
 
 def test_one_step_goes_back_to_an_older_model_and_switches_deep_memory_on(workspace, service):
-    older = with_model(workspace, service, np.eye(256))
-    newer = with_model(workspace, service, -np.eye(256))
+    older = with_model(workspace, service)
+    newer = with_model(workspace, service)
     assert workspace.models.state().active.id == newer.id
     assert not workspace.models.state().settings.enabled
 
@@ -72,23 +77,25 @@ def test_one_step_goes_back_to_an_older_model_and_switches_deep_memory_on(worksp
     assert workspace.runs.events(older.id)[-1].kind == "chosen"
 
 
-def test_each_models_own_list_is_there_with_words_and_without(workspace, service):
-    turned_round = with_model(workspace, service, -np.eye(256))
+def test_each_model_has_its_own_list_beside_any_way_to_search_without_training(workspace, service):
+    by_words = with_model(workspace, service)
+    turned_round = with_model(workspace, service, ranking_by(turn=-1))
     query = "Who pays harbour dues?"
 
-    plain = workspace.search.compare(query, 3, None)
-    hybrid = workspace.search.compare(query, 3, turned_round)
-    map_alone = workspace.search.compare(query, 3, turned_round, with_words=False)
+    plain = workspace.search.compare(query, 3, None, untrained=Untrained.COSINE)
+    words = workspace.search.compare(query, 3, by_words, untrained=Untrained.WORDS)
+    turned = workspace.search.compare(query, 3, turned_round)
 
     assert (plain.with_, plain.run_id) == ([], None)
-    assert hybrid.run_id == map_alone.run_id == turned_round.id
-    assert hybrid.with_[0].document == plain.without[0].document == "dues.txt"
+    assert (words.run_id, turned.run_id) == (by_words.id, turned_round.id)
     order = [hit.document for hit in plain.without]
-    assert [hit.document for hit in map_alone.with_] == order[::-1]
+    assert [hit.document for hit in turned.with_] == order[::-1]
+    assert [hit.document for hit in words.without] == ["dues.txt"]  # no other has a word of it
+    assert words.with_[0].document == turned.without[0].document == order[0] == "dues.txt"
 
 
 def test_a_model_whose_file_is_gone_is_named_and_not_switched_to(workspace, service):
-    kept = with_model(workspace, service, np.eye(256))
+    kept = with_model(workspace, service)
     gone = completed(workspace.user, service)
     workspace.models.use(kept.id)
 
@@ -102,7 +109,7 @@ def test_a_model_whose_file_is_gone_is_named_and_not_switched_to(workspace, serv
 def test_a_model_that_can_not_be_used_is_searched_without_and_said_everywhere(
     workspace, studio, user, service, damage
 ):
-    run = with_model(workspace, service, np.eye(256))
+    run = with_model(workspace, service)
     workspace.models.use(run.id)
     assert workspace.search.compare("Who pays harbour dues?", 3, run).run_id == run.id
     folder = models_folder(studio.settings, user.identity.user_id)
@@ -115,7 +122,8 @@ def test_a_model_that_can_not_be_used_is_searched_without_and_said_everywhere(
     elif damage == "gone":
         file.unlink()
     else:
-        models_of(workspace).save(run, DeepMemoryModel(QueryMap(np.eye(8, dtype=np.float32)), 0.0))
+        narrow = QueryMap(np.eye(8, dtype=np.float32))
+        models_of(workspace).save(run, replace(ranking_by(), query_map=narrow))
 
     for space in (workspace, Workspace(studio, user)):
         found = space.search.compare("Who pays harbour dues?", 3, run)
@@ -197,7 +205,7 @@ def test_a_later_training_in_the_cloud_replaces_the_model_before_even_when_it_is
 def test_search_answers_without_a_model_while_what_it_searches_is_indexed(
     workspace, service, monkeypatch
 ):
-    run = with_model(workspace, service, np.eye(256))
+    run = with_model(workspace, service)
     monkeypatch.setattr(SearchIndexes, "soon", lambda self, owner, snapshot: None)
 
     found = workspace.search.compare("Who pays harbour dues?", 3, run)

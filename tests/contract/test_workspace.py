@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from services.deep_memory.hybrid import DeepMemoryModel
 
 from services.deep_memory.measurement import SAMPLE_TEST_SET
-from services.deep_memory.query_map import QueryMap
 from services.errors import DocumentRejected, NotAllowed, NotFound, RunMoved
 from services.knowledge.sample import sample_documents, sample_questions
 from services.pairs import review
@@ -16,6 +13,7 @@ from services.studio import Studio
 from services.workspace import Workspace
 from tests.behind_the_door import models_of, store_of
 from tests.runs import Script
+from tests.trained_models import ranking_by
 
 DUES = "Ships pay harbour dues when they berth."
 SOUP = "The canteen serves soup on Fridays."
@@ -50,8 +48,7 @@ def in_review(workspace, service) -> Script:
 
 def with_model(workspace: Workspace, service, turn: float = 1.0):
     script = Script(workspace.user, service).to(RunStatus.COMPLETED)
-    matrix = turn * np.eye(256, dtype=np.float32)
-    models_of(workspace).save(script.now, DeepMemoryModel(QueryMap(matrix), 0.0))
+    models_of(workspace).save(script.now, ranking_by(turn=turn))
     return script.now
 
 
@@ -138,7 +135,7 @@ def test_an_empty_question_is_refused(workspace, query):
 
 def test_a_removed_run_takes_its_model_along_and_says_how_many_pairs_went(workspace, service):
     script = Script(workspace.user, service).to(RunStatus.TRAINING_FAILED)
-    models_of(workspace).save(script.now, DeepMemoryModel(QueryMap(np.eye(256, dtype="f4")), 0.0))
+    models_of(workspace).save(script.now, ranking_by())
     run = script.now
     assert "2 associated pairs" in workspace.runs.remove(run.id)
     assert models_of(workspace).runs() == set()

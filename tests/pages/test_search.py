@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from services.deep_memory.hybrid import DeepMemoryModel
 
-from services.deep_memory.query_map import QueryMap
 from services.runs.states import RunStatus
 from tests.behind_the_door import models_of
+from tests.trained_models import ranking_by
 
 QUERY = "Who pays harbour dues?"
 TEXTS = ("Ships pay harbour dues", "The canteen serves soup", "The pilot boards")
@@ -27,8 +25,7 @@ def ask(screen, query: str = QUERY, hits: int | None = None):
 def with_model(workspace, run_in):
     """A workspace whose model ranks the other way round, switched on."""
     run = run_in(RunStatus.COMPLETED).now
-    matrix = -np.eye(256, dtype=np.float32)
-    models_of(workspace).save(run, DeepMemoryModel(QueryMap(matrix), 5.0))
+    models_of(workspace).save(run, ranking_by(turn=-1))
     workspace.models.use(run.id)
     return workspace
 
@@ -65,23 +62,24 @@ def test_as_many_hits_are_shown_as_were_asked_for(open_page, workspace):
 def test_with_a_model_both_lists_stand_side_by_side(open_page, with_model):
     screen = ask(open_page(with_model, "search.py"))
     headings = [heading.value for heading in screen.app.subheader]
-    assert headings == ["Plain cosine", "Hybrid"]
+    assert headings == ["Best without training", "Deep Memory"]
     assert screen.words.count(TEXTS[0]) == 2
     assert "No trained model yet" not in screen.words
 
 
-def test_the_map_alone_may_be_compared_without_the_words(open_page, with_model):
+@pytest.mark.parametrize("way", ["Plain cosine", "Exact words"])
+def test_a_part_of_search_without_training_may_be_compared(open_page, with_model, way):
     screen = ask(open_page(with_model, "search.py"))
     [choice] = screen.app.get("button_group")
-    choice.set_value("Deep Memory")
+    choice.set_value(way)
     screen.draw()
-    assert [heading.value for heading in screen.app.subheader] == ["Plain cosine", "Deep Memory"]
+    assert [heading.value for heading in screen.app.subheader] == [way, "Deep Memory"]
     assert "Shown to compare" in screen.words
 
 
 def test_what_search_uses_is_changed_by_one_press_and_back(open_page, with_model):
     screen = ask(open_page(with_model, "search.py"))
-    screen.press("use_cosine")
+    screen.press("use_untrained")
     assert not with_model.models.state().settings.enabled
     screen.press("use_deep_memory")
     assert with_model.models.state().settings.enabled

@@ -97,21 +97,30 @@ def test_the_recall_command_prints_what_was_asked_of_it(
     assert (printed["passages"], printed["documents"]) == (12, 6)
     assert (printed["train_questions"], printed["test_questions"]) == (12, 3)
     assert (printed["pairs"], printed["seeds"]) == ("train", [0, 1])
-    assert printed["trained"] == printed["methods"]["dense"]["metrics"]
+    assert printed["trained"] == printed["methods"]["hybrid"]["metrics"]
     assert printed["train_seconds"] > 0 and printed["search_ms_p50"] > 0
-    assert list(printed["methods"]) == ["cosine", "bm25", "dense", "hybrid"]
+    assert list(printed["methods"]) == list(recall.METHODS)
     for measured in printed["methods"].values():
-        assert measured["metrics"].keys() == measured["gain_95%"].keys() == BASELINE.keys()
-        assert measured["verdict"] in set(Verdict)
-        assert measured["wins"] + measured["losses"] <= 3
+        assert measured["metrics"].keys() == BASELINE.keys()
+        for name, over in measured["over"].items():
+            assert over["gain"].keys() == over["95%"].keys() == BASELINE.keys()
+            for figure, gain in over["gain"].items():
+                was = printed["methods"][name]["metrics"][figure]
+                assert gain == pytest.approx(measured["metrics"][figure] - was, abs=2e-4)
+            assert over["verdict"] in set(Verdict)
+            assert over["wins"] + over["losses"] <= 3
+    assert printed["untrained"] == printed["methods"]["untrained"]["metrics"]
+    assert set(printed["methods"]["hybrid"]["over"]) == {"cosine", "minmax", "untrained"}
 
 
-def test_a_method_that_changes_nothing_gains_nothing(
+def test_what_one_search_gains_over_another_the_other_loses(
     run_recall: Callable[..., dict[str, Any]],
 ) -> None:
-    unchanged = run_recall("--method", "cosine")["methods"]["cosine"]
-    assert set(map(tuple, unchanged["gain_95%"].values())) == {(0.0, 0.0)}
-    assert (unchanged["verdict"], unchanged["wins"], unchanged["losses"]) == ("no change", 0, 0)
+    printed = run_recall("--method", "cosine", "untrained")["methods"]
+    assert "cosine" not in printed["cosine"]["over"]  # nothing is compared with itself
+    gained, lost = printed["untrained"]["over"]["cosine"], printed["cosine"]["over"]["untrained"]
+    assert gained["wins"] == lost["losses"]
+    assert gained["gain"]["ndcg@10"] == -lost["gain"]["ndcg@10"]
 
 
 def test_judgements_of_zero_and_of_passages_that_are_not_there_do_not_count(folder: Path) -> None:

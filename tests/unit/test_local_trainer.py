@@ -9,33 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from services.deep_memory.hybrid import (
-    DeepMemoryModel,
-    SearchIndex,
-    _best_weight,
-    in_context,
-    train_hybrid,
-)
-from services.deep_memory.lexical import LexicalIndex
 
-from benchmarks.chunks import chunks_of
 from services.deep_memory import query_map
-from services.deep_memory.evaluation import evaluate_blocks, evaluate_embeddings
+from services.deep_memory.evaluation import evaluate_embeddings
 from services.deep_memory.local_trainer import (
-    FoldedFit,
     TrainerSettings,
     TrainingStopped,
     _Fit,
     _folds,
     _near_duplicates,
     fit_folds,
-    starting_map,
 )
 from services.deep_memory.query_map import QueryMap
 from services.errors import TrainingError
-from services.generation.offline_writer import OfflineQuestionWriter
-from services.knowledge.sample import sample_documents
-from services.retrieval.embeddings import WordLlamaEmbedder
+from services.ranking.context import in_context
+from services.ranking.whitening import whitening
 
 WIDTH = 24
 
@@ -245,70 +233,6 @@ def test_context_comes_from_the_same_document_and_more_from_near_chunks() -> Non
     assert first[3] == 0
 
 
-def test_words_are_found_in_another_form_and_unknown_words_score_nothing() -> None:
-    index = LexicalIndex(["Days are transferred to the next year.", "The fee is due in May."])
-    scores = index.scores(["Can I transfer a day?", "zebra", ""])
-    assert scores[0, 0] > scores[0, 1] == 0
-    assert not scores[1:].any()
-
-
-def test_texts_without_any_word_can_be_searched_in_vain() -> None:
-    assert not LexicalIndex(["...", "!"]).scores(["anything"]).any()
-    assert LexicalIndex([]).scores(["anything"]).shape == (1, 0)
-
-
-def test_hybrid_finds_what_only_the_words_tell_apart(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    chunks = normalised(rng.standard_normal((60, WIDTH)) + 3)
-    texts = [f"The code of part number {row} is part{row}x." for row in range(60)]
-    index = SearchIndex.of(chunks, texts, range(60))
-    questions = [f"What is part{row}x?" for row in range(60)]
-    queries = normalised(rng.standard_normal((60, WIDTH)) + 3)
-    relevant = [{row} for row in range(60)]
-    model = train_hybrid(queries[:40], questions[:40], index, relevant[:40], embedder="toy")
-    model.save(tmp_path / "run.npz")
-    loaded = DeepMemoryModel.load(tmp_path / "run.npz")
-    scores = loaded.scores(queries[40:], questions[40:], index)
-    assert np.array_equal(scores, model.scores(queries[40:], questions[40:], index))
-    hybrid = evaluate_blocks(lambda a, b: scores[a:b], 60, relevant[40:]).as_metrics()
-    cosine = evaluate_embeddings(queries[40:], chunks, relevant[40:]).as_metrics()
-    assert hybrid["recall@10"] > cosine["recall@10"] + 0.3
-
-
-def test_words_that_alone_tell_chunks_apart_get_more_than_the_usual_weight() -> None:
-    rng = np.random.default_rng(0)
-    texts = [f"The code of part number {row} is part{row}x." for row in range(300)]
-    questions = [f"What is part{row}x?" for row in range(300)]
-    index = SearchIndex.of(normalised(rng.standard_normal((300, WIDTH))), texts, range(300))
-    queries = normalised(rng.standard_normal((300, WIDTH)))  # say nothing about the chunks
-
-    model = train_hybrid(queries, questions, index, [{row} for row in range(300)])
-
-    assert model.lexical_weight > 0.05
-
-
-def test_questions_written_by_rule_which_repeat_words_do_not_raise_the_weight_above_it() -> None:
-    chunks = [chunk for file in sample_documents()[:15] for chunk in chunks_of(*file)]
-    asked = [
-        (question, row)
-        for row, chunk in enumerate(chunks)
-        for question in OfflineQuestionWriter().write(chunk, 3).questions
-    ]
-    texts, embedder = [chunk.text for chunk in chunks], WordLlamaEmbedder()
-    index = SearchIndex.of(embedder.embed(texts), texts, [chunk.document for chunk in chunks])
-    questions = [question for question, _ in asked]
-
-    model = train_hybrid(embedder.embed(questions), questions, index, [{row} for _, row in asked])
-
-    assert model.lexical_weight == 0.03
-
-
-def test_a_map_without_a_weight_is_not_a_hybrid_model(trained: QueryMap, tmp_path: Path) -> None:
-    trained.save(tmp_path / "run.npz")
-    with pytest.raises(TrainingError, match="cannot be read"):
-        DeepMemoryModel.load(tmp_path / "run.npz")
-
-
 # The fit, against its definition ----------------------------------------------------------------
 
 
@@ -469,7 +393,7 @@ def test_questions_that_share_their_first_chunk_are_in_one_fold_and_folds_are_ev
 def test_the_map_starts_by_counting_less_what_all_chunks_share() -> None:
     rng = np.random.default_rng(0)
     chunks = normalised(rng.standard_normal((400, WIDTH)) + 2 * np.eye(WIDTH)[0])
-    start = starting_map(chunks)
+    start = whitening(chunks)
     moment = chunks.T @ chunks / 400
     ridge = 0.5 + 4 * WIDTH / 400
     whitened = start @ (moment * WIDTH / np.trace(moment) + ridge * np.eye(WIDTH)) @ start
@@ -483,7 +407,7 @@ def test_with_few_chunks_the_map_starts_near_to_leaving_queries_as_they_are() ->
         normalised(np.random.default_rng(0).standard_normal((count, WIDTH)) + 1)
         for count in (6, 2000)
     )
-    away = [np.abs(starting_map(chunks) - np.eye(WIDTH)).max() for chunks in (few, many)]
+    away = [np.abs(whitening(chunks) - np.eye(WIDTH)).max() for chunks in (few, many)]
     assert away[0] < away[1]
 
 
@@ -547,7 +471,7 @@ def test_chunks_that_are_not_numbers_are_refused(turned) -> None:
         fit_folds(queries, broken, relevant)
 
 
-# The model and its context ----------------------------------------------------------------------
+# The context of a chunk --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 9, 25])
@@ -567,33 +491,6 @@ def test_a_chunk_in_its_context_is_itself_and_the_weighted_mean_of_its_neighbour
 
 def test_a_chunk_without_a_vector_stays_without_one() -> None:
     assert not in_context(np.zeros((1, WIDTH)), ["d"]).any()
-
-
-def test_the_weight_of_the_words_is_the_one_that_ranks_the_training_questions_best() -> None:
-    """The words are right and the vectors are wrong: the more the words count, the better."""
-    rng = np.random.default_rng(0)
-    chunks = normalised(rng.standard_normal((40, WIDTH)))
-    texts = [f"part{row}x" for row in range(40)]
-    index = SearchIndex.of(chunks, texts, range(40))
-    relevant = [{row} for row in range(40)]
-    fit = FoldedFit(np.stack([np.eye(WIDTH, dtype=np.float32)] * 3), np.arange(40) % 3)
-    wrong = normalised(np.roll(chunks, 1, axis=0))
-    assert _best_weight(fit, wrong, texts, index, relevant, 0) == 0.2
-    misleading = [f"part{(row + 1) % 40}x" for row in range(40)]
-    assert _best_weight(fit, chunks, misleading, index, relevant, 0) == 0.01
-
-
-def test_a_model_that_gives_words_no_weight_is_one(trained: QueryMap, tmp_path: Path) -> None:
-    replace(trained, settings={"lexical_weight": 0.0}).save(tmp_path / "run.npz")
-    assert DeepMemoryModel.load(tmp_path / "run.npz").lexical_weight == 0.0
-
-
-@pytest.mark.parametrize("weight", [-0.1, float("inf"), "0.1", 1])
-def test_a_weight_that_can_be_none_is_refused(trained: QueryMap, tmp_path: Path, weight) -> None:
-    replace(trained, settings={"lexical_weight": weight}).save(tmp_path / "run.npz")
-    with pytest.raises(TrainingError, match=r"can ?not be read") as refused:
-        DeepMemoryModel.load(tmp_path / "run.npz")
-    assert "train again" in refused.value.next_step
 
 
 def test_a_disk_that_is_full_is_told_and_leaves_the_old_model_and_no_part_of_the_new(

@@ -33,7 +33,10 @@ def favouring(row: int) -> Ranking:
 def compare(
     query: str, embedder: WordLlamaEmbedder, snapshot: Snapshot, trained: Ranking | None, k: int = 9
 ) -> Comparison:
-    return compare_in(query, embedder, snapshot, VectorIndex(snapshot.embeddings), trained, k)
+    plain = VectorIndex(snapshot.embeddings)
+    return compare_in(
+        query, embedder, snapshot, lambda vector, _, k: plain.top(vector, k), trained, k
+    )
 
 
 @pytest.fixture(scope="module")

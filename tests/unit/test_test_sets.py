@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from services.deep_memory.hybrid import DeepMemoryModel, SearchIndex
 
 from services.deep_memory.evaluation import Verdict
 from services.deep_memory.local_training import measure_test_set
-from services.deep_memory.query_map import QueryMap
 from services.deep_memory.test_sets import (
     MOST_QUESTIONS,
     Expected,
@@ -20,11 +19,16 @@ from services.deep_memory.test_sets import (
     read_test_set,
     sample_set,
 )
+from services.deep_memory.trained_model import DeepMemoryModel
 from services.errors import DocumentRejected, NotAllowed
 from services.knowledge.sample import relevant_chunks, sample_questions
 from services.models import Chunk
+from services.ranking.index import RankingIndex
+from services.ranking.ranker import FIXED_WEIGHTS
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import WordLlamaEmbedder
+from services.retrieval.nearest import VectorIndex
+from tests.trained_models import ranking_by
 
 TEXTS = [
     "Rent is due on the\nfirst day of the month.",
@@ -124,19 +128,18 @@ def test_a_wrong_file_is_refused_in_words(name, data, says):
         read_test_set(name, data)
 
 
-def measure(questions, snapshot, query_map: np.ndarray) -> dict:
-    index = SearchIndex.of(
-        snapshot.embeddings, TEXTS, [chunk.document_id for chunk in snapshot.chunks]
-    )
-    model = DeepMemoryModel(QueryMap(query_map.astype(np.float32)), 0.0)
-    return measure_test_set("mine", questions, snapshot, index, WordLlamaEmbedder(), model)
+def measure(questions, snapshot, model: DeepMemoryModel) -> dict:
+    embedder = WordLlamaEmbedder()
+    documents = [chunk.document_id for chunk in snapshot.chunks]
+    index = RankingIndex(VectorIndex(snapshot.embeddings), TEXTS, documents, embedder.embed)
+    return measure_test_set("mine", questions, snapshot, index, embedder, model)
 
 
 @pytest.mark.parametrize("source", ["c2", "probe.md"])
 def test_figures_are_those_of_before_and_after_with_verdict_and_moves(snapshot, source):
     questions = [own(Expected(source), question="How is the water level measured by a probe?")]
     questions.append(own(Expected("gone")))
-    figures = measure(questions, snapshot, -np.eye(256))  # the map that turns search round
+    figures = measure(questions, snapshot, ranking_by(turn=-1))  # turns search round
     assert (figures["name"], figures["questions"], figures["not_found"]) == ("mine", 1, 1)
     assert figures["by_document"] == (source == "probe.md")
     assert figures["before"]["recall@1"] == 1
@@ -147,11 +150,12 @@ def test_figures_are_those_of_before_and_after_with_verdict_and_moves(snapshot, 
     assert figures["ranks"] == [[1, loss["after"], 1]]
 
 
-def test_a_map_that_changes_nothing_is_no_change(snapshot):
+def test_a_model_that_changes_nothing_is_no_change(snapshot):
     questions = [own(Expected("probe.md"), question="How long do batteries last?")]
-    assert measure(questions, snapshot, np.eye(256))["verdict"] == Verdict.NO_CHANGE
+    as_it_is = replace(ranking_by(), weights=FIXED_WEIGHTS)
+    assert measure(questions, snapshot, as_it_is)["verdict"] == Verdict.NO_CHANGE
 
 
 def test_a_set_about_other_documents_is_refused_in_words(snapshot):
     with pytest.raises(NotAllowed, match="has none"):
-        measure([own(Expected("gone"))], snapshot, np.eye(256))
+        measure([own(Expected("gone"))], snapshot, ranking_by())

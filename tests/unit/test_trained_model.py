@@ -1,0 +1,83 @@
+"""A trained model is read as it was written, also one of before the ranker; others are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.deep_memory.query_map import QueryMap
+from services.deep_memory.trained_model import DeepMemoryModel
+from services.errors import TrainingError
+from services.ranking.index import RankingIndex
+from services.ranking.ranker import FIXED_WEIGHTS, Ranker
+from services.ranking.signals import NAMES
+from services.retrieval.embeddings import WordLlamaEmbedder
+from services.retrieval.nearest import VectorIndex
+from tests.trained_models import ranking_by
+
+TEXTS = ["A lost card is blocked.", "Holidays lapse on 30 June.", "The canteen serves soup."]
+embed = WordLlamaEmbedder().embed
+
+
+@pytest.fixture
+def index() -> RankingIndex:
+    return RankingIndex(VectorIndex(embed(TEXTS)), TEXTS, ["a", "b", "c"], embed)
+
+
+def test_a_model_is_read_as_it_was_written(tmp_path: Path, index: RankingIndex) -> None:
+    weights = np.linspace(-1, 2, len(NAMES)).astype(np.float32)
+    model = replace(ranking_by(), weights=weights)
+    model.save(tmp_path / "run.npz")
+    loaded = DeepMemoryModel.load(tmp_path / "run.npz")
+    assert np.array_equal(loaded.weights, weights)
+    query = embed(["soup"])[0]
+    for ours, theirs in zip(
+        model.search(query, "soup", 3, index), loaded.search(query, "soup", 3, index), strict=True
+    ):
+        assert ours.tolist() == theirs.tolist()
+
+
+def test_it_ranks_by_its_map_and_its_weights(index: RankingIndex) -> None:
+    query = embed(["Who blocks a card?"])[0]
+    straight, _ = ranking_by().search(query, "", 3, index)
+    turned, _ = ranking_by(turn=-1).search(query, "", 3, index)
+    assert straight.tolist() == turned.tolist()[::-1]
+    assert straight.tolist() == np.argsort(-index.plain.vectors @ query).tolist()
+
+
+def test_a_model_of_before_the_ranker_ranks_by_its_map_and_the_fixed_weights(
+    tmp_path: Path, index: RankingIndex
+) -> None:
+    matrix = index.whitening
+    QueryMap(matrix, "toy", settings={"lexical_weight": 0.03}).save(tmp_path / "run.npz")
+    loaded, query = DeepMemoryModel.load(tmp_path / "run.npz"), embed(["soup"])[0]
+    rows, scores = loaded.search(query, "soup", 3, index)
+    expected = Ranker(matrix, FIXED_WEIGHTS).search(query, "soup", 3, index)
+    assert (rows.tolist(), scores.tolist()) == (expected[0].tolist(), expected[1].tolist())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"lexical_weight": "0.1"},
+        {"weights": 3},
+        {"weights": {"cosine": 1.0}},
+        {"weights": dict.fromkeys(NAMES, "1")},
+        {"weights": dict.fromkeys(NAMES, float("inf"))},
+        {"weights": dict.fromkeys([*NAMES, "another"], 1.0)},
+    ],
+)
+def test_a_file_without_the_weights_of_the_signals_is_refused(tmp_path: Path, settings) -> None:
+    QueryMap(np.eye(4, dtype=np.float32), settings=settings).save(tmp_path / "run.npz")
+    with pytest.raises(TrainingError, match="cannot be read") as refused:
+        DeepMemoryModel.load(tmp_path / "run.npz")
+    assert "train again" in refused.value.next_step
+
+
+def test_a_question_of_another_width_is_refused(index: RankingIndex) -> None:
+    with pytest.raises(TrainingError, match="width 256"):
+        ranking_by().search(np.ones(8, np.float32), "soup", 3, index)
