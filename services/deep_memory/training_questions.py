@@ -8,6 +8,7 @@ import numpy as np
 
 from services.ranking.index import RankingIndex
 from services.ranking.words import words_of
+from services.retrieval.nearest import best_rows
 
 # People's questions have 21 to 67% of their words, by rarity, in common with their answer, those of
 # the offline writer 84 to 92% (docs/retrieval.md).
@@ -57,7 +58,7 @@ def harder(texts: Sequence[str], index: RankingIndex, seed: int = 0) -> list[str
                 words.append(word)
             elif index.near_words.place[number] >= 0 and rng.random() < _REPLACED:
                 near = vectors @ index.near_words.vectors[index.near_words.place[number]]
-                best = np.argsort(-near)[: _NEAREST + 1]
+                best = best_rows(near, _NEAREST + 1)
                 related = best[(near[best] > _RELATED) & (near[best] < _SAME)]
                 if len(related):
                     words.append(index.vocabulary[pool[rng.choice(related)]])

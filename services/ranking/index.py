@@ -56,7 +56,9 @@ class RankingIndex:
         )
         self.pairs = Pairs(self.words, chunk, size, len(texts))
         lengths = np.log1p(np.diff(self.first_word)).astype(np.float32)
-        self.length = (lengths - lengths.mean()) / max(float(lengths.std()), 1e-6)
+        if len(lengths):
+            lengths = (lengths - lengths.mean()) / max(float(lengths.std()), 1e-6)
+        self.length = lengths  # (m,): of the logarithm of the words, how many deviations from usual
         self.near_words = NearWords(self.vocabulary, self.chunks.frequency, embed_words)
 
     def __len__(self) -> int:

@@ -24,7 +24,7 @@ class Occurrences:
         """Index `words` (n,), numbers below `vocabulary`, of the texts `owner` (n,)."""
         self.count = texts
         lengths = np.bincount(owner, minlength=texts).astype(np.float32)
-        relative = lengths / max(1.0, float(lengths.mean()) if texts else 1.0)
+        relative = lengths / max(1.0, len(words) / max(1, texts))
         both, times = np.unique(words.astype(np.int64) * texts + owner, return_counts=True)
         word = both // max(1, texts)
         self._texts = (both - word * texts).astype(np.int32)
