@@ -79,6 +79,44 @@ def test_values_are_written_as_a_person_would():
     )
 
 
+@pytest.mark.parametrize("sign", ["#N/A", "#DIV/0!", "#REF!", "#NAME?", "#SPILL!", "#CALC!"])
+def test_an_error_is_its_sign(sign):
+    workbook = workbook_of(S=[["part", "price", "stock"], ["pump", 1, 2]])
+    workbook["S"]["B2"] = sign
+    workbook["S"]["B2"].data_type = "e"
+
+    blocks, _ = reading(spreadsheet, saved(workbook))
+    assert blocks[1].text == f"part: pump\nprice: {sign}\nstock: 2"
+
+
+def test_every_error_of_a_large_sheet_is_kept():
+    workbook = workbook_of(S=[["part", "price"], *([f"pump {n}", "#N/A"] for n in range(20_000))])
+
+    blocks, _ = reading(spreadsheet, saved(workbook))
+    assert [block.text for block in blocks[1:]] == [
+        f"part: pump {n}\nprice: #N/A" for n in range(20_000)
+    ]
+
+
+@pytest.mark.parametrize("digits", ["12345678901234567890", "-9007199254740993", "1234567890123456"])
+def test_an_id_with_more_digits_than_a_number_keeps_has_all_of_them(digits):
+    content = saved(workbook_of(S=[["id", "part"], [777, "pump"]]))
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
+        for part in old.namelist():
+            new.writestr(part, old.read(part).replace(b"<v>777<", f"<v>{digits}<".encode()))
+
+    blocks, _ = reading(spreadsheet, made.getvalue())
+    assert blocks[1].text == f"id: {digits}\npart: pump"
+
+
+def test_a_length_of_time_may_be_negative():
+    workbook = workbook_of(S=[["what", "length"], ["early", datetime.timedelta(hours=-2.5)]])
+
+    blocks, _ = reading(spreadsheet, saved(workbook))
+    assert blocks[1].text == "what: early\nlength: -2:30:00"
+
+
 def test_a_title_above_the_headings_is_text_and_rows_may_begin_anywhere():
     workbook = workbook_of(S=[[], [None, "Price list 2024"], [], [None, "item", "price", "unit"]])
     sheet = workbook["S"]
