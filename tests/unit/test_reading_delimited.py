@@ -35,6 +35,30 @@ def test_doubled_quotes_and_quoted_line_ends_keep_their_cells():
     ]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("parting", ["{} ", " {} ", "  {}", "{}"])
+def test_blanks_may_stand_around_quotes(delimiter, parting):
+    parting = parting.format(delimiter)
+    lines = [
+        ["part", '"note"', '"price"'],
+        ['"pump"', f'"deep{delimiter} ""wide""{delimiter} long"', "12"],
+        [' "valve"', f'"a {delimiter} b\nc" ', '"1,5" '],
+    ]
+
+    assert rows_of("".join(parting.join(line) + "\n" for line in lines)) == [
+        f'part: pump\nnote: deep{delimiter} "wide"{delimiter} long\nprice: 12',
+        f"part: valve\nnote: a {delimiter} b c\nprice: 1,5",
+    ]
+
+
+def test_long_quoted_texts_after_blanks_are_cells():
+    texts = [f"It costs, all in all, {n} euros, or a little more, as it seems" for n in range(5)]
+
+    assert rows_of("id, note\n" + "".join(f'{n}, "{text}"\n' for n, text in enumerate(texts))) == [
+        f"id: {n}\nnote: {text}" for n, text in enumerate(texts)
+    ]
+
+
 def test_each_row_is_a_block_that_names_its_columns_itself():
     assert list(read(Source("a.csv", b"berth,depth\n4,12\n"))) == [
         Block("row", "berth: 4\ndepth: 12", header="")
@@ -240,6 +264,23 @@ def test_no_value_of_any_cell_is_lost(rows, delimiter, encoding, quoting):
     for row in rows:
         for value in row:
             # In a few ragged rows it may be open which sign parts cells: no word is lost.
+            for word in re.split(r'[\s",;|]+', value):
+                assert word in read_text
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.lists(CELLS | st.just('a "b", c; d'), min_size=2, max_size=4), max_size=6),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["{} ", " {}", " {} "]),
+)
+def test_no_value_in_quotes_with_blanks_around_them_is_lost(rows, delimiter, parting):
+    parting = parting.format(delimiter)
+    quoted = [['"' + cell.replace('"', '""') + '"' for cell in row] for row in rows]
+    read_text = "".join("\n".join(rows_of("\n".join(map(parting.join, quoted)) or " ")).split())
+
+    for row in rows:
+        for value in row:
             for word in re.split(r'[\s",;|]+', value):
                 assert word in read_text
 

@@ -98,7 +98,9 @@ def test_every_error_of_a_large_sheet_is_kept():
     ]
 
 
-@pytest.mark.parametrize("digits", ["12345678901234567890", "-9007199254740993", "1234567890123456"])
+@pytest.mark.parametrize(
+    "digits", ["12345678901234567890", "-9007199254740993", "1234567890123456"]
+)
 def test_an_id_with_more_digits_than_a_number_keeps_has_all_of_them(digits):
     content = saved(workbook_of(S=[["id", "part"], [777, "pump"]]))
     made = io.BytesIO()
