@@ -112,6 +112,46 @@ def test_without_headings_the_first_row_is_a_row(content):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "The pump leaks.\nThe valve is stuck.\nNo water at all.\n",
+        "The pump leaks, and is loud\nThe valve is stuck\nNo water at berth 4\n",
+        "the pump leaks since May\nThe valve is stuck.\nNo water at all\nIt is cold.\n",
+        "Where is berth 4?\nWho has the key?\nWhen is it open?\n",
+        "Where is berth 4?\nWho has the key?\n",
+        "Berlin\nParis\nRome\n",
+        "red\ngreen\nblue\n",
+        "SKU-001\nSKU-002\nSKU-003\n",
+        "Paris\nParis\nRome\n",
+        "\u6cf5\u6f0f\u6c34\u3002\n\u9600\u95e8\u5361\u4f4f\u3002\n\u6ca1\u6709\u6c34\u3002\n",
+    ],
+)
+def test_the_first_line_of_one_column_is_no_heading_if_it_is_like_the_others(content):
+    assert rows_of(content) == content.splitlines()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Complaint\nThe pump leaks.\nThe valve is stuck.\nNo water\n",
+        "What did you like?\nThe staff\nThe view over the harbour\nNothing\n",
+        "Please say in your own words what happened\n" + 3 * f"It began{' and went on' * 20}\n",
+        "name\nAnn\nBob\n",
+        "NAME\nAnn\nBob\n",
+        "part_no\nSKU\nPKU\n",
+        "Part\nSKU-001\nSKU-002\n",
+        "Price\n12\n13\n",
+        "City:\nBerlin\nParis\n",
+        "Address\nann@example.org\nbob@example.org\n",
+    ],
+)
+def test_the_first_line_of_one_column_is_its_heading_if_it_differs_in_kind(content):
+    name, *lines = content.splitlines()
+    assert [text.partition(": ")[2] for text in rows_of(content)] == lines
+    assert all(text.startswith(name) for text in rows_of(content))
+
+
 def test_years_are_headings():
     assert rows_of("country,2019,2020\nFrance,1,2\n") == ["country: France\n2019: 1\n2020: 2"]
 
