@@ -283,6 +283,33 @@ def test_turned_pages_and_sideways_words_are_read():
     assert texts[1:] == [" ".join(PROSE), "Stamp of the archive"]
 
 
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+def test_a_hyphen_at_the_end_of_a_line_is_decided_alike_however_a_page_is_turned(rotate):
+    lines = ("The method is well-", "known, and its self-", "ishness is de-", "scribed in a rule-",
+             "book. A rule is a book.")  # fmt: skip
+    flat, up = PdfPage(rotate=rotate), PdfPage(rotate=rotate)
+    flat.lines(60, 100, *lines)
+    for number, line in enumerate(lines):
+        up.sideways(100 + 12 * number, 700, line)
+
+    assert texts_of(flat) == texts_of(up) == [
+        "The method is well-known, and its selfishness is described in a rule-book. A rule is a "
+        "book."
+    ]
+
+
+def test_a_page_on_its_head_is_read():
+    turned, scanned, stamped = PdfPage(rotate=180), PdfPage(), page_with(*PROSE)
+    turned.lines(60, 100, *PROSE)
+    for number, line in enumerate(PROSE):
+        scanned.overturned(500, 600 - 12 * number, line)
+    stamped.overturned(300, 60, "Stamp of the archive")
+
+    assert texts_of(turned) == [" ".join(PROSE)]
+    assert texts_of(scanned) == [" ".join(PROSE)]
+    assert texts_of(stamped) == [" ".join(PROSE), "Stamp of the archive"]
+
+
 # Tables
 
 
