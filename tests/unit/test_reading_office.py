@@ -211,7 +211,7 @@ def test_a_slide_is_its_title_its_text_and_its_notes():
     body.paragraphs[1].level = 1
     slide.shapes.title.text = "Safety"
     slide.notes_slide.notes_text_frame.text = "Say hello."
-    table = slide.shapes.add_table(2, 2, 0, 0, Inches(3), Inches(1)).table
+    table = slide.shapes.add_table(2, 2, 0, Inches(7), Inches(3), Inches(1)).table
     for row, cells in enumerate((("Part", "Price"), ("Pump", "100"))):
         for column, text in enumerate(cells):
             table.cell(row, column).text = text
@@ -249,6 +249,62 @@ def test_text_of_boxes_groups_charts_and_pictures_is_read():
         "[Image: A crane]",
     ]
     assert notes == ["1 image without text"]
+
+
+def boxes_of(*places: tuple[str, float, float, float, float]) -> Presentation:
+    """A slide with text boxes, drawn in this order: text, left, top, width, height in inches."""
+    deck = Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[6])
+    for text, *place in places:
+        slide.shapes.add_textbox(*map(Inches, place)).text_frame.text = text
+    return deck
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        [("c", 0, 4, 3, 1), ("a", 0, 0, 3, 1), ("b", 0, 2, 3, 1)],
+        [("d", 4, 2.1, 3, 1), ("b", 4, 0, 3, 1), ("c", 0, 2, 3, 1), ("a", 0, 0.2, 3, 1)],
+        # A column of three beside a tall box, below a line over both.
+        [("e", 4, 1, 3, 5), ("d", 0, 5, 3, 1), ("b", 0, 1, 3, 1), ("c", 0, 3, 3, 1),
+         ("a", 0, 0, 8, 1)],
+        # Boxes that reach a little into each other.
+        [("b", 0, 0.9, 3, 1), ("a", 0, 0, 3, 1), ("d", 2.9, 1.8, 3, 1), ("c", 0, 1.8, 3, 1)],
+        # A label on a large box.
+        [("c", 0.5, 2, 2, 0.5), ("b", 0.5, 1, 2, 0.5), ("a", 0, 0, 8, 5)],
+    ],
+)  # fmt: skip
+def test_boxes_are_read_as_they_stand_on_the_slide(places):
+    blocks, _ = reading(slides, saved(boxes_of(*places)))
+
+    assert "".join(block.text for block in blocks[1:]) == "abcde"[: len(places)]
+
+
+def test_a_group_stays_together_and_is_read_where_it_stands():
+    deck = boxes_of(("end", 0, 5, 3, 1), ("begin", 0, 0, 3, 1))
+    for left in (4, 0):
+        group = deck.slides[0].shapes.add_group_shape()
+        for top in (3, 2):
+            box = group.shapes.add_textbox(Inches(left), Inches(top), Inches(3), Inches(1))
+            box.text_frame.text = f"{left} {top}"
+
+    blocks, _ = reading(slides, saved(deck))
+    assert [block.text for block in blocks[1:]] == ["begin", "0 2", "0 3", "4 2", "4 3", "end"]
+
+
+def test_a_body_is_read_where_the_layout_has_it_and_the_title_first():
+    deck = Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[3])
+    below = slide.shapes.add_textbox(Inches(1), Inches(6.8), Inches(3), Inches(0.5))
+    below.text_frame.text = "below"
+    above = slide.shapes.add_textbox(Inches(1), Inches(0), Inches(3), Inches(0.2))
+    above.text_frame.text = "above"
+    slide.placeholders[2].text_frame.text = "right"
+    slide.placeholders[1].text_frame.text = "left"
+    slide.shapes.title.text = "Title"
+
+    blocks, _ = reading(slides, saved(deck))
+    assert [block.text for block in blocks] == ["Title", "above", "left", "right", "below"]
 
 
 def test_slides_keep_their_order_and_hidden_ones_are_told_of():

@@ -292,10 +292,11 @@ def test_a_hyphen_at_the_end_of_a_line_is_decided_alike_however_a_page_is_turned
     for number, line in enumerate(lines):
         up.sideways(100 + 12 * number, 700, line)
 
-    assert texts_of(flat) == texts_of(up) == [
-        "The method is well-known, and its selfishness is described in a rule-book. A rule is a "
-        "book."
-    ]
+    text = (
+        "The method is well-known, and its selfishness is described in a rule-book. "
+        "A rule is a book."
+    )
+    assert texts_of(flat) == texts_of(up) == [text]
 
 
 def test_a_page_on_its_head_is_read():
