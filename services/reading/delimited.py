@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from services.reading.blocks import Block, Source
 from services.reading.decoding import stream_of
@@ -38,7 +37,7 @@ def read(source: Source) -> Iterator[Block]:
     declared = _declared_delimiter(sample)
     if declared:
         stream.readline()
-    is_tsv = PurePath(source.name).suffix.lower() == ".tsv" and "\t" in sample
+    is_tsv = source.extension == ".tsv" and "\t" in sample
     among = declared or ("\t" if is_tsv else _DELIMITERS)
     delimiter, escapes = dialect_of(sample, among, whole=whole)
     delimiter = declared or ("\t" if is_tsv else delimiter)

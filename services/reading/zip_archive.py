@@ -18,8 +18,8 @@ _BEGINNING = 1_000
 _NAMES_OF_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
 
 
-def members(source: Source) -> Iterator[tuple[str, bytes]]:
-    """Each file, as (name, content): "manuals.zip" holds "manuals/pumps/a.pdf".
+def members(source: Source) -> Iterator[Source]:
+    """Each file: "manuals.zip" holds "manuals/pumps/a.pdf".
 
     What macOS and Windows add, and hidden files, are left out. Names lead nowhere outside of the
     archive. Of a file of a type that is not read only the beginning comes: it will be refused.
@@ -36,7 +36,7 @@ def members(source: Source) -> Iterator[tuple[str, bytes]]:
                 content = _unpacked(archive, entry, whole=_is_read(name))
                 done += entry.compress_size
                 source.progress(min(1.0, done / len(source.content)))
-                yield name, content
+                yield Source(name, content)
     except BROKEN as error:
         raise rejections.damaged(source.name) from error
 

@@ -310,7 +310,15 @@ def test_no_value_of_any_cell_is_lost(rows, delimiter, encoding, quoting):
 
 @settings(deadline=None, max_examples=300)
 @given(
-    st.lists(st.lists(CELLS | st.just('a "b", c; d'), min_size=2, max_size=4), max_size=6),
+    st.lists(
+        # A backslash before a quote may be meant to be one with it.
+        st.lists(
+            CELLS.filter(lambda cell: cell[-1:] != "\\") | st.just('a "b", c; d'),
+            min_size=2,
+            max_size=4,
+        ),
+        max_size=6,
+    ),
     st.sampled_from(",;\t|"),
     st.sampled_from(["{} ", " {}", " {} "]),
 )
