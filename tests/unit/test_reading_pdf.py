@@ -338,6 +338,52 @@ def test_a_table_without_lines_has_a_row_on_a_line_and_its_header():
     ]
 
 
+CELLS_OF_LINES = {
+    "a cell": [("Part", "Use", "Price"), ("Valve", "Shuts the line\nat once", "12"),
+               ("Pump", "Moves water\nuphill", "9"), ("Gear", "Turns", "7")],
+    "two cells": [("Part", "Use", "Price"), ("Valve of\nbrass", "Shuts the line\nat once", "12"),
+                  ("Pump of\niron", "Moves water\nuphill", "9"), ("Gear", "Turns", "7")],
+    "three lines": [("Name", "Meaning", "Since"), ("alpha", "The first letter", "1999"),
+                    ("beta", "The second letter of the\nalphabet, which is used\nhere", "2001"),
+                    ("gamma\nprime", "The third", "2004")],
+    "the header": [("Part", "Delivery\ntime", "Price in\nEUR"), ("Valve", "2 days", "12"),
+                   ("Pump", "3 days", "9"), ("Gear", "4 days", "7")],
+    "two columns": [("Option", "What it does"), ("-a", "Shows all files, also\nthe hidden ones"),
+                    ("-b", "Short\nform"), ("-c", "Counts")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", CELLS_OF_LINES.values(), ids=CELLS_OF_LINES)
+@pytest.mark.parametrize("above", [0, 0.5, 1], ids=["top", "middle", "bottom"])
+@pytest.mark.parametrize("room", [3, 6])
+def test_cells_of_several_lines_are_whole_where_rows_have_more_room(rows, above, room):
+    """`above` is the share of the free height of a cell that is above its text."""
+    page, y = PdfPage(), 110.0
+    for row in rows:
+        height = 12 * max(cell.count("\n") + 1 for cell in row)
+        for x, cell in zip((60, 170, 320), row, strict=False):
+            lines = cell.split("\n")
+            page.lines(x, y + above * (height - 12 * len(lines)), *lines)
+        y += height + room
+
+    blocks, _ = blocks_of(pdf_of(page))
+
+    header, *texts = [" | ".join(row).replace("\n", " ") for row in rows]
+    assert [block.text for block in blocks] in (texts, [header, *texts])
+    assert {block.header for block in blocks} in ({header}, {""})
+
+
+def test_rows_of_one_line_with_room_after_every_third_are_rows():
+    page = PdfPage()
+    for number in range(9):
+        for x, cell in zip(
+            (60, 170, 320), (f"part {number}", "iron", f"{number} EUR"), strict=True
+        ):
+            page.text(x, 100 + 12 * number + 6 * (number // 3), cell)
+
+    assert texts_of(page) == [f"part {number} | iron | {number} EUR" for number in range(9)]
+
+
 def ruled(page: PdfPage, top: float, rows: list[tuple[str, str]]) -> None:
     for number, (name, value) in enumerate(rows):
         page.text(65, top + 12 + 30 * number, name)
