@@ -61,6 +61,26 @@ def test_names_lead_nowhere_else_and_none_comes_twice():
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("Größe/Übersicht.txt", "utf-8"),
+        ("Größe/Übersicht.txt", "cp437"),
+        ("Größe/Übersicht.txt", "cp1252"),
+        ("Mémoire.txt", "cp437"),
+        ("Mémoire.txt", "cp1252"),
+        ("資料.txt", "cp932"),
+        ("资料.txt", "gb18030"),
+        ("plan [1] (2).txt", "ascii"),
+    ],
+)
+def test_a_name_without_a_mark_of_its_encoding_is_words(name, encoding):
+    length = len(name.encode(encoding))
+    content = zip_of({"x" * length: b"A"}).replace(b"x" * length, name.encode(encoding))
+
+    assert members_of(content) == {f"manuals/{name}": b"A"}
+
+
 def test_what_systems_add_is_left_out_and_told_of():
     files = {"a.txt": b"A", "__MACOSX/._a.txt": b"x", ".DS_Store": b"x", "b/.git/c.txt": b"x",
              "Thumbs.db": b"x", "~$a.docx": b"x"}  # fmt: skip
