@@ -23,6 +23,7 @@ _BLOCKS = {
     "main", "menu", "nav", "ol", "optgroup", "option", "p", "pre", "section", "select", "summary",
     "table", "tbody", "td", "textarea", "tfoot", "th", "thead", "title", "tr", "ul", "video",
 }  # fmt: skip
+_LINKS = {"a", "button", "label"}  # what navigation is made of
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _ARTICLES = {"article", "main", "section", "blockquote"}
 _NEVER_ASIDE = {"html", "body", "main", "title", "head"}
@@ -87,7 +88,7 @@ class Elements:
             self._hidden += 1
             return
         self._articles += tag in _ARTICLES
-        self._links += tag == "a"
+        self._links += tag in _LINKS
         if self._asides:
             self._asides[-1].links += tag == "a"
             self._asides[-1].has_heading |= tag in _HEADINGS
@@ -142,7 +143,7 @@ class Elements:
         elif tag in _HEADINGS:
             self._page.end_heading()
         self._articles -= tag in _ARTICLES
-        self._links -= tag == "a"
+        self._links -= tag in _LINKS
         if self._asides and self._asides[-1].depth == len(self._open) + 1:
             self._end_aside(self._asides.pop())
 

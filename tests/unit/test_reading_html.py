@@ -368,6 +368,7 @@ LINKS = "<ul><li><a href='a'>Home</a><li><a href='b'>Products</a><li><a href='c'
     [
         f"<header>{LINKS}</header>",
         f"<header><a href='/'><img alt='Harbour'></a>{LINKS}<button>Search</button></header>",
+        "<header><label>Search</label><input><ul><li><a>Home</a><li><a>Help</a></ul></header>",
         "<header class='top'><a href='/'>Harbour</a></header>",
         f"<div role='banner'>{LINKS}</div>",
         f"<aside>{LINKS}</aside>",
