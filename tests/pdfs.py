@@ -38,8 +38,15 @@ class PdfPage:
         self.steps.append(b"BT /ligatures 10 Tf 1 0 0 1 %g %g Tm (%s) Tj ET" % (x, 842 - y, codes))
 
     def sideways(self, x: float, y: float, text: str) -> None:
+        self._turned(b"0 1 -1 0", x, y, text)
+
+    def overturned(self, x: float, y: float, text: str) -> None:
+        """Text on its head, that runs to the left from x."""
+        self._turned(b"-1 0 0 -1", x, y, text)
+
+    def _turned(self, turn: bytes, x: float, y: float, text: str) -> None:
         self.steps.append(
-            b"BT /plain 10 Tf 0 1 -1 0 %g %g Tm (%s) Tj ET" % (x, 842 - y, text.encode("cp1252"))
+            b"BT /plain 10 Tf %s %g %g Tm (%s) Tj ET" % (turn, x, 842 - y, text.encode("cp1252"))
         )
 
     def rule(self, x0: float, y0: float, x1: float, y1: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal
 
 Kind = Literal["heading", "text", "code", "row"]
@@ -45,8 +46,14 @@ class Source:
 
     name: str
     content: bytes
+    kind: str = ""  # the extension that says how it is read, where the name does not
     notes: list[str] = field(default_factory=list)
     on_progress: Callable[[float], None] = lambda share: None
+
+    @property
+    def extension(self) -> str:
+        """In small letters, with its dot."""
+        return self.kind or PurePath(self.name).suffix.lower()
 
     def note(self, text: str) -> None:
         """Tell the person what was left out, or what else is worth knowing. A short clause."""

@@ -6,6 +6,7 @@ import codecs
 import io
 import re
 import unicodedata
+from collections import Counter
 from pathlib import PurePath
 
 import charset_normalizer
@@ -38,6 +39,9 @@ _OTHER_KINDS = (
 _WESTERN = ("cp1252", "cp1250", "iso8859_2", "mac_roman", "cp850")
 _BETWEEN_LETTERS = set("'\u2018\u2019-\u2013\u2014·\u00ad/&_")
 _MOSTLY_ASCII = 0.6
+_BLANKS = dict.fromkeys(map(ord, "\t\n\r\f\u00a0\u3000"))
+_LEAST_PRINTED = 0x20
+_WIDE_STOPS = "\u3001\u3002\uff0c"
 
 
 def encoding_of(name: str, content: bytes, declared: str = "") -> str:
@@ -127,6 +131,22 @@ def _zeros_of_utf_16(content: bytes) -> str:
         return "utf-16-le"
     if first * 3 > len(sample) // 2 and not second:
         return "utf-16-be"
+    return _other_utf_16(sample) if first or second else ""
+
+
+def _other_utf_16(sample: bytes) -> str:
+    """The kind of UTF-16 of letters that are not Latin: those of one alphabet have the same small
+    byte beside them, and Chinese ones have stops that are written with such bytes."""
+    for kind, beside in (("utf-16-le", sample[1::2]), ("utf-16-be", sample[::2])):
+        try:
+            text = codecs.getincrementaldecoder(kind)().decode(sample)
+        except UnicodeError:
+            continue
+        [(byte, times)] = Counter(beside.replace(b"\0", b"")).most_common(1) or [(0, 0)]
+        is_of_one_alphabet = byte < _LEAST_PRINTED and times * 2 > len(beside)
+        has_stops = any(stop in text for stop in _WIDE_STOPS)
+        if (is_of_one_alphabet or has_stops) and text.translate(_BLANKS).isprintable():
+            return kind
     return ""
 
 

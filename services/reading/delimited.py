@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from services.reading.blocks import Block, Source
 from services.reading.decoding import stream_of
@@ -38,7 +37,7 @@ def read(source: Source) -> Iterator[Block]:
     declared = _declared_delimiter(sample)
     if declared:
         stream.readline()
-    is_tsv = PurePath(source.name).suffix.lower() == ".tsv" and "\t" in sample
+    is_tsv = source.extension == ".tsv" and "\t" in sample
     among = declared or ("\t" if is_tsv else _DELIMITERS)
     delimiter, escapes = dialect_of(sample, among, whole=whole)
     delimiter = declared or ("\t" if is_tsv else delimiter)
@@ -63,17 +62,19 @@ def _declared_delimiter(sample: str) -> str:
     return match[1] if match else ""
 
 
-def rows_of(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    """The rows in `lines`, which keep their ends.
+def rows_of(
+    lines: Iterable[str], delimiter: str, *, leading_blanks: bool = False
+) -> Iterator[list[str]]:
+    """The rows in `lines`, which keep their ends. With `leading_blanks`, the cells have theirs.
 
-    A cell that begins with a quote that is never closed is taken as it is, on its own line: it
-    does not swallow the rest of the file.
+    Blanks may stand around the quotes of a cell. A cell that begins with a quote that is never
+    closed is taken as it is, on its own line: it does not swallow the rest of the file.
     """
     taken = _Remembering(iter(lines))
     left = _MOST_LINES_AGAIN
     while left > 0:
         is_broken = False
-        for row in csv.reader(taken, delimiter=delimiter):
+        for row in csv.reader(taken, delimiter=delimiter, skipinitialspace=not leading_blanks):
             is_odd = len(taken.lines) > 1 or taken.lines[0].count('"') % 2 == 1
             is_broken = is_odd and _is_malformed(taken.lines, delimiter)
             if is_broken:
@@ -113,8 +114,10 @@ class _Remembering:
 
 def _is_malformed(lines: list[str], delimiter: str) -> bool:
     """Whether a row of several lines has a quote that nothing closes, or text after one."""
+    blanks_after_quote = re.compile(rf'" +(?={re.escape(delimiter)}|\r?\n|$)')
+    tight = [blanks_after_quote.sub('"', line) for line in lines]
     try:
-        for _ in csv.reader(lines, delimiter=delimiter, strict=True):
+        for _ in csv.reader(tight, delimiter=delimiter, skipinitialspace=True, strict=True):
             pass
     except csv.Error:
         return True
@@ -156,7 +159,9 @@ def dialect_of(
 def _fit(sample: str, delimiter: str, *, whole: bool) -> _Fit | None:
     if delimiter not in sample:
         return None
-    rows = [row for row in rows_of(sample.splitlines(keepends=True), delimiter) if any(row)]
+    quotes_first = re.sub(rf'(^|{re.escape(delimiter)}) +(?=")', r"\1", sample, flags=re.MULTILINE)
+    lines = quotes_first.splitlines(keepends=True)
+    rows = [row for row in rows_of(lines, delimiter, leading_blanks=True) if any(row)]
     if not whole and len(rows) > 1:
         rows = rows[:-1]
     widths = Counter(len(row) for row in rows)

@@ -25,9 +25,9 @@ _EXTENSIONS = {
 _MOST_PARTS = 1_000
 
 
-def members(source: Source) -> Iterator[tuple[str, bytes]]:
-    """The message as (name, content), then each attachment: "offer.eml" holds "offer.eml.txt", or
-    "offer.eml.html" if its text is a web page, and "offer.eml/prices.xlsx".
+def members(source: Source) -> Iterator[Source]:
+    """The message under its own name, then each attachment: "offer.eml" holds "offer.eml", to be
+    read as a text or a web page, and "offer.eml/prices.xlsx".
 
     Images that are shown within the text are left out and noted. A forwarded message is an
     attachment "….eml".
@@ -50,7 +50,8 @@ def members(source: Source) -> Iterator[tuple[str, bytes]]:
         if part.get_content_maintype() == "image" and _is_within_text(part):
             images += 1
             continue
-        yield _unique(f"{source.name}/{_file_name(part, number)}", taken), _content(part)
+        name = _unique(f"{source.name}/{_file_name(part, number)}", taken)
+        yield Source(name, _content(part))
         source.progress(number / (number + 1))
     if images:
         source.note(f"{images} image{'' if images == 1 else 's'} without text")
@@ -125,16 +126,18 @@ def _forwarded(part: EmailMessage) -> Message[Any, Any] | None:
     return inner[0] if isinstance(inner, list) and inner else None
 
 
-def _document(name: str, message: EmailMessage, plain: str, page: str) -> tuple[str, bytes]:
+def _document(name: str, message: EmailMessage, plain: str, page: str) -> Source:
     headers = [(each, text) for each in _HEADERS if (text := _header(message, each))]
     title = _header(message, "Subject")
     if page and len(plain) < 20:
         lines = "<br>".join(f"{each}: {html.escape(text)}" for each, text in headers)
         head = f"<h1>{html.escape(title)}</h1>" if title else ""
-        return f"{name}.html", f"{head}<p>{lines}</p>\n{page}".encode("utf-8", "replace")
+        content = f"{head}<p>{lines}</p>\n{page}"
+        return Source(name, content.encode("utf-8", "replace"), kind=".html")
     head = f"# {title}\n\n" if title else ""
     lines = "\n".join(f"{each}: {text}" for each, text in headers)
-    return f"{name}.txt", f"{head}{lines}\n\n{plain}\n".encode("utf-8", "replace")
+    content = f"{head}{lines}\n\n{plain}\n"
+    return Source(name, content.encode("utf-8", "replace"), kind=".txt")
 
 
 def _file_name(part: EmailMessage, number: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib import import_module
-from pathlib import PurePath
 
 from services.errors import DocumentRejected
 from services.reading import rejections
@@ -48,14 +47,14 @@ Rejected = tuple[str, DocumentRejected]  # the name of the file, and why
 
 
 def read_file(name: str, content: bytes, on_progress: OnProgress) -> Iterator[Reading | Rejected]:
-    """Read a file: one outcome, or one for each file in a container, named "mail.eml/plan.pdf"."""
+    """Read a file: one outcome, or one for each file in a container, named "manuals/plan.pdf"."""
     yield from _outcomes(Source(name, content, on_progress=on_progress), depth=0)
 
 
 def _outcomes(source: Source, depth: int) -> Iterator[Reading | Rejected]:
     try:
         _require_size(source)
-        container = CONTAINERS.get(PurePath(source.name).suffix.lower())
+        container = CONTAINERS.get(source.extension)
         if container is None:
             yield _reading(source)
         elif depth == MAX_DEPTH:
@@ -83,10 +82,11 @@ def _unpacked(source: Source, container: str, depth: int) -> Iterator[Reading | 
     source.on_progress = on_progress
     found = 0
     members = import_module(f"services.reading.{container}").members
-    for found, (name, content) in enumerate(members(source), start=1):
+    for found, member in enumerate(members(source), start=1):
         if found > MAX_MEMBERS:
             raise rejections.too_many(source.name)
-        yield from _outcomes(Source(name, content, on_progress=within), depth + 1)
+        member.on_progress = within
+        yield from _outcomes(member, depth + 1)
     if not found:
         raise rejections.empty(source.name)
 
@@ -119,7 +119,7 @@ def _require_size(source: Source) -> None:
 
 
 def _reading(source: Source) -> Reading:
-    module = READERS.get(PurePath(source.name).suffix.lower())
+    module = READERS.get(source.extension)
     if module is None:
         raise rejections.unsupported(source.name)
     read: Callable[[Source], Iterator[Block]] = import_module(f"services.reading.{module}").read

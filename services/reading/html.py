@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Any
 
 from lxml import etree
@@ -42,7 +41,7 @@ def read(source: Source) -> Iterator[Block]:
         DocumentRejected: it is no text, or is damaged.
     """
     text = text_of(source.name, source.content, declared_encoding(source.content))
-    is_xml = PurePath(source.name).suffix.lower() == ".xhtml" or text.startswith("<?xml")
+    is_xml = source.extension == ".xhtml" or text.startswith("<?xml")
     if is_xml:
         text = _without_cdata(text)
         text = _CLOSED_ITSELF.sub(r"<\1\2></\1>", text)

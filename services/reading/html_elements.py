@@ -6,7 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from services.reading.html_hidden import Aside, aside_of, is_breadcrumb, is_never_text
+from services.reading.html_hidden import (
+    Aside,
+    Place,
+    aside_of,
+    is_breadcrumb,
+    is_never_text,
+    place_of,
+)
 from services.reading.html_page import Page
 
 _BLOCKS = {
@@ -16,13 +23,16 @@ _BLOCKS = {
     "main", "menu", "nav", "ol", "optgroup", "option", "p", "pre", "section", "select", "summary",
     "table", "tbody", "td", "textarea", "tfoot", "th", "thead", "title", "tr", "ul", "video",
 }  # fmt: skip
+_LINKS = {"a", "button", "label"}  # what navigation is made of
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _ARTICLES = {"article", "main", "section", "blockquote"}
 _NEVER_ASIDE = {"html", "body", "main", "title", "head"}
-_ASIDE_WITHOUT_ATTRIBUTES = {"nav", "footer", "dialog"}
+_ASIDE_WITHOUT_ATTRIBUTES = {"nav", "footer", "dialog", "header", "aside"}
 _MOST_OF_ASIDE = 1_500  # characters: what is longer is not left out because of its name
 _MOST_ASIDES = 10  # one in the other
 _SHARE_OF_LINKS = 0.5  # of navigation
+_SHARE_OF_LINKS_ALONE = 0.9
+_FEW_LINKS = 3
 
 
 @dataclass(slots=True)
@@ -30,15 +40,24 @@ class _OpenAside:
     kind: Aside
     depth: int
     is_breadcrumb: bool = False  # whose last step, this page, is no link
+    place: Place = ""
     characters: int = 0
     linked: int = 0
+    links: int = 0
+    has_heading: bool = False
 
     @property
     def is_kept(self) -> bool:
-        """Navigation is mostly links, and the others are short: else it is text after all."""
-        if self.kind == "navigation" and not self.is_breadcrumb:
-            return self.linked <= _SHARE_OF_LINKS * self.characters
-        return self.characters > _MOST_OF_ASIDE
+        """Navigation is mostly links, and the others are short: else it is text after all. So is a
+        title with what is above or below it, and a remark with a link or two."""
+        if self.kind != "navigation" or self.is_breadcrumb:
+            return self.characters > _MOST_OF_ASIDE
+        if self.linked <= _SHARE_OF_LINKS * self.characters:
+            return True
+        if self.place == "above" and self.has_heading:
+            return True
+        is_all_linked = self.linked >= _SHARE_OF_LINKS_ALONE * self.characters
+        return self.place != "" and self.links < _FEW_LINKS and not is_all_linked
 
 
 class Elements:
@@ -69,7 +88,10 @@ class Elements:
             self._hidden += 1
             return
         self._articles += tag in _ARTICLES
-        self._links += tag == "a"
+        self._links += tag in _LINKS
+        if self._asides:
+            self._asides[-1].links += tag == "a"
+            self._asides[-1].has_heading |= tag in _HEADINGS
         if tag in _BLOCKS:
             self._page.end_paragraph()
         if starter := _STARTS.get(tag):
@@ -83,10 +105,12 @@ class Elements:
             return False
         if not attributes and tag not in _ASIDE_WITHOUT_ATTRIBUTES:
             return False
-        kind = aside_of(tag, attributes, in_article=self._articles > 0)
+        in_article = self._articles > 0
+        kind = aside_of(tag, attributes, in_article=in_article)
         is_aside = kind is not None and kind != "hidden text" and not self._with_asides
         if kind and is_aside and len(self._asides) < _MOST_ASIDES:
-            self._asides.append(_OpenAside(kind, len(self._open), is_breadcrumb(attributes)))
+            place = place_of(tag, attributes, in_article=in_article)
+            self._asides.append(_OpenAside(kind, len(self._open), is_breadcrumb(attributes), place))
             self._page.open_aside()
         return kind == "hidden text"
 
@@ -119,7 +143,7 @@ class Elements:
         elif tag in _HEADINGS:
             self._page.end_heading()
         self._articles -= tag in _ARTICLES
-        self._links -= tag == "a"
+        self._links -= tag in _LINKS
         if self._asides and self._asides[-1].depth == len(self._open) + 1:
             self._end_aside(self._asides.pop())
 
@@ -130,6 +154,8 @@ class Elements:
         elif self._asides:
             self._asides[-1].characters += aside.characters
             self._asides[-1].linked += aside.linked
+            self._asides[-1].links += aside.links
+            self._asides[-1].has_heading |= aside.has_heading
 
     def comment(self, text: str) -> None:
         """Comments are not shown."""

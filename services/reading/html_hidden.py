@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 Aside = Literal["navigation", "a cookie notice", "a page footer", "hidden text"]
+Place = Literal["above", "beside", ""]
 
 _NEVER_TEXT = {"script", "style", "template", "noscript", "svg", "iframe", "annotation", "datalist"}
 _NAVIGATION = {
@@ -30,6 +31,15 @@ _COPIES = re.compile(r"\bcopy|copybtn|\bclip(?:board)?\b", re.IGNORECASE)
 _NAMES_OF_ELEMENT = ("id", "class", "aria-label")
 _UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)", re.IGNORECASE)
 _CONTAINERS = {"div", "section", "aside", "dialog", "form", "footer", "ul", "ol", "table", "header"}
+_BREADCRUMBS = re.compile(r"(?:[a-z]+[-_]+)?breadcrumbs?(?:[-_]+(?:list|nav|trail|container|bar))*")
+_NO_BREADCRUMBS = re.compile(r"(?:has|with|no|without|hide)[-_]")
+_BREADCRUMB_TAGS = {"div", "section", "ul", "ol", "p"}
+_SKIPS_TO_TEXT = re.compile(
+    r"(?:skip|jump)(?: directly)?(?: to(?: the)?)?(?: main| page)?(?: content| navigation| text)"
+    r"|(?:direkt |springe )?zum (?:haupt)?inhalt(?: springen| wechseln)?"
+    r"|aller (?:directement )?au contenu(?: principal)?"
+    r"|(?:saltar|ir) al contenido(?: principal)?"
+)
 
 
 def is_never_text(tag: str, attributes: Mapping[str, str]) -> bool:
@@ -43,7 +53,25 @@ def is_never_text(tag: str, attributes: Mapping[str, str]) -> bool:
 
 
 def is_breadcrumb(attributes: Mapping[str, str]) -> bool:
-    return any("breadcrumb" in attributes.get(name, "").lower() for name in _NAMES_OF_ELEMENT)
+    """Whether an element says that it is the way from the start page to this one."""
+    named = " ".join(attributes.get(name, "") for name in _NAMES_OF_ELEMENT).lower().split()
+    return attributes.get("itemtype", "").endswith("/BreadcrumbList") or any(
+        _BREADCRUMBS.fullmatch(name) and not _NO_BREADCRUMBS.match(name) for name in named
+    )
+
+
+def skips_to_text(link: str) -> bool:
+    """Whether a link of this text leads past the navigation, for those who cannot see the page."""
+    return _SKIPS_TO_TEXT.fullmatch(" ".join(link.lower().split())) is not None
+
+
+def place_of(tag: str, attributes: Mapping[str, str], *, in_article: bool) -> Place:
+    """Where an element stands, whose content says whether it is navigation: above all text, where
+    a title may be, or beside it."""
+    role = attributes.get("role", "").lower()
+    if tag == "aside" or role == "complementary":
+        return "beside"
+    return "above" if not in_article and (tag == "header" or role == "banner") else ""
 
 
 def aside_of(tag: str, attributes: Mapping[str, str], *, in_article: bool) -> Aside | None:
@@ -59,10 +87,14 @@ def aside_of(tag: str, attributes: Mapping[str, str], *, in_article: bool) -> As
     role = attributes.get("role", "").lower()
     if tag == "nav" or role == "navigation":
         return "navigation"
+    if tag in _BREADCRUMB_TAGS and is_breadcrumb(attributes):
+        return "navigation"
     if not in_article and (tag == "footer" or role == "contentinfo"):
         return "a page footer"
     named = f"{attributes.get('id', '')} {attributes.get('class', '')}".lower()
-    return _by_name(tag, named, in_article=in_article) if named.strip() else None
+    if named.strip() and (by_name := _by_name(tag, named, in_article=in_article)):
+        return by_name
+    return "navigation" if place_of(tag, attributes, in_article=in_article) else None
 
 
 def _by_name(tag: str, named: str, *, in_article: bool) -> Aside | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from services.reading.blocks import Block
 from services.reading.docx_styles import in_format
 from services.reading.flow import Flow
+from services.reading.html_hidden import skips_to_text
 from services.reading.html_tables import Cell, HtmlTable, count
 
 _RAISED = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
@@ -38,6 +39,7 @@ class Page:
         self._language = ""
         self._raised = 0
         self._link_from: int | None = None  # where the open link begins in the paragraph
+        self._is_link_within = False  # this page
         self._lists: list[_List] = []
         self._mark = ""  # of the item that has begun
         self._is_term = False
@@ -124,17 +126,20 @@ class Page:
     def end_sup(self) -> None:
         self._raised -= 1
 
-    def start_a(self, _: Mapping[str, str]) -> None:
+    def start_a(self, attributes: Mapping[str, str]) -> None:
         self._link_from = len(self._parts)
+        self._is_link_within = attributes.get("href", "").startswith("#")
 
     def end_a(self) -> None:
-        """A link to the heading that it stands in is a sign, "¶" or "#", and no text."""
+        """A link to the heading that it stands in is a sign, "¶" or "#", and no text. Nor is one
+        that skips the navigation."""
         begin, self._link_from = self._link_from, None
         if begin is None or self._code is not None or begin >= len(self._parts):
             return
         text = "".join(self._parts[begin:]).strip()
         names_it = self._heading or self._is_term
-        if text in _PERMALINKS or (text and names_it and not re.search(r"\w", text)):
+        is_skip = self._is_link_within and skips_to_text(text)
+        if is_skip or text in _PERMALINKS or (text and names_it and not re.search(r"\w", text)):
             del self._parts[begin:]
 
     def start_q(self, _: Mapping[str, str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Any
 
 from services.errors import DocumentRejected
@@ -26,7 +25,7 @@ def read(source: Source) -> Iterator[Block]:
     Raises:
         DocumentRejected: it is no JSON; the message tells the line.
     """
-    if PurePath(source.name).suffix.lower() == ".jsonl":
+    if source.extension == ".jsonl":
         yield from _json_lines(source)
         return
     text = text_of(source.name, source.content)

@@ -14,6 +14,9 @@ _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LAST_PART = re.compile(r"([^\W\d_]+)[\u00ad-]$")
 _FIRST_PART = re.compile(r"^([^\W\d_]+)")
 _BROKEN_ADDRESS = re.compile(r"(://|\bwww\.)\S*[/.=&?_]$")
+# "well-known", "self-made", but "wellness" and "selfish".
+_BEFORE_HYPHEN = {"well", "self"}
+_ENDINGS = ("ness", "ing", "ish", "less", "hood")
 _OPENING = "\"'([{\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb"
 _WIDE_END = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]$")
 _WIDE_START = re.compile("^[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
@@ -21,7 +24,8 @@ _WIDE_START = re.compile("^[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
 class Hyphens:
     """Joins lines. A hyphen at a line's end is kept if the document has the word with it elsewhere,
-    or if both parts are words of the document and their joint is not."""
+    or if both parts are words of the document and their joint is not. Where the document does not
+    have the word, "well-" and "self-" keep theirs."""
 
     def __init__(self, pages: Iterable[Iterable[Line | Table]]) -> None:
         self._words: Counter[str] = Counter()
@@ -65,6 +69,8 @@ class Hyphens:
         joint, with_hyphen = self._words[a + b], self._words[f"{a}-{b}"]
         if joint or with_hyphen:
             return with_hyphen > joint
+        if a in _BEFORE_HYPHEN and not b.startswith(_ENDINGS):
+            return True
         return len(a) > 2 and len(b) > 2 and self._words[a] > 0 and self._words[b] > 0
 
     def ended(self, text: str) -> str:

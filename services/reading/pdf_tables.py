@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from services.reading.pdf_drawn import Rule
@@ -15,6 +17,11 @@ _MARKER = re.compile(r"^([•◦▪‣○●■□*·\u2013—-]|\(?\d{1,3}[.)]|
 _LEADER = re.compile(r"(\. ?){4,}|…{2,}|_{4,}")
 _FILLED = 0.45  # of the cells of a table: a formula in pieces has less
 _FAR = 2.3  # of the size: rows of one table are not farther apart
+_NEXT_LINE = 1.45  # of the size: a line of the same cell is not farther below
+_MORE_ROOM = 1.15  # between rows than between lines
+_FEWEST_ROWS = 3
+_MOST_LINES = 200  # of a table on a page
+_MOST_LINES_OF_ROW = 8
 
 
 @dataclass(slots=True)
@@ -82,7 +89,12 @@ def with_tables(rows: list[Row], rules: list[Rule], page: int) -> Iterator[Row |
     index = 0
     while index < len(rows):
         end = _run(parts, index)
-        table = _table(parts[index:end], rules, page) if end > index else None
+        begins = _rows_with_room(parts, index)
+        if begins and begins[-1] >= end:
+            end = begins.pop()
+            table = _table(parts[index:end], rules, page, {at - index for at in begins})
+        else:
+            table = _table(parts[index:end], rules, page) if end > index else None
         if table:
             yield table
         else:
@@ -160,7 +172,69 @@ def _fits_one(part: Row, spans: list[tuple[float, float]]) -> bool:
     return len(touched) == 1 and abs(touched[0][0] - x0) < 25 and x1 <= touched[0][1] + 25
 
 
-def _table(parts: list[list[Row]], rules: list[Rule], page: int) -> Table | None:
+def _rows_with_room(parts: list[list[Row]], start: int) -> list[int]:
+    """Where each row of a table begins that starts with `start`, and its end, if there is more room
+    between its rows than between the lines of a cell; else nothing."""
+    if len(parts[start]) < 2:
+        return []
+    end = start + 1
+    while (
+        end < min(len(parts), start + _MOST_LINES) and _distance(*parts[end - 1 : end + 1]) <= _FAR
+    ):
+        end += 1
+    steps = [_distance(*parts[index - 1 : index + 1]) for index in range(start + 1, end)]
+    for within, between in pairwise(sorted(set(steps))):
+        if 0.45 <= within <= _NEXT_LINE and between >= _MORE_ROOM * within:
+            begins = [index for index, step in enumerate(steps, start + 1) if step >= between]
+            if rows := _rows_that_fit(parts, [start, *begins, end]):
+                return rows
+    return []
+
+
+def _rows_that_fit(parts: list[list[Row]], bounds: list[int]) -> list[int]:
+    """The first of the bounds, between which there is one row of a table each; if any, three."""
+    spans: list[tuple[float, float]] = []
+    fit = bounds[:1]
+    for begin, end in pairwise(bounds):
+        lines = parts[begin:end]
+        joint = _joined_extents(spans + [extent for line in lines for extent in _extents(line)])
+        if len(joint) < 2 or not _keeps_columns(spans, joint) or not _is_one_row(lines, joint):
+            break
+        spans = joint
+        fit.append(end)
+    filled = Counter(
+        column
+        for begin, end in pairwise(fit)
+        for column in {_column(part, spans) for line in parts[begin:end] for part in line}
+    )
+    fits = len(fit) > _FEWEST_ROWS and fit[-1] - fit[0] >= len(fit)
+    return fit if fits and min(filled.values()) > _FILLED * (len(fit) - 1) else []
+
+
+def _is_one_row(lines: list[list[Row]], spans: list[tuple[float, float]]) -> bool:
+    """Whether lines are those of cells beside each other. Rows of their own fill each column, or
+    have numbers below each other."""
+    columns = [[(_column(part, spans), text_of(part)) for part in line] for line in lines]
+    filled = {column for line in columns for column, _ in line}
+    full = sum(len({column for column, _ in line}) == len(filled) for line in columns)
+    numbers = Counter(column for line in columns for column, text in line if _NUMBER.match(text))
+    return (
+        0 in filled
+        and len(filled) > 1
+        and full < 2
+        and len(lines) <= _MOST_LINES_OF_ROW
+        and max(numbers.values(), default=0) < 2
+    )
+
+
+def _column(part: Row, spans: list[tuple[float, float]]) -> int:
+    return max(index for index, span in enumerate(spans) if span[0] <= part[0].x0 + 1)
+
+
+def _table(
+    parts: list[list[Row]], rules: list[Rule], page: int, begins: set[int] | None = None
+) -> Table | None:
+    """The table in lines, if they are one; `begins` says with which of them a row begins."""
     spans = _joined_extents([s for row in parts for s in _extents(row)])
     if len(spans) < 2:
         return None
@@ -169,16 +243,16 @@ def _table(parts: list[list[Row]], rules: list[Rule], page: int) -> Table | None
     for index, row in enumerate(parts):
         cells: list[Row] = [[] for _ in spans]
         for part in row:
-            at = max(i for i, s in enumerate(spans) if s[0] <= part[0].x0 + 1)
+            at = _column(part, spans)
             cells[at] = cells[at] + part
         filled = [i for i, cell in enumerate(cells) if cell]
         goes_on = bool(
             lines
             and (not cells[0] or filled == [0])
-            and _distance(parts[index - 1], row) < 1.45
+            and _distance(parts[index - 1], row) < _NEXT_LINE
             and all(lines[-1][i] and reach[i] >= 0.6 for i in filled)
         )
-        if not goes_on:
+        if index in begins if begins else not goes_on:
             lines.append([[] for _ in spans])
             reach = [0.0] * len(spans)
         for i in filled:
@@ -189,12 +263,13 @@ def _table(parts: list[list[Row]], rules: list[Rule], page: int) -> Table | None
         spans
     ):
         return None
-    y0, y1 = parts[0][0][0].y, parts[1][0][0].y
-    first = [w for part in parts[0] for w in part]
-    rest = [w for row in parts[1:] for part in row for w in part]
+    below = min(begins - {0}) if begins else 1  # the number of the line below the first row
+    y0, y1 = parts[below - 1][0][0].y, parts[below][0][0].y
+    first = [w for row in parts[:below] for part in row for w in part]
+    rest = [w for row in parts[below:] for part in row for w in part]
     bold = style_of(first).bold and not style_of(rest).bold
     width = spans[-1][1] - spans[0][0]
     line = any(r.y0 == r.y1 and y0 < r.y0 < y1 and r.x1 - r.x0 > 0.5 * width for r in rules)
     others = any(r.y0 == r.y1 and y1 < r.y0 < parts[-1][0][0].y for r in rules)
-    header = len(parts[0]) > 1 and (bold or (line and not others) or names_columns(rows))
-    return Table(rows, header, page, y0, parts[-1][0][0].y, spans[0][0], spans[-1][1])
+    header = sum(map(bool, rows[0])) > 1 and (bold or (line and not others) or names_columns(rows))
+    return Table(rows, header, page, parts[0][0][0].y, parts[-1][0][0].y, spans[0][0], spans[-1][1])

@@ -50,13 +50,15 @@ class Word(NamedTuple):
 
 @dataclass(slots=True)
 class Page:
-    """A page as it lies before the eye. `sideways` holds words that run up or down."""
+    """A page as it lies before the eye. `sideways` holds words that run up or down, `overturned`
+    those that stand on their heads."""
 
     number: int
     width: float
     height: float
     words: list[Word] = field(default_factory=list)
     sideways: list[Word] = field(default_factory=list)
+    overturned: list[Word] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
     images: int = 0
     turn: Turn = field(default_factory=lambda: Turn(1, 0, 0, 0, -1, 0))
@@ -86,8 +88,15 @@ def read_page(
     finally:
         text_page.close()
     seen.rules, seen.images = drawn_on(page, turn, has_words=bool(seen.words))
+    if len(seen.overturned) > 3 * (len(seen.words) + len(seen.sideways)):
+        seen.words, seen.overturned = _upright(seen.overturned), seen.words
+        seen.rules = []
+    seen.sideways += seen.overturned
     if len(seen.sideways) > 3 * len(seen.words):
-        _turn_upright(seen)
+        # A table printed sideways.
+        seen.words, seen.sideways = _upright(seen.sideways), seen.words
+        seen.width, seen.height = seen.height, seen.width
+        seen.rules = []
     return seen
 
 
@@ -237,6 +246,10 @@ def _add_turned(
         right = max(corner[0], opposite[0], x)
         seen.words.append(Word(x, right, y, part, style, first))
         return
+    if 165 < angle < 195:
+        left = min(corner[0], opposite[0], x)
+        seen.overturned.append(Word(-x, -left, -y, part, style, first))
+        return
     # As if the page was turned by a quarter: what runs up runs to the right.
     up = angle < 180
     far = min(corner[1], opposite[1]) if up else max(corner[1], opposite[1])
@@ -260,14 +273,11 @@ def _parts(letters: _Letters, start: int, end: int) -> list[tuple[int, int]]:
     return [*parts, (begin, end)]
 
 
-def _turn_upright(seen: Page) -> None:
-    """Make the words that run up or down the page's words, for a table printed sideways."""
-    least_x = min(word.x0 for word in seen.sideways)
-    least_y = min(word.y for word in seen.sideways)
-    turned = [
+def _upright(turned: list[Word]) -> list[Word]:
+    """Words of a page that is turned for them, moved to where such a page has its text."""
+    least_x = min(word.x0 for word in turned)
+    least_y = min(word.y for word in turned)
+    return [
         word._replace(x0=word.x0 - least_x + 36, x1=word.x1 - least_x + 36, y=word.y - least_y + 72)
-        for word in seen.sideways
+        for word in turned
     ]
-    seen.words, seen.sideways = turned, seen.words
-    seen.width, seen.height = seen.height, seen.width
-    seen.rules = []

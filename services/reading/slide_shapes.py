@@ -12,7 +12,7 @@ from services.reading.flow import Flow
 
 _TITLES = {"title", "ctrTitle"}
 _GROUPS = {"grpSp", "AlternateContent", "Choice", "cSld", "spTree"}
-_SHAPES = {"sp", "pic", "graphicFrame", "cxnSp"}
+SHAPES = {"sp", "pic", "graphicFrame", "cxnSp"}
 _MOST_DEPTH = 50
 _NUMBER_FORMATS = {
     "alphaLc": "lowerLetter", "alphaUc": "upperLetter",
@@ -32,7 +32,7 @@ def shapes_of(element: etree._Element, depth: int = 0) -> Iterator[etree._Elemen
     """The shapes in the order in which they are read out, those of groups in their place."""
     for child in element.iterchildren(tag=etree.Element):
         name = local(child)
-        if name in _SHAPES:
+        if name in SHAPES:
             yield child
         elif name in _GROUPS and depth < _MOST_DEPTH:
             yield from shapes_of(child, depth + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from lxml import etree
@@ -13,6 +14,7 @@ from services.reading.blocks import Block, Source
 from services.reading.docx_styles import value
 from services.reading.flow import Flow, TableRows
 from services.reading.packed import Package, opened
+from services.reading.slide_order import in_reading_order
 from services.reading.slide_shapes import (
     diagram_text,
     first,
@@ -31,8 +33,8 @@ _SAME_ON_ALL_SLIDES = {"sldNum", "dt", "ftr", "hdr"}
 
 
 def read(source: Source) -> Iterator[Block]:
-    """The slides in their order, `page` is the number. First the title, then the shapes in the
-    order in which they are read out, then the speaker's notes. Hidden slides are read and noted.
+    """The slides in their order, `page` is the number. First the title, then the shapes as they
+    stand on the slide, then the speaker's notes. Hidden slides are read and noted.
 
     Raises:
         DocumentRejected: the presentation is locked, damaged or larger than its reader admits.
@@ -43,12 +45,14 @@ def read(source: Source) -> Iterator[Block]:
         if presentation is None:
             raise rejections.damaged(source.name)
         slides = _slides(package, presentation)
+        layouts = _Layouts(package)
         hidden = []
         for page, part in enumerate(slides, 1):
             slide = _tree(package, part)
             if slide.get("show") in ("0", "false"):
                 hidden.append(str(page))
-            yield from _slide(package, part, slide, page, counts)
+            shapes = in_reading_order(slide, partial(layouts.of, part))
+            yield from _slide(package, part, shapes, page, counts)
             source.progress(page / len(slides))
     if hidden:
         plural = "" if len(hidden) == 1 else "s"
@@ -81,16 +85,19 @@ def _tree(package: Package, part: str) -> etree._Element:
 
 
 def _slide(
-    package: Package, part: str, slide: etree._Element, page: int, counts: Counter[str]
+    package: Package,
+    part: str,
+    shapes: list[etree._Element],
+    page: int,
+    counts: Counter[str],
 ) -> Iterator[Block]:
-    shapes = list(shapes_of(slide))
+    related = package.related(part)
     titles = [shape for shape in shapes if is_title(shape)]
     title = " ".join(
         " ".join(text.split()) for shape in titles for text, *_ in paragraphs_of(shape)
     )
     yield Block("heading", title or f"Slide {page}", level=1, page=page)
     flow = Flow()
-    related = package.related(part)
     for shape in shapes:
         if shape not in titles and placeholder(shape) not in _SAME_ON_ALL_SLIDES:
             _put_shape(package, related, shape, flow, counts)
@@ -100,6 +107,21 @@ def _slide(
         if kind == "notesSlide" and to in package:
             yield from _notes(_tree(package, to), page)
         counts["comments"] += kind == "comments"
+
+
+class _Layouts:
+    """The layout of a slide and the master of it, which say where placeholders stand."""
+
+    def __init__(self, package: Package) -> None:
+        self._package = package
+        self._trees: dict[str, list[etree._Element]] = {}
+
+    def of(self, slide: str) -> list[etree._Element]:
+        layout = next(iter(self._package.related_as(slide, "slideLayout")), "")
+        if layout not in self._trees:
+            parts = [layout, *self._package.related_as(layout, "slideMaster")] if layout else []
+            self._trees[layout] = [_tree(self._package, part) for part in parts]
+        return self._trees[layout]
 
 
 def _put_shape(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 from typing import Any
@@ -23,6 +24,13 @@ _VALUE_CELL = re.compile(rb"<(?:\w+:)?c\b[^>]*?\br=\"([A-Z]{1,3})([0-9]{1,7})\"[
 _NO_RESULT = re.compile(
     rb"(?:</(?:\w+:)?f>|<(?:\w+:)?f\b[^>]*/>)\s*(?:<(?:\w+:)?v\s*/>|<v></v>)?\s*</"
 )
+_ERROR_CELL = re.compile(rb"(<(?:\w+:)?c\b[^>]*?\bt=)(?:\"e\"|'e')")
+# A number keeps 15 digits, so what has more is an id, and stays as it is stored.
+_LONG_NUMBER = re.compile(
+    rb"(<(?:\w+:)?c\b(?:(?!\bt=)[^>])*)(?:\bt=[\"']n[\"'][^>]*)?(>\s*<(?:\w+:)?v>-?[0-9]{16,}<)"
+)
+_LONG_DIGITS = re.compile(rb"v>-?[0-9]{16}")  # found faster
+_LAST_CELL = re.compile(rb"<(?:(?:\w+:)?c\b|[\w:]*$)")  # also one whose name is cut off
 _ROWS_BETWEEN_PROGRESS = 500
 _DEEPEST_HEADING = 4  # rows
 _MOST_ABOVE_HEADING = 30
@@ -32,16 +40,17 @@ _OVERLAP = 300  # bytes: no cell's tag is longer
 def read(source: Source) -> Iterator[Block]:
     """The sheets in their order; `page` is the number of the sheet. Hidden ones are read and noted.
 
-    A value merged over several rows stands in each of them. Dates are ISO, and numbers as they are
-    stored: 0.25, not 25%.
+    A value merged over several rows stands in each of them. Dates are ISO, numbers as they are
+    stored: 0.25, not 25%. An error is its sign: "#N/A".
 
     Raises:
         DocumentRejected: the workbook is locked, damaged or larger than its reader admits.
     """
     with opened(source) as package:
-        _look_through(source, package)
+        odd_parts = _look_through(source, package)
+    content = _with_odd_cells_as_text(source, odd_parts) if odd_parts else source.content
     try:
-        workbook = CalamineWorkbook.from_filelike(io.BytesIO(source.content))
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         for number, about in enumerate(workbook.sheets_metadata, 1):
             if about.typ != python_calamine.SheetTypeEnum.WorkSheet:
                 source.note(f"sheet “{about.name}” holds no cells, and is left out")
@@ -51,9 +60,11 @@ def read(source: Source) -> Iterator[Block]:
         raise rejections.damaged(source.name) from error
 
 
-def _look_through(source: Source, package: Package) -> None:
-    """Refuse sheets with cells so far apart that no memory holds what is between them."""
+def _look_through(source: Source, package: Package) -> set[str]:
+    """Refuse sheets with cells so far apart that no memory holds what is between them. Returns the
+    parts with cells that the library loses: errors and long numbers."""
     formulas = 0
+    odd_parts = set()
     for part in package.parts():
         if not re.fullmatch(r"xl/worksheets/[^/]+\.xml", part):
             continue
@@ -69,6 +80,8 @@ def _look_through(source: Source, package: Package) -> None:
                 letters = {letter for letter, _ in found}
                 columns += (min(map(_column, letters)), max(map(_column, letters)))
             formulas += len(_NO_RESULT.findall(text))
+            if b't="e"' in text or b"t='e'" in text or _LONG_DIGITS.search(text):
+                odd_parts.add(part)
             rest = text[-_OVERLAP:]
         if rows and (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1) > MAX_CELLS:
             raise rejections.too_intricate(source.name, "has cells millions of cells apart")
@@ -77,6 +90,40 @@ def _look_through(source: Source, package: Package) -> None:
     comments = [part for part in package.parts() if re.search(r"xl/(?:threadedC|c)omments", part)]
     if comments:
         source.note("comments left out")
+    return odd_parts
+
+
+def _with_odd_cells_as_text(source: Source, odd_parts: set[str]) -> bytes:
+    """The workbook with errors and long numbers as texts. The library drops the errors it knows,
+    refuses a workbook with another (#SPILL!), and rounds the numbers."""
+    made = io.BytesIO()
+    with (
+        opened(source) as package,
+        zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for part in package.parts():
+            with archive.open(part, "w") as packed:
+                pieces = package.pieces(part)
+                for piece in _as_text(pieces) if part in odd_parts else pieces:
+                    packed.write(piece)
+    return made.getvalue()
+
+
+def _as_text(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        text = rest + piece
+        from_here = max(0, len(text) - _OVERLAP)
+        starts = [match.start() for match in _LAST_CELL.finditer(text, from_here)]
+        end = starts[-1] if starts else len(text)
+        yield _cells_as_text(text[:end])
+        rest = text[end:]
+    yield _cells_as_text(rest)
+
+
+def _cells_as_text(text: bytes) -> bytes:
+    text = _ERROR_CELL.sub(rb'\1"str"', text)
+    return _LONG_NUMBER.sub(rb'\1 t="str"\2', text) if _LONG_DIGITS.search(text) else text
 
 
 def _column(letters: bytes) -> int:
@@ -166,12 +213,13 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        return str(int(value)) if value.is_integer() and abs(value) < 1e16 else repr(value)
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time() else value.isoformat(" ")
     if isinstance(value, (date, time)):
         return value.isoformat()
     if isinstance(value, timedelta):
-        hours, rest = divmod(round(value.total_seconds()), 3_600)
-        return f"{hours}:{rest // 60:02}:{rest % 60:02}"
+        seconds = round(value.total_seconds())
+        hours, rest = divmod(abs(seconds), 3_600)
+        return f"{'-' if seconds < 0 else ''}{hours}:{rest // 60:02}:{rest % 60:02}"
     return str(value)

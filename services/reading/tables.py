@@ -18,6 +18,10 @@ Row = Sequence[str]
 
 LOOK_AHEAD = 200  # rows, to find out where the headings are
 _MOST_PREAMBLE = 30  # rows above the headings
+_SHARE_IN_KIND = 0.6  # of the lines of a column, which make up its kind
+_SENTENCE_ENDS = ".!?\u2026\u3002\uff1f"
+_MUCH_LONGER = 3
+_MOST_WORDS_OF_NAME = 4
 _SHORT = 200  # characters: a value that is shown on one line
 _NUMBER = re.compile(r"[-+(]?[$€£¥]?\s*[-+]?\d[\d.,'\s\u00a0]*\)?\s*(?:%|[$€£¥]|[eE][-+]?\d+)?")
 _DATE = re.compile(
@@ -111,7 +115,8 @@ def on_one_line(cell: str) -> str:
 def has_header(rows: Sequence[Row]) -> bool:
     """Whether the first row names the columns of the others.
 
-    It does not if it holds numbers, dates or addresses, or a value that comes again below it.
+    It does not if it holds numbers, dates or addresses, or a value that comes again below it. Nor
+    does the first of a single column, if it is like the others.
     """
     if not rows:
         return False
@@ -126,7 +131,38 @@ def has_header(rows: Sequence[Row]) -> bool:
     below: Counter[tuple[int, str]] = Counter(
         (number, on_one_line(cell)) for row in rows[1:] for number, cell in enumerate(row[:50])
     )
-    return not any(below[number, cell] for number, cell in enumerate(header[:50]) if cell)
+    if any(below[number, cell] for number, cell in enumerate(header[:50]) if cell):
+        return False
+    others = [cell for row in rows[1:] for cell in map(on_one_line, row) if cell]
+    is_one_column = others and all(len(row) < 2 for row in rows)
+    return not is_one_column or _names(header[0], others)
+
+
+def _names(first: str, others: Sequence[str]) -> bool:
+    """Whether the first line of a column differs from the others in kind: a word above sentences,
+    a question above answers, words above values, "part_no" or "NAME" above names."""
+
+    def most(*are: bool) -> bool:
+        return sum(are) >= _SHARE_IN_KIND * len(others)
+
+    if first[-1] in ".!\u2026\u3002":
+        return False
+    if first[-1] in "?\uff1f":
+        return not any(other[-1] in "?\uff1f" for other in others)
+    are_much_longer = most(*(len(other) > _MUCH_LONGER * len(first) for other in others))
+    words = first.split()
+    if len(words) > _MOST_WORDS_OF_NAME or are_much_longer:
+        return are_much_longer
+    return (
+        first[-1] == ":"
+        or most(*(other[-1] in _SENTENCE_ENDS for other in others))
+        or most(*map(_is_value, others))
+        or (not re.search(r"\d", first) and most(*(bool(re.search(r"\d", o)) for o in others)))
+        or (first.islower() and not most(*(other.islower() for other in others)))
+        or (first.isupper() and not most(*(other.isupper() for other in others)))
+        or ("_" in first and not any("_" in other for other in others))
+        or (len(words) < 3 and most(*(len(other.split()) > len(words) for other in others)))
+    )
 
 
 def _is_value(cell: str) -> bool:

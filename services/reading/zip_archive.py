@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import unicodedata
 import zipfile
 from collections.abc import Iterator
 from pathlib import PurePath
@@ -15,11 +16,12 @@ from services.reading.packed import BROKEN, KNOWN_PACKING
 
 _BYTES_AT_ONCE = 1_000_000
 _BEGINNING = 1_000
+_ENCODINGS_OF_NAMES = ("utf-8", "cp437", "cp1252", "cp932", "gb18030")
 _NAMES_OF_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
 
 
-def members(source: Source) -> Iterator[tuple[str, bytes]]:
-    """Each file, as (name, content): "manuals.zip" holds "manuals/pumps/a.pdf".
+def members(source: Source) -> Iterator[Source]:
+    """Each file: "manuals.zip" holds "manuals/pumps/a.pdf".
 
     What macOS and Windows add, and hidden files, are left out. Names lead nowhere outside of the
     archive. Of a file of a type that is not read only the beginning comes: it will be refused.
@@ -36,7 +38,7 @@ def members(source: Source) -> Iterator[tuple[str, bytes]]:
                 content = _unpacked(archive, entry, whole=_is_read(name))
                 done += entry.compress_size
                 source.progress(min(1.0, done / len(source.content)))
-                yield name, content
+                yield Source(name, content)
     except BROKEN as error:
         raise rejections.damaged(source.name) from error
 
@@ -84,13 +86,35 @@ def harmless_path(entry: zipfile.ZipInfo) -> tuple[str, ...]:
     """The folders and the name of an entry, without those that lead out of the archive."""
     written = entry.filename
     if not entry.flag_bits & 0x800:  # not marked as UTF-8, which many programs forget
-        try:
-            written = written.encode("cp437").decode("utf-8")
-        except UnicodeError:
-            written = entry.filename
+        written = _name_in_words(written)
     written = re.sub(r"^[A-Za-z]:", "", written.replace("\\", "/"))
     parts = (re.sub(r"[\x00-\x1f\x7f]", "", part).strip() for part in written.split("/"))
     return tuple(part for part in parts if part not in ("", ".", ".."))
+
+
+def _name_in_words(name: str) -> str:
+    """A name that was taken for cp437, in the first encoding that makes words of it."""
+    try:
+        raw = name.encode("cp437")
+    except UnicodeError:
+        return name
+    for encoding in _ENCODINGS_OF_NAMES:
+        try:
+            read = raw.decode(encoding)
+        except UnicodeError:
+            continue
+        if encoding == "utf-8" or _is_in_words(read):
+            return read
+    return name
+
+
+def _is_in_words(name: str) -> bool:
+    """Whether it has neither signs nor letters of other alphabets among Latin ones."""
+    foreign = [letter for letter in name if not letter.isascii()]
+    if not all(letter.isalpha() for letter in foreign):
+        return False
+    kinds = {unicodedata.name(letter, "").partition(" ")[0] for letter in foreign}
+    return not kinds & {"GREEK", "HALFWIDTH"}
 
 
 def _names(archive: str, paths: list[tuple[str, ...]]) -> list[str]:

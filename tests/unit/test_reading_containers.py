@@ -26,7 +26,7 @@ def zip_of(files: dict[str, bytes], packed: int = zipfile.ZIP_DEFLATED) -> bytes
 
 
 def members_of(content: bytes, name: str = "manuals.zip") -> dict[str, bytes]:
-    return dict(zip_archive.members(Source(name, content)))
+    return {each.name: each.content for each in zip_archive.members(Source(name, content))}
 
 
 def test_files_come_under_their_folders():
@@ -61,12 +61,32 @@ def test_names_lead_nowhere_else_and_none_comes_twice():
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("Größe/Übersicht.txt", "utf-8"),
+        ("Größe/Übersicht.txt", "cp437"),
+        ("Größe/Übersicht.txt", "cp1252"),
+        ("Mémoire.txt", "cp437"),
+        ("Mémoire.txt", "cp1252"),
+        ("資料.txt", "cp932"),
+        ("资料.txt", "gb18030"),
+        ("plan [1] (2).txt", "ascii"),
+    ],
+)
+def test_a_name_without_a_mark_of_its_encoding_is_words(name, encoding):
+    length = len(name.encode(encoding))
+    content = zip_of({"x" * length: b"A"}).replace(b"x" * length, name.encode(encoding))
+
+    assert members_of(content) == {f"manuals/{name}": b"A"}
+
+
 def test_what_systems_add_is_left_out_and_told_of():
     files = {"a.txt": b"A", "__MACOSX/._a.txt": b"x", ".DS_Store": b"x", "b/.git/c.txt": b"x",
              "Thumbs.db": b"x", "~$a.docx": b"x"}  # fmt: skip
     source = Source("m.zip", zip_of(files))
 
-    assert [name for name, _ in zip_archive.members(source)] == ["m/a.txt"]
+    assert [each.name for each in zip_archive.members(source)] == ["m/a.txt"]
     assert source.notes == ["5 hidden files left out"]
 
 
@@ -135,29 +155,48 @@ def message(plain: str = "", page: str = "", **headers: str) -> EmailMessage:
     return made
 
 
-def parts_of(made: EmailMessage | bytes) -> dict[str, bytes]:
+def members_of_mail(made: EmailMessage | bytes) -> list[Source]:
     content = made if isinstance(made, bytes) else made.as_bytes()
-    return dict(email_message.members(Source("offer.eml", content)))
+    return list(email_message.members(Source("offer.eml", content)))
+
+
+def parts_of(made: EmailMessage | bytes) -> dict[str, bytes]:
+    return {each.name: each.content for each in members_of_mail(made)}
 
 
 def test_a_message_is_its_headers_and_its_plain_text():
     made = message("Hello Bob,\n\nsee below for the prices.\n", "<p>Hello <b>Bob</b></p>")
 
     assert parts_of(made) == {
-        "offer.eml.txt": "# Prices für 2024\n\nFrom: Ann <a@x.org>\nSubject: Prices für 2024\n\n"
+        "offer.eml": "# Prices für 2024\n\nFrom: Ann <a@x.org>\nSubject: Prices für 2024\n\n"
         "Hello Bob,\n\nsee below for the prices.\n".encode()
     }
 
 
 def test_a_message_that_is_only_a_page_is_a_page():
-    (part,) = parts_of(
-        message(page="<p>Hello &amp; bye</p>", From="a@x.org", Subject="A<b")
-    ).items()
+    (part,) = members_of_mail(message(page="<p>Hello &amp; bye</p>", From="a@x.org", Subject="A<b"))
 
-    assert part == (
-        "offer.eml.html",
+    assert (part.name, part.extension, part.content) == (
+        "offer.eml",
+        ".html",
         b"<h1>A&lt;b</h1><p>From: a@x.org<br>Subject: A&lt;b</p>\n<p>Hello &amp; bye</p>",
     )
+
+
+def test_a_message_has_its_own_name_and_attachments_are_in_it():
+    made = message(page="<p>See <b>below</b>.</p>", From="a@x.org", Subject="Offer")
+    made.add_attachment(b"part,price\npump,9\n", maintype="text", subtype="csv", filename="p.csv")
+    made.add_attachment(message("Fine.", From="b@x.org", Subject="Re"))
+    content = zip_of({"2024/offer.eml": made.as_bytes()})
+
+    outcomes = [*read_file("offer.eml", made.as_bytes(), lambda share: None),
+                *read_file("mails.zip", content, lambda share: None)]  # fmt: skip
+    names = ["offer.eml", "offer.eml/p.csv", "offer.eml/Re.eml"]
+    assert [(each.name, each.blocks[-1].text) for each in outcomes] == [  # type: ignore[union-attr]
+        (f"{folder}{name}", text)
+        for folder in ("", "mails/2024/")
+        for name, text in zip(names, ["See below.", "part: pump\nprice: 9", "Fine."], strict=True)
+    ]
 
 
 def test_attachments_come_under_the_message_and_names_lead_nowhere_else():
@@ -173,7 +212,7 @@ def test_attachments_come_under_the_message_and_names_lead_nowhere_else():
 
     parts = parts_of(made)
     assert list(parts) == [
-        "offer.eml.txt",
+        "offer.eml",
         "offer.eml/prices.csv",
         "offer.eml/Größe.pdf",
         "offer.eml/attachment 3.pdf",
@@ -190,8 +229,8 @@ def test_images_within_the_text_are_told_of_and_others_are_attachments():
     made.add_attachment(b"x", maintype="image", subtype="png", filename="scan.png")
     source = Source("offer.eml", made.as_bytes())
 
-    assert [name for name, _ in email_message.members(source)] == [
-        "offer.eml.txt",
+    assert [each.name for each in email_message.members(source)] == [
+        "offer.eml",
         "offer.eml/scan.png",
     ]
     assert source.notes == ["1 image without text"]
@@ -204,7 +243,7 @@ def test_broken_headers_and_unknown_encodings_lose_no_text():
     )
     parts = parts_of(content)
 
-    assert "naïve text of the mail" in parts["offer.eml.txt"].decode()
+    assert "naïve text of the mail" in parts["offer.eml"].decode()
 
 
 @pytest.mark.parametrize(

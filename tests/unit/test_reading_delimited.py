@@ -35,6 +35,30 @@ def test_doubled_quotes_and_quoted_line_ends_keep_their_cells():
     ]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("parting", ["{} ", " {} ", "  {}", "{}"])
+def test_blanks_may_stand_around_quotes(delimiter, parting):
+    parting = parting.format(delimiter)
+    lines = [
+        ["part", '"note"', '"price"'],
+        ['"pump"', f'"deep{delimiter} ""wide""{delimiter} long"', "12"],
+        [' "valve"', f'"a {delimiter} b\nc" ', '"1,5" '],
+    ]
+
+    assert rows_of("".join(parting.join(line) + "\n" for line in lines)) == [
+        f'part: pump\nnote: deep{delimiter} "wide"{delimiter} long\nprice: 12',
+        f"part: valve\nnote: a {delimiter} b c\nprice: 1,5",
+    ]
+
+
+def test_long_quoted_texts_after_blanks_are_cells():
+    texts = [f"It costs, all in all, {n} euros, or a little more, as it seems" for n in range(5)]
+
+    assert rows_of("id, note\n" + "".join(f'{n}, "{text}"\n' for n, text in enumerate(texts))) == [
+        f"id: {n}\nnote: {text}" for n, text in enumerate(texts)
+    ]
+
+
 def test_each_row_is_a_block_that_names_its_columns_itself():
     assert list(read(Source("a.csv", b"berth,depth\n4,12\n"))) == [
         Block("row", "berth: 4\ndepth: 12", header="")
@@ -86,6 +110,46 @@ def test_without_headings_the_first_row_is_a_row(content):
     assert rows_of(content) == [
         line.replace(",", " | ") for line in content.splitlines()
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "The pump leaks.\nThe valve is stuck.\nNo water at all.\n",
+        "The pump leaks, and is loud\nThe valve is stuck\nNo water at berth 4\n",
+        "the pump leaks since May\nThe valve is stuck.\nNo water at all\nIt is cold.\n",
+        "Where is berth 4?\nWho has the key?\nWhen is it open?\n",
+        "Where is berth 4?\nWho has the key?\n",
+        "Berlin\nParis\nRome\n",
+        "red\ngreen\nblue\n",
+        "SKU-001\nSKU-002\nSKU-003\n",
+        "Paris\nParis\nRome\n",
+        "\u6cf5\u6f0f\u6c34\u3002\n\u9600\u95e8\u5361\u4f4f\u3002\n\u6ca1\u6709\u6c34\u3002\n",
+    ],
+)
+def test_the_first_line_of_one_column_is_no_heading_if_it_is_like_the_others(content):
+    assert rows_of(content) == content.splitlines()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Complaint\nThe pump leaks.\nThe valve is stuck.\nNo water\n",
+        "What did you like?\nThe staff\nThe view over the harbour\nNothing\n",
+        "Please say in your own words what happened\n" + 3 * f"It began{' and went on' * 20}\n",
+        "name\nAnn\nBob\n",
+        "NAME\nAnn\nBob\n",
+        "part_no\nSKU\nPKU\n",
+        "Part\nSKU-001\nSKU-002\n",
+        "Price\n12\n13\n",
+        "City:\nBerlin\nParis\n",
+        "Address\nann@example.org\nbob@example.org\n",
+    ],
+)
+def test_the_first_line_of_one_column_is_its_heading_if_it_differs_in_kind(content):
+    name, *lines = content.splitlines()
+    assert [text.partition(": ")[2] for text in rows_of(content)] == lines
+    assert all(text.startswith(name) for text in rows_of(content))
 
 
 def test_years_are_headings():
@@ -240,6 +304,31 @@ def test_no_value_of_any_cell_is_lost(rows, delimiter, encoding, quoting):
     for row in rows:
         for value in row:
             # In a few ragged rows it may be open which sign parts cells: no word is lost.
+            for word in re.split(r'[\s",;|]+', value):
+                assert word in read_text
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(
+        # A backslash before a quote may be meant to be one with it.
+        st.lists(
+            CELLS.filter(lambda cell: cell[-1:] != "\\") | st.just('a "b", c; d'),
+            min_size=2,
+            max_size=4,
+        ),
+        max_size=6,
+    ),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["{} ", " {}", " {} "]),
+)
+def test_no_value_in_quotes_with_blanks_around_them_is_lost(rows, delimiter, parting):
+    parting = parting.format(delimiter)
+    quoted = [['"' + cell.replace('"', '""') + '"' for cell in row] for row in rows]
+    read_text = "".join("\n".join(rows_of("\n".join(map(parting.join, quoted)) or " ")).split())
+
+    for row in rows:
+        for value in row:
             for word in re.split(r'[\s",;|]+', value):
                 assert word in read_text
 

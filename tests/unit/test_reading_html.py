@@ -358,3 +358,59 @@ def test_a_breadcrumb_and_a_sidebar_of_links_are_navigation():
         "A remark beside the text.",
         "Fish soup, bread and a glass of wine.",
     ]
+
+
+LINKS = "<ul><li><a href='a'>Home</a><li><a href='b'>Products</a><li><a href='c'>Help</a></ul>"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        f"<header>{LINKS}</header>",
+        f"<header><a href='/'><img alt='Harbour'></a>{LINKS}<button>Search</button></header>",
+        "<header><label>Search</label><input><ul><li><a>Home</a><li><a>Help</a></ul></header>",
+        "<header class='top'><a href='/'>Harbour</a></header>",
+        f"<div role='banner'>{LINKS}</div>",
+        f"<aside>{LINKS}</aside>",
+        f"<article><aside><h2>See also</h2>{LINKS}</aside></article>",
+        f"<div role='complementary'><p>More</p>{LINKS}</div>",
+        "<ol class='breadcrumb-list'><li><a href='/'>Home</a><li>Dues</ol>",
+        "<p id='breadcrumbs'><a href='/'>Home</a> &gt; Dues and what they are</p>",
+        "<div aria-label='Breadcrumb'><a href='/'>Home</a> / Dues and what they are</div>",
+        "<ul itemtype='https://schema.org/BreadcrumbList'><li><a href='/'>Home</a><li>Dues</ul>",
+    ],
+)
+def test_links_above_and_beside_the_text_are_left_out_and_told_of(around):
+    page = f"<body>{around}<h1>Dues</h1><p>{LONG}</p>{around}</body>"
+
+    assert texts_of(page) == ["Dues", LONG.strip()]
+    assert notes_of(page) == ["navigation left out"]
+
+
+@pytest.mark.parametrize(
+    ("around", "texts"),
+    [
+        ("<header><h1><a href='t'>Dues</a></h1>By <a href='u'>Ann Lee</a></header>",
+         ["Dues", "By Ann Lee"]),
+        ("<article><header><a href='t'>Ann Lee</a>, <a href='t'>Bob Ray</a></header></article>",
+         ["Ann Lee, Bob Ray"]),
+        ("<header><p>By Ann Lee for <a href='u'>the Harbour News</a></p></header>",
+         ["By Ann Lee for the Harbour News"]),
+        (f"<header><nav>{LINKS}</nav><h1>Dues</h1></header>", ["Dues"]),
+        ("<aside>Ships over 90 m: see <a href='u'>the long table of dues</a>.</aside>",
+         ["Ships over 90 m: see the long table of dues."]),
+        ("<div class='has-breadcrumb'><p>Pay <a href='u'>here</a>.</p></div>", ["Pay here."]),
+    ],
+)  # fmt: skip
+def test_titles_authors_and_remarks_are_text(around, texts):
+    assert texts_of(f"<body>{around}<p>{LONG}</p></body>") == [*texts, LONG.strip()]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Skip to content", "Skip to main content", "Jump to navigation", "Zum Inhalt springen"],
+)
+def test_links_that_skip_the_navigation_are_no_text(words):
+    page = f"<body><a href='#main'>{words}</a><p>{LONG}</p><p><a href='/s'>{words}</a></p></body>"
+
+    assert texts_of(page) == [LONG.strip(), words]

@@ -79,6 +79,46 @@ def test_values_are_written_as_a_person_would():
     )
 
 
+@pytest.mark.parametrize("sign", ["#N/A", "#DIV/0!", "#REF!", "#NAME?", "#SPILL!", "#CALC!"])
+def test_an_error_is_its_sign(sign):
+    workbook = workbook_of(S=[["part", "price", "stock"], ["pump", 1, 2]])
+    workbook["S"]["B2"] = sign
+    workbook["S"]["B2"].data_type = "e"
+
+    blocks, _ = reading(spreadsheet, saved(workbook))
+    assert blocks[1].text == f"part: pump\nprice: {sign}\nstock: 2"
+
+
+def test_every_error_of_a_large_sheet_is_kept():
+    workbook = workbook_of(S=[["part", "price"], *([f"pump {n}", "#N/A"] for n in range(20_000))])
+
+    blocks, _ = reading(spreadsheet, saved(workbook))
+    assert [block.text for block in blocks[1:]] == [
+        f"part: pump {n}\nprice: #N/A" for n in range(20_000)
+    ]
+
+
+@pytest.mark.parametrize(
+    "digits", ["12345678901234567890", "-9007199254740993", "1234567890123456"]
+)
+def test_an_id_with_more_digits_than_a_number_keeps_has_all_of_them(digits):
+    content = saved(workbook_of(S=[["id", "part"], [777, "pump"]]))
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
+        for part in old.namelist():
+            new.writestr(part, old.read(part).replace(b"<v>777<", f"<v>{digits}<".encode()))
+
+    blocks, _ = reading(spreadsheet, made.getvalue())
+    assert blocks[1].text == f"id: {digits}\npart: pump"
+
+
+def test_a_length_of_time_may_be_negative():
+    workbook = workbook_of(S=[["what", "length"], ["early", datetime.timedelta(hours=-2.5)]])
+
+    blocks, _ = reading(spreadsheet, saved(workbook))
+    assert blocks[1].text == "what: early\nlength: -2:30:00"
+
+
 def test_a_title_above_the_headings_is_text_and_rows_may_begin_anywhere():
     workbook = workbook_of(S=[[], [None, "Price list 2024"], [], [None, "item", "price", "unit"]])
     sheet = workbook["S"]
@@ -171,7 +211,7 @@ def test_a_slide_is_its_title_its_text_and_its_notes():
     body.paragraphs[1].level = 1
     slide.shapes.title.text = "Safety"
     slide.notes_slide.notes_text_frame.text = "Say hello."
-    table = slide.shapes.add_table(2, 2, 0, 0, Inches(3), Inches(1)).table
+    table = slide.shapes.add_table(2, 2, 0, Inches(7), Inches(3), Inches(1)).table
     for row, cells in enumerate((("Part", "Price"), ("Pump", "100"))):
         for column, text in enumerate(cells):
             table.cell(row, column).text = text
@@ -209,6 +249,62 @@ def test_text_of_boxes_groups_charts_and_pictures_is_read():
         "[Image: A crane]",
     ]
     assert notes == ["1 image without text"]
+
+
+def boxes_of(*places: tuple[str, float, float, float, float]) -> Presentation:
+    """A slide with text boxes, drawn in this order: text, left, top, width, height in inches."""
+    deck = Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[6])
+    for text, *place in places:
+        slide.shapes.add_textbox(*map(Inches, place)).text_frame.text = text
+    return deck
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        [("c", 0, 4, 3, 1), ("a", 0, 0, 3, 1), ("b", 0, 2, 3, 1)],
+        [("d", 4, 2.1, 3, 1), ("b", 4, 0, 3, 1), ("c", 0, 2, 3, 1), ("a", 0, 0.2, 3, 1)],
+        # A column of three beside a tall box, below a line over both.
+        [("e", 4, 1, 3, 5), ("d", 0, 5, 3, 1), ("b", 0, 1, 3, 1), ("c", 0, 3, 3, 1),
+         ("a", 0, 0, 8, 1)],
+        # Boxes that reach a little into each other.
+        [("b", 0, 0.9, 3, 1), ("a", 0, 0, 3, 1), ("d", 2.9, 1.8, 3, 1), ("c", 0, 1.8, 3, 1)],
+        # A label on a large box.
+        [("c", 0.5, 2, 2, 0.5), ("b", 0.5, 1, 2, 0.5), ("a", 0, 0, 8, 5)],
+    ],
+)  # fmt: skip
+def test_boxes_are_read_as_they_stand_on_the_slide(places):
+    blocks, _ = reading(slides, saved(boxes_of(*places)))
+
+    assert "".join(block.text for block in blocks[1:]) == "abcde"[: len(places)]
+
+
+def test_a_group_stays_together_and_is_read_where_it_stands():
+    deck = boxes_of(("end", 0, 5, 3, 1), ("begin", 0, 0, 3, 1))
+    for left in (4, 0):
+        group = deck.slides[0].shapes.add_group_shape()
+        for top in (3, 2):
+            box = group.shapes.add_textbox(Inches(left), Inches(top), Inches(3), Inches(1))
+            box.text_frame.text = f"{left} {top}"
+
+    blocks, _ = reading(slides, saved(deck))
+    assert [block.text for block in blocks[1:]] == ["begin", "0 2", "0 3", "4 2", "4 3", "end"]
+
+
+def test_a_body_is_read_where_the_layout_has_it_and_the_title_first():
+    deck = Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[3])
+    below = slide.shapes.add_textbox(Inches(1), Inches(6.8), Inches(3), Inches(0.5))
+    below.text_frame.text = "below"
+    above = slide.shapes.add_textbox(Inches(1), Inches(0), Inches(3), Inches(0.2))
+    above.text_frame.text = "above"
+    slide.placeholders[2].text_frame.text = "right"
+    slide.placeholders[1].text_frame.text = "left"
+    slide.shapes.title.text = "Title"
+
+    blocks, _ = reading(slides, saved(deck))
+    assert [block.text for block in blocks] == ["Title", "above", "left", "right", "below"]
 
 
 def test_slides_keep_their_order_and_hidden_ones_are_told_of():

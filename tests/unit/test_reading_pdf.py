@@ -283,6 +283,34 @@ def test_turned_pages_and_sideways_words_are_read():
     assert texts[1:] == [" ".join(PROSE), "Stamp of the archive"]
 
 
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+def test_a_hyphen_at_the_end_of_a_line_is_decided_alike_however_a_page_is_turned(rotate):
+    lines = ("The method is well-", "known, and its self-", "ishness is de-", "scribed in a rule-",
+             "book. A rule is a book.")  # fmt: skip
+    flat, up = PdfPage(rotate=rotate), PdfPage(rotate=rotate)
+    flat.lines(60, 100, *lines)
+    for number, line in enumerate(lines):
+        up.sideways(100 + 12 * number, 700, line)
+
+    text = (
+        "The method is well-known, and its selfishness is described in a rule-book. "
+        "A rule is a book."
+    )
+    assert texts_of(flat) == texts_of(up) == [text]
+
+
+def test_a_page_on_its_head_is_read():
+    turned, scanned, stamped = PdfPage(rotate=180), PdfPage(), page_with(*PROSE)
+    turned.lines(60, 100, *PROSE)
+    for number, line in enumerate(PROSE):
+        scanned.overturned(500, 600 - 12 * number, line)
+    stamped.overturned(300, 60, "Stamp of the archive")
+
+    assert texts_of(turned) == [" ".join(PROSE)]
+    assert texts_of(scanned) == [" ".join(PROSE)]
+    assert texts_of(stamped) == [" ".join(PROSE), "Stamp of the archive"]
+
+
 # Tables
 
 
@@ -308,6 +336,52 @@ def test_a_table_without_lines_has_a_row_on_a_line_and_its_header():
         ("row", "EU |  | 12.50 EUR | 4 days", header),
         ("row", "Overseas | 10 kg | 29.00 EUR | 12 days", header),
     ]
+
+
+CELLS_OF_LINES = {
+    "a cell": [("Part", "Use", "Price"), ("Valve", "Shuts the line\nat once", "12"),
+               ("Pump", "Moves water\nuphill", "9"), ("Gear", "Turns", "7")],
+    "two cells": [("Part", "Use", "Price"), ("Valve of\nbrass", "Shuts the line\nat once", "12"),
+                  ("Pump of\niron", "Moves water\nuphill", "9"), ("Gear", "Turns", "7")],
+    "three lines": [("Name", "Meaning", "Since"), ("alpha", "The first letter", "1999"),
+                    ("beta", "The second letter of the\nalphabet, which is used\nhere", "2001"),
+                    ("gamma\nprime", "The third", "2004")],
+    "the header": [("Part", "Delivery\ntime", "Price in\nEUR"), ("Valve", "2 days", "12"),
+                   ("Pump", "3 days", "9"), ("Gear", "4 days", "7")],
+    "two columns": [("Option", "What it does"), ("-a", "Shows all files, also\nthe hidden ones"),
+                    ("-b", "Short\nform"), ("-c", "Counts")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", CELLS_OF_LINES.values(), ids=CELLS_OF_LINES)
+@pytest.mark.parametrize("above", [0, 0.5, 1], ids=["top", "middle", "bottom"])
+@pytest.mark.parametrize("room", [3, 6])
+def test_cells_of_several_lines_are_whole_where_rows_have_more_room(rows, above, room):
+    """`above` is the share of the free height of a cell that is above its text."""
+    page, y = PdfPage(), 110.0
+    for row in rows:
+        height = 12 * max(cell.count("\n") + 1 for cell in row)
+        for x, cell in zip((60, 170, 320), row, strict=False):
+            lines = cell.split("\n")
+            page.lines(x, y + above * (height - 12 * len(lines)), *lines)
+        y += height + room
+
+    blocks, _ = blocks_of(pdf_of(page))
+
+    header, *texts = [" | ".join(row).replace("\n", " ") for row in rows]
+    assert [block.text for block in blocks] in (texts, [header, *texts])
+    assert {block.header for block in blocks} in ({header}, {""})
+
+
+def test_rows_of_one_line_with_room_after_every_third_are_rows():
+    page = PdfPage()
+    for number in range(9):
+        for x, cell in zip(
+            (60, 170, 320), (f"part {number}", "iron", f"{number} EUR"), strict=True
+        ):
+            page.text(x, 100 + 12 * number + 6 * (number // 3), cell)
+
+    assert texts_of(page) == [f"part {number} | iron | {number} EUR" for number in range(9)]
 
 
 def ruled(page: PdfPage, top: float, rows: list[tuple[str, str]]) -> None:

@@ -39,6 +39,10 @@ def markdown_blocks(text: str) -> list[Block]:
         (GERMAN, "utf-16"),
         (GERMAN, "utf-16-le"),
         (GERMAN, "utf-16-be"),
+        ("Съешь ещё этих мягких булок.\nИ чаю.", "utf-16-le"),
+        ("Съешь ещё этих мягких булок.\nИ чаю.", "utf-16-be"),
+        ("日本語のテキストです。\n\n一つの文章と漢字が\u3000混ざっています。", "utf-16-le"),
+        ("这是一个中文文本。\n我们希望它是正确的。", "utf-16-be"),
         (GERMAN, "utf-32"),
         (GERMAN, "mac_roman"),
         (GERMAN, "cp850"),
@@ -72,6 +76,7 @@ def test_what_a_file_declares_counts_only_where_it_is_no_utf_8():
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)), "is not text"),
         (bytes(range(256)) * 20, "is not text"),
         (b"\0\1\2\3" * 50, "is not text"),
+        (b"\0" * 8, "is not text"),
         (b"\x7fELF\2\1\1" + b"\0" * 100, "is not text"),
     ],
 )
