@@ -44,7 +44,7 @@ def read(source: Source) -> Iterator[Block]:
 
 def _loads(text: str) -> Any:
     """Numbers stay as they are written, and of a key that comes twice both values."""
-    return json.loads(text, object_pairs_hook=_object, parse_float=str, parse_int=str)
+    return _DECODER.decode(text)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -53,6 +53,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return value
     names = named([key for key, _ in pairs])
     return dict(zip(names, (item for _, item in pairs), strict=True))
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=str, parse_int=str)
 
 
 def _json_lines(source: Source) -> Iterator[Block]:

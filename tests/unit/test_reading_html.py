@@ -304,6 +304,13 @@ def test_pages_that_no_browser_likes_are_read_in_time(page):
     assert time.process_time() - began < 8
 
 
+def test_a_page_of_millions_of_elements_is_refused_before_it_is_parsed():
+    began = time.process_time()
+    with pytest.raises(DocumentRejected, match="more than 3,000,000 parts"):
+        blocks_of("<table><tr>" + "<td>x" * 3_100_000)
+    assert time.process_time() - began < 2
+
+
 def test_a_page_of_tags_around_letters_is_refused_in_words():
     (outcome,) = read_file("a.html", b"<b>x</b>" * 300_000, lambda share: None)
 
