@@ -11,6 +11,7 @@ from services.errors import DocumentRejected
 from services.reading import rejections
 from services.reading.blocks import Block, Source
 from services.reading.decoding import stream_of, text_of
+from services.reading.limits import MAX_ELEMENTS
 from services.reading.tables import named
 
 _RECORDS_BETWEEN_PROGRESS = 200
@@ -24,12 +25,15 @@ def read(source: Source) -> Iterator[Block]:
     list. Values keep their path ("address.city: Bonn"); null and empty ones are left out.
 
     Raises:
-        DocumentRejected: it is no JSON; the message tells the line.
+        DocumentRejected: it is no JSON, of which the message tells the line, or has more values
+            than a document ever has.
     """
     if PurePath(source.name).suffix.lower() == ".jsonl":
         yield from _json_lines(source)
         return
     text = text_of(source.name, source.content)
+    if text.count(",") > MAX_ELEMENTS:
+        raise rejections.too_many_elements(source.name, "values")
     try:
         value = _loads(text)
     except RecursionError as error:

@@ -79,7 +79,7 @@ class Package:
             KeyError: there is no such part.
         """
         for piece in self.pieces(part):
-            self._elements_left -= piece.count(b"<") - piece.count(b"</")
+            self._elements_left -= elements_in(piece)
             if self._elements_left < 0:
                 raise rejections.too_many_elements(self.name)
         yield from self._unpacked(part)
@@ -145,6 +145,11 @@ def _emptied(events: Any) -> Iterator[etree._Element]:
         parent = element.getparent()
         while parent is not None and element.getprevious() is not None:
             del parent[0]
+
+
+def elements_in(markup: bytes) -> int:
+    """How many elements begin in a piece of XML."""
+    return markup.count(b"<") - markup.count(b"</")
 
 
 @contextmanager

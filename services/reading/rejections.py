@@ -64,8 +64,8 @@ def too_intricate(name: str, how: str) -> DocumentRejected:
     )
 
 
-def too_many_elements(name: str) -> DocumentRejected:
-    return too_intricate(name, f"has more than {MAX_ELEMENTS:,} parts")
+def too_many_elements(name: str, what: str = "parts") -> DocumentRejected:
+    return too_intricate(name, f"has more than {MAX_ELEMENTS:,} {what}")
 
 
 def not_text(name: str) -> DocumentRejected:
