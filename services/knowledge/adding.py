@@ -6,13 +6,13 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
+from services.accounts.database import storable
 from services.errors import AppError
 from services.knowledge.import_lease import ImportLease
 from services.knowledge.import_rows import Import, ImportedFile, Progress
 from services.knowledge.kept_files import KeptFiles
 from services.knowledge.knowledge_base import ChunkedDocument, KnowledgeBase, KnownDocuments
 from services.models import Document
-from services.pairs.store import storable
 from services.reading.blocks import Reading
 from services.reading.readers import Readers
 
