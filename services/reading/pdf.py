@@ -31,7 +31,7 @@ Item = Line | Table
 
 _MOST_PAGES = 50_000
 _MOST_AHEAD_S = 5.0  # that the pages so far may take, beyond their share of all the time there is
-_SHARE_OF_PAGES = 0.8  # of the work, the rest is putting lines together
+_SHARE_OF_PAGES = 0.7  # of the work, the rest is putting lines together
 _TABLE_MARK = "\ue000"  # private use: stands for a table among the words
 _LONGEST_QUOTE = 100
 _LONGEST_NOTE = 12  # ranges of pages named in a note
