@@ -30,7 +30,7 @@ from services.reading.running_lines import without_running_lines
 Item = Line | Table
 
 _MOST_PAGES = 50_000
-_MOST_AHEAD_S = 5.0  # that the pages so far may take, beyond their share of all the time there is
+_MOST_AHEAD_S = 3.0  # that the pages so far may take, beyond their share of all the time there is
 _SHARE_OF_PAGES = 0.7  # of the work, the rest is putting lines together
 _TABLE_MARK = "\ue000"  # private use: stands for a table among the words
 _LONGEST_QUOTE = 100
