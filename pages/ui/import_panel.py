@@ -41,7 +41,7 @@ def _progress(space: Workspace, current: Import) -> None:
         parts = [
             f"**{now.files_done:,} of {count_text(now.files_total, 'file')}**",
             _doing(now),
-            time_left((now.id, now.attempt), now.progress.share),
+            time_left(now.progress.seconds_left),
         ]
         st.progress(now.progress.share, text=" · ".join(part for part in parts if part))
         st.caption("You can open other pages meanwhile. What is stored stays, whatever happens.")

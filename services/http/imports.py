@@ -39,8 +39,9 @@ class CountedFiles(BaseModel):
 
 class ImportOfFiles(BaseModel):
     """`share` of the work is done, from 0 to 1; `file` is being read; of the chunks in hand,
-    `chunks_done` of `chunks_total` are embedded. `message` says why it was stopped or interrupted:
-    `/go-on` then adds the rest."""
+    `chunks_done` of `chunks_total` are embedded. `seconds_left` is an estimate, null while
+    nothing is being added. `message` says why it was stopped or interrupted: `/go-on` then adds
+    the rest."""
 
     id: UUID
     status: ImportStatus
@@ -51,6 +52,7 @@ class ImportOfFiles(BaseModel):
     file: str
     chunks_done: int
     chunks_total: int
+    seconds_left: float | None
     message: str | None
     created_at: datetime
     finished_at: datetime | None
@@ -167,6 +169,7 @@ def told(found: Import) -> dict[str, Any]:
         "file": found.progress.file if found.is_running else "",
         "chunks_done": found.progress.chunks_done if found.is_running else 0,
         "chunks_total": found.progress.chunks_total if found.is_running else 0,
+        "seconds_left": found.progress.seconds_left if found.is_running else None,
         "message": found.message,
         "created_at": found.created_at,
         "finished_at": found.finished_at,

@@ -6,13 +6,14 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
+from services.accounts.database import storable
 from services.errors import AppError
 from services.knowledge.import_lease import ImportLease
 from services.knowledge.import_rows import Import, ImportedFile, Progress
 from services.knowledge.kept_files import KeptFiles
 from services.knowledge.knowledge_base import ChunkedDocument, KnowledgeBase, KnownDocuments
+from services.knowledge.time_left import TimeLeft
 from services.models import Document
-from services.pairs.store import storable
 from services.reading.blocks import Reading
 from services.reading.readers import Readers
 
@@ -21,6 +22,7 @@ from services.reading.readers import Readers
 _SECONDS_PER_WRITE = 2.0
 _TIMES_A_WRITE = 4.0
 _CHUNKS_PER_WRITE = 5_000
+_EMBEDDING = 0.8  # of the time that storing takes; the rest is the write
 
 
 @dataclass(slots=True)
@@ -55,12 +57,10 @@ class Adding:
         self._knowledge = knowledge
         self._see_what_is_there()
         files = self._lease.waiting_files()
-        self._bytes_total = max(1, sum(file.bytes for file in files))
-        self._bytes_read = self._bytes_stored = self._bytes_of_file = 0.0
+        self._time_left = TimeLeft(files)
         for file in files:
             self._read(file)
-            self._bytes_read += file.bytes
-            self._bytes_of_file = 0.0
+            self._time_left.has_read(file)
             self._show()
         self._flush()
 
@@ -90,7 +90,7 @@ class Adding:
             return
         first: ImportedFile | None = None
         outcomes = self._readers.read(
-            file.name, path, lambda share: self._show(file, share), self._lease.lost
+            file.name, path, lambda share: self._show_read(file, share), self._lease.lost
         )
         with closing(outcomes):
             for member, outcome in enumerate(outcomes):
@@ -151,41 +151,37 @@ class Adding:
     def _flush(self) -> None:
         """Store the group, then say what became of its files."""
         group, self._group = self._group, _Group()
+        self._time_left.storing(0.0)
         if group.documents:
             self._store(group)
         if group.outcomes:
             self._lease.settle(group.outcomes)
         for position in group.read_whole:
             self._kept.drop(self._lease.import_id, position)
-        self._bytes_stored = self._bytes_read + self._bytes_of_file
+        self._time_left.has_stored()
         self._group.began = time.monotonic()
 
     def _store(self, group: _Group) -> None:
         total = group.chunk_count
-        self.progress = replace(self.progress, file="", chunks_done=0, chunks_total=total)
+        self._show(chunks_total=total)
 
         def on_embedded(count: int) -> None:
             self._lease.check()
             done = self.progress.chunks_done + count
-            read = self._bytes_read + self._bytes_of_file
-            in_hand = (read - self._bytes_stored) * done / total
-            self.progress = replace(
-                self.progress, share=self._share(read + in_hand), chunks_done=done
-            )
+            self._time_left.storing(_EMBEDDING * done / total)
+            self._show(chunks_done=done, chunks_total=total)
 
         began = time.monotonic()
         self._knowledge.store(group.documents, on_embedded)
         self._write_s = time.monotonic() - began
 
-    def _show(self, file: ImportedFile | None = None, share: float = 0.0) -> None:
-        self._bytes_of_file = share * file.bytes if file else 0.0
-        self.progress = Progress(
-            share=self._share(self._bytes_read + self._bytes_of_file),
-            file=file.name if file else "",
-        )
+    def _show_read(self, file: ImportedFile, share: float) -> None:
+        self._time_left.reading(file, share)
+        self._show(file.name)
 
-    def _share(self, bytes_in_hand: float) -> float:
-        return min(1.0, (bytes_in_hand + self._bytes_stored) / (2 * self._bytes_total))
+    def _show(self, file: str = "", chunks_done: int = 0, chunks_total: int = 0) -> None:
+        left = self._time_left
+        self.progress = Progress(left.share, file, chunks_done, chunks_total, left.seconds)
 
 
 def _added(file: ImportedFile, document: Document) -> ImportedFile:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from services.accounts.database import storable
 from services.disk import require_room
 from services.errors import AppError, DatabaseUnavailable, NotAllowed, NotFound
 from services.knowledge.import_rows import FileState, Import, ImportedFile, ImportRows
 from services.knowledge.kept_files import File
 from services.knowledge.knowledge_base import KnowledgeBase, missing_of_sample
 from services.models import Chunk, Document
-from services.pairs.store import storable
 from services.person import Person
 
 _POLL_S = 0.1

@@ -16,13 +16,13 @@ FileState = Literal["waiting", "added", "same", "refused", "dropped"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where an import is. The first half of each file's bytes counts when the file is read, the
-    second when its chunks are stored."""
+    """Where an import is."""
 
-    share: float = 0.0  # of all bytes, from 0 to 1
+    share: float = 0.0  # of the work, to read and to store, from 0 to 1
     file: str = ""  # the file that is being read
     chunks_done: int = 0  # of those in hand: embedded
     chunks_total: int = 0
+    seconds_left: float | None = None  # about; None: not known yet
 
 
 @dataclass(frozen=True, slots=True)

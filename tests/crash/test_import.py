@@ -3,6 +3,8 @@ and waits, Go on adds it, and nothing is doubled. A real process, with the datab
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from tests.running_app import RunningApp, run_app
 
 FILES = 40
 NAMES = [f"{number:02}.html" for number in range(FILES)]
+OUTAGE_S = 5.0
 SHUT_DOWN = "The app was shut down while documents were being added."
 DIED = "The app stopped while documents were being added."
 
@@ -55,7 +58,13 @@ class Api:
         )
 
     def get(self, path: str, **params: object) -> dict[str, Any]:
-        answer = self._client.get(path, params=params)
+        """Asked again while the database is away, as a screen does."""
+
+        def asked() -> httpx.Response | None:
+            answer = self._client.get(path, params=params)
+            return None if is_outage(answer) else answer
+
+        answer = eventually(asked, "the database answers")
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -74,6 +83,9 @@ class Api:
         assert answer.status_code in (200, 404), answer.text
         return answer.is_success
 
+    def answers(self) -> bool:
+        return not is_outage(self._client.get("/imports/current"))
+
     def names(self) -> list[str]:
         return [found["name"] for found in self.get("/documents", limit=1000)["documents"]]
 
@@ -83,6 +95,14 @@ class Api:
     def wait_for_the_end(self, id_: str) -> dict[str, Any]:
         eventually(lambda: self.get(f"/imports/{id_}")["status"] != "adding", "the import ends")
         return self.get(f"/imports/{id_}")
+
+
+def is_outage(answer: httpx.Response) -> bool:
+    """Whether it says, in words, that the database is away."""
+    if answer.status_code != 503:
+        return False
+    assert "database does not answer" in answer.json()["detail"]
+    return True
 
 
 def the_files() -> list[tuple[str, tuple[str, bytes]]]:
@@ -176,3 +196,31 @@ def readers_of(app: RunningApp) -> list[psutil.Process]:
         for child in psutil.Process(app.process.pid).children(recursive=True)
         if "services.reading" in " ".join(child.cmdline())
     ]
+
+
+def postgres_killed(stack: LocalSupabase, api: Api) -> None:
+    """The embedded Supabase starts it again."""
+    pid_file = stack.data_dir / "postgres" / "postmaster.pid"
+    psutil.Process(int(pid_file.read_text().split()[0])).kill()
+    eventually(lambda: not api.answers(), "Postgres is gone")
+
+
+def database_hangs(stack: LocalSupabase, _: Api) -> None:
+    """It takes every statement and answers none; what was given up lands when it wakes up."""
+    os.kill(stack.pid, signal.SIGSTOP)
+    try:
+        time.sleep(OUTAGE_S)  # the outage itself
+    finally:
+        os.kill(stack.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("outage", [postgres_killed, database_hangs])
+def test_an_import_outlives_an_outage_of_the_database(start, user, supabase_stack, outage):
+    """Nobody has to press Go on: its worker waits, and nothing is lost or doubled."""
+    with start() as app:
+        id_ = begin(app, user)
+        api = Api(app, user)
+        outage(supabase_stack, api)
+        stored = api.names()
+        assert stored
+        require_whole(api, id_, stored)

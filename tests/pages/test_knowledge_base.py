@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -84,6 +85,7 @@ def test_while_an_import_runs_it_is_shown_and_no_other_begins(open_page, workspa
     assert "of 4 files" in bar.proto.text
     assert r"reading 2\.txt" in bar.proto.text
     assert 0 < bar.proto.value < 100
+    assert re.search(r"about \d+ s left", bar.proto.text)
     assert not {"load_sample", "add_files"} & screen.keys
     screen.press("stop_import")
     gate.set()
