@@ -65,7 +65,7 @@ class ImportLease:
             lambda begin, end: files_of(
                 self._database,
                 self.import_id,
-                states=["added", "same", "refused"],
+                states=["added", "replaced", "same", "refused"],
                 limit=PAGE_ROWS,
                 offset=begin,
             )
@@ -84,6 +84,10 @@ class ImportLease:
         """Say what became of files; safe to say twice."""
         rows = [{**asdict(outcome), "notes": list(outcome.notes)} for outcome in outcomes]
         self._call("settle_import_files", p_outcomes=rows)
+
+    def pairs_about(self, chunk_ids: Sequence[str]) -> int:
+        """How many pairs of this person's runs are about these chunks."""
+        return int(self._call("pairs_about", p_chunks=list(chunk_ids))["pairs"])
 
     def finish(self) -> None:
         self._call("finish_import")
