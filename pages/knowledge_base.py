@@ -97,12 +97,9 @@ def _ask_whether_to_replace(known: Sequence[str], uploads: int) -> bool:
         horizontal=True,
     )
     if answer == _REPLACE:
-        st.caption(
-            "A new text takes the place of the earlier one, which is removed with its chunks. "
-            f"{WHAT_BECOMES_OF_PAIRS}"
-        )
+        st.caption(f"The earlier texts are removed, with their chunks. {WHAT_BECOMES_OF_PAIRS}")
     else:
-        st.caption("A new text is stored beside the earlier one, as “name (2)”.")
+        st.caption("New texts are stored beside the earlier ones, as “name (2)”.")
     return answer == _REPLACE
 
 

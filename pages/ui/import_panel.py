@@ -115,7 +115,7 @@ def _report(space: Workspace, current: Import) -> None:
         st.warning(f"{were} not added: see why below.", icon=":material/block:")
     _files(space, current)
     if counts.get("replaced"):
-        st.caption(f"What was replaced is removed, with its chunks. {WHAT_BECOMES_OF_PAIRS}")
+        st.caption(f"The earlier texts were removed, with their chunks. {WHAT_BECOMES_OF_PAIRS}")
 
     def acknowledge() -> None:
         if attempt(lambda: space.documents.acknowledge_import(current.id, and_older=True)) is None:
