@@ -74,7 +74,7 @@ SQL: dict[str, tuple[list[str], list[str]]] = {
     "SQL: imports": (
         ["begin_import", "stop_import", "go_on_with_import", "give_up_import",
          "acknowledge_import", "import_state", "claim_import", "hold_import", "heartbeat_import",
-         "settle_import_files", "pairs_about", "finish_import", "interrupt_import",
+         "settle_import_files", "pairs_by_chunk", "finish_import", "interrupt_import",
          "rescue_imports"],
         ["contract/test_imports", "contract/test_replacing"],
     ),

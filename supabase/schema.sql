@@ -1285,9 +1285,9 @@ REVOKE ALL ON FUNCTION public.note_waiting(p_run uuid, p_user uuid, p_worker uui
 GRANT ALL ON FUNCTION public.note_waiting(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_waiting jsonb) TO service_role;
 
 
--- pairs_about: 030_replace_documents.sql
+-- pairs_by_chunk: 030_replace_documents.sql
 
-CREATE FUNCTION public.pairs_about(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunks text[]) RETURNS jsonb
+CREATE FUNCTION public.pairs_by_chunk(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -1296,13 +1296,14 @@ begin
     return null;
   end if;
   return jsonb_build_object('pairs', (
-    select count(*) from public.deep_memory_training_pairs p
-      join public.deep_memory_training_runs r on r.id = p.training_run_id
-     where r.user_id = p_user and p.chunk_id = any (p_chunks)));
+    select coalesce(jsonb_object_agg(c.chunk_id, c.pairs), '{}') from (
+      select p.chunk_id, count(*) as pairs from public.deep_memory_training_pairs p
+        join public.deep_memory_training_runs r on r.id = p.training_run_id
+       where r.user_id = p_user group by p.chunk_id) c));
 end $$;
 
-REVOKE ALL ON FUNCTION public.pairs_about(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunks text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.pairs_about(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunks text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.pairs_by_chunk(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.pairs_by_chunk(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
 
 
 -- proceed_run: 009_run_recovery.sql

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from services.errors import AppError
 from services.knowledge.import_lease import ImportLease
@@ -129,7 +131,7 @@ class Adding:
             return replace(said, state="same", document_id=same.id, message=storable(message))
         reading = replace(outcome, name=name, notes=notes)
         if earlier := self._to_replace(name):
-            pair_count = self._lease.pairs_about(self._knowledge.chunk_ids(earlier))
+            pair_count = self._pair_counts[earlier.id]
             admitted = self._known.admit_in_place_of(earlier, reading, pair_count)
         else:
             admitted = self._known.admit(reading)
@@ -153,6 +155,14 @@ class Adding:
         if earlier is None or earlier.id in self._of_this_import:
             return None
         return self._if_there(earlier)
+
+    @cached_property
+    def _pair_counts(self) -> Counter[str]:
+        """How many pairs are about each document that was stored before this import."""
+        by_chunk, by_document = self._lease.pairs_by_chunk(), Counter[str]()
+        for chunk in self._knowledge.chunks():
+            by_document[chunk.document_id] += by_chunk.get(chunk.id, 0)
+        return by_document
 
     def _if_there(self, known: Document) -> Document | None:
         """`known`, unless the person has removed it meanwhile."""

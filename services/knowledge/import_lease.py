@@ -85,9 +85,9 @@ class ImportLease:
         rows = [{**asdict(outcome), "notes": list(outcome.notes)} for outcome in outcomes]
         self._call("settle_import_files", p_outcomes=rows)
 
-    def pairs_about(self, chunk_ids: Sequence[str]) -> int:
-        """How many pairs of this person's runs are about these chunks."""
-        return int(self._call("pairs_about", p_chunks=list(chunk_ids))["pairs"])
+    def pairs_by_chunk(self) -> dict[str, int]:
+        """How many pairs of this person's runs each chunk has, by its id, where there are any."""
+        return self._call("pairs_by_chunk")["pairs"]
 
     def finish(self) -> None:
         self._call("finish_import")

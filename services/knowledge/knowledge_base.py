@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 CHUNKS_PER_EMBEDDING = 256
 # Said before documents are removed or replaced, and after.
 WHAT_BECOMES_OF_PAIRS = (
-    "Training will not use their pairs any more, and a run that is still generating drops them. "
-    "Other runs keep their pairs, with the first lines of each chunk, until you remove the run."
+    "Training will not use their pairs any more. A run whose generation you proceed with drops "
+    "them; others keep them, with the first lines of each chunk, until you remove the run."
 )
 _NAMESPACE = uuid5(NAMESPACE_URL, "deep-memory-studio/document")
 
@@ -57,9 +57,8 @@ class KnowledgeBase:
     def chunk_count(self) -> int:
         return self._store.count()
 
-    def chunk_ids(self, document: Document) -> list[str]:
-        chunks = self._store.snapshot().chunks
-        return [chunk.id for chunk in chunks if chunk.document_id == document.id]
+    def chunks(self) -> Sequence[Chunk]:
+        return self._store.snapshot().chunks
 
     def remove(self, document_ids: Sequence[str]) -> list[Document]:
         """Remove documents with their chunks, in one change of the store, and return them.

@@ -31,23 +31,23 @@ begin
   return next started;
 end $$;
 
--- For a worker that is about to replace a document: how many pairs of its owner's runs are about its
--- chunks. {"pairs": count}, or null if the worker no longer holds the import.
-create function public.pairs_about(
-  p_import uuid, p_user uuid, p_worker uuid, p_attempt int, p_chunks text[])
+-- For a worker that replaces documents: how many pairs of its person's runs each chunk has, as
+-- {"pairs": {chunk id: count}}, or null if the worker no longer holds the import.
+create function public.pairs_by_chunk(p_import uuid, p_user uuid, p_worker uuid, p_attempt int)
 returns jsonb language plpgsql set search_path = '' as $$
 begin
   if not public.hold_import(p_import, p_user, p_worker, p_attempt) then
     return null;
   end if;
   return jsonb_build_object('pairs', (
-    select count(*) from public.deep_memory_training_pairs p
-      join public.deep_memory_training_runs r on r.id = p.training_run_id
-     where r.user_id = p_user and p.chunk_id = any (p_chunks)));
+    select coalesce(jsonb_object_agg(c.chunk_id, c.pairs), '{}') from (
+      select p.chunk_id, count(*) as pairs from public.deep_memory_training_pairs p
+        join public.deep_memory_training_runs r on r.id = p.training_run_id
+       where r.user_id = p_user group by p.chunk_id) c));
 end $$;
 
 revoke execute on function
-  public.begin_import(uuid, jsonb, boolean), public.pairs_about(uuid, uuid, uuid, int, text[])
+  public.begin_import(uuid, jsonb, boolean), public.pairs_by_chunk(uuid, uuid, uuid, int)
   from public, anon, authenticated;
 grant execute on function public.begin_import(uuid, jsonb, boolean) to authenticated;
-grant execute on function public.pairs_about(uuid, uuid, uuid, int, text[]) to service_role;
+grant execute on function public.pairs_by_chunk(uuid, uuid, uuid, int) to service_role;

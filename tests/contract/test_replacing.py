@@ -9,11 +9,13 @@ from uuid import uuid4
 
 import pytest
 
+from services.deep_memory.measurement import pairs_by_question
 from services.errors import NotAllowed
 from services.knowledge.import_lease import ImportLease, ImportLost
 from services.knowledge.import_rows import Import
 from services.knowledge.knowledge_base import stored_under
 from services.models import Document
+from services.pairs.store import PairStore
 from services.workspace import Workspace
 from tests.behind_the_door import store_of
 from tests.contract.conftest import Caller
@@ -162,6 +164,31 @@ def test_of_two_files_with_one_name_the_second_is_stored_beside_the_first(
     assert texts(space) == {"rules.txt": [first], "rules (2).txt": ["Berth 6."]}
 
 
+def test_a_text_that_was_just_found_to_be_stored_is_not_replaced(space):
+    """The report says of the copy that its text is in the knowledge base, so it stays there."""
+    space.documents.add([("rules.txt", b"Berth 4.")])
+    done = replace(space, ("copy.txt", "Berth 4."), ("rules.txt", "Berth 5."))
+    assert [state for _, state in told(space, done)] == ["same", "added"]
+    assert texts(space) == {"rules.txt": ["Berth 4."], "rules (2).txt": ["Berth 5."]}
+
+
+def test_pairs_about_a_replaced_text_are_not_trained_on_and_generation_drops_them(space, service):
+    space.documents.add([("rules.txt", b"Berth 4."), ("soup.txt", b"Soup.")])
+    run = ask_about(space, service, "rules.txt", 2)
+    [soup] = space.documents.chunks_of(document(space, "soup.txt").id)
+    run.save(soup.id)
+    replace(space, ("rules.txt", "Berth 5."))
+    snapshot = store_of(space).snapshot()
+
+    pairs = PairStore(space.user.database).all(run.run.id)
+    trained = [pair for asked in pairs_by_question(pairs, snapshot) for pair, _ in asked]
+    assert (len(pairs), [pair.chunk_id for pair in trained]) == (3, [soup.id])
+
+    run.lease.fail("The model did not answer.")
+    run.proceed().lease.begin_generation([chunk.id for chunk in snapshot.chunks])
+    assert space.pairs.count(run.run.id) == 1
+
+
 def test_two_new_files_with_one_name_are_both_stored(space):
     done = replace(space, ("rules.txt", "Berth 4."), ("rules.txt", "Berth 5."))
     assert done.counts == {"added": 2}
@@ -286,23 +313,23 @@ def test_a_zip_whose_documents_are_replaced_goes_on_in_its_middle(
 
 def test_who_lost_the_import_counts_no_pairs_and_a_person_never(script, user):
     script.start()
-    assert script.lease.pairs_about(["c1"]) == 0
+    assert script.lease.pairs_by_chunk() == {}
     key = {"p_import": script.id, "p_user": user.identity.user_id, "p_worker": script.id}
     with pytest.raises(NotAllowed):
-        user.database.rpc("pairs_about", **key, p_attempt=1, p_chunks=["c1"])
+        user.database.rpc("pairs_by_chunk", **key, p_attempt=1)
     script.rows.stop(script.id)
     with pytest.raises(ImportLost):
-        script.lease.pairs_about(["c1"])
+        script.lease.pairs_by_chunk()
 
 
 def test_pairs_of_another_person_are_not_counted(user, new_user, service):
     mine, theirs = Script(user, service).start(), Script(new_user(), service).start()
     for run, questions in ((mine, 2), (theirs, 5)):
         run.lease.begin_generation(["c1", "c2"])
-        run.save("c1", "c2", questions=questions)
+        run.save("c1", questions=questions)
+    mine.save("c2")
     importing = ImportScript(user, service).start()
-    assert importing.lease.pairs_about(["c1"]) == 2
-    assert importing.lease.pairs_about(["c1", "c2", "c3"]) == 4
+    assert importing.lease.pairs_by_chunk() == {"c1": 2, "c2": 1}
 
 
 def test_an_import_that_was_begun_by_the_version_before_replaces_nothing(user, service):
