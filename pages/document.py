@@ -64,6 +64,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
         *([count_text(pages, page_word(document.name))] if pages else []),
         f"{document.characters:,} characters",
         f"added {when_text(document.added_at)}",
+        *([f"text replaced {when_text(document.replaced.at)}"] if document.replaced else []),
     ]
     st.markdown(" · ".join(facts))
     if st.button("Remove", key="remove_document", icon=":material/delete:"):

@@ -32,6 +32,7 @@ class CountedFiles(BaseModel):
 
     waiting: int = 0
     added: int = 0
+    replaced: int = 0
     same: int = 0
     refused: int = 0
     dropped: int = 0
@@ -41,10 +42,11 @@ class ImportOfFiles(BaseModel):
     """`share` of the work is done, from 0 to 1; `file` is being read; of the chunks in hand,
     `chunks_done` of `chunks_total` are embedded. `seconds_left` is an estimate, null while
     nothing is being added. `message` says why it was stopped or interrupted: `/go-on` then adds
-    the rest."""
+    the rest. `replace` is what was asked for when it began."""
 
     id: UUID
     status: ImportStatus
+    replace: bool
     files: CountedFiles
     files_total: int
     chunk_count: int
@@ -60,7 +62,7 @@ class ImportOfFiles(BaseModel):
 
 class FileOutcome(BaseModel):
     """What became of one document. `notes` say what was left out; `message` and `next_step` why it
-    was not added, or that it has another name now."""
+    was not added, that it has another name now, or what went with the text that it replaced."""
 
     name: str
     state: FileState
@@ -162,6 +164,7 @@ def told(found: Import) -> dict[str, Any]:
     return {
         "id": found.id,
         "status": found.status,
+        "replace": found.replace,
         "files": found.counts,
         "files_total": found.files_total,
         "chunk_count": found.chunk_count,

@@ -56,7 +56,7 @@ class ImportLease:
 
     def settled_files(self) -> list[ImportedFile]:
         """What earlier attempts said of files, in order."""
-        return self._files("added", "same", "refused")
+        return self._files("added", "replaced", "same", "refused")
 
     def _files(self, *states: FileState) -> list[ImportedFile]:
         return every_row(
@@ -80,6 +80,10 @@ class ImportLease:
         """Say what became of files; safe to say twice."""
         rows = [{**asdict(outcome), "notes": list(outcome.notes)} for outcome in outcomes]
         self._call("settle_import_files", p_outcomes=rows)
+
+    def pairs_by_chunk(self) -> dict[str, int]:
+        """How many pairs of this person's runs each chunk has, by its id, where there are any."""
+        return self._call("pairs_by_chunk")["pairs"]
 
     def finish(self) -> None:
         self._call("finish_import")

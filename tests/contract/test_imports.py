@@ -697,8 +697,8 @@ def test_files_are_kept_when_the_answer_to_the_start_was_lost(space, studio, mon
     """Else each file of an import that did begin would be gone."""
     start = ImportRows.start
 
-    def lost(rows: ImportRows, import_id: str, files) -> Import:
-        start(rows, import_id, files)
+    def lost(rows: ImportRows, import_id: str, files, *, replace: bool) -> Import:
+        start(rows, import_id, files, replace=replace)
         raise DatabaseUnavailable("No answer.")
 
     with monkeypatch.context() as patched:

@@ -73,10 +73,10 @@ class Api:
         assert answer.is_success, answer.text
         return answer.json()
 
-    def post_and_lose(self, path: str, files: list[Any]) -> None:
+    def post_and_lose(self, path: str, files: list[Any], replace: bool) -> None:
         """The app dies before it answers."""
         with suppress(httpx.TransportError):
-            self._client.post(path, files=files)
+            self._client.post(path, files=files, params={"replace": replace})
 
     def is_importing(self) -> bool:
         answer = self._client.get("/imports/current")
@@ -115,25 +115,25 @@ def the_files() -> list[tuple[str, tuple[str, bytes]]]:
     ]
 
 
-def begin(app: RunningApp, user: SignedInUser) -> str:
+def begin(app: RunningApp, user: SignedInUser, replace: bool = False) -> str:
     """An import in the middle of which some files are stored and others are not."""
     api = Api(app, user)
-    asking = threading.Thread(target=api.post_and_lose, args=("/documents", the_files()))
+    asking = threading.Thread(target=api.post_and_lose, args=("/documents", the_files(), replace))
     asking.start()
 
     def in_the_middle() -> bool:
         counts = api.current()["files"]
-        return counts["added"] > 0 and counts["waiting"] > 0
+        return counts["replaced" if replace else "added"] > 0 and counts["waiting"] > 0
 
     eventually(api.is_importing, "the import has begun")
     eventually(in_the_middle, "some files are stored")
     return api.current()["id"]
 
 
-def require_whole(api: Api, id_: str, stored_before: list[str]) -> None:
+def require_whole(api: Api, id_: str, stored_before: list[str], state: str = "added") -> None:
     done = api.wait_for_the_end(id_)
     assert (done["status"], done["message"]) == ("done", None)
-    assert done["files"] == {"waiting": 0, "added": FILES, "same": 0, "refused": 0, "dropped": 0}
+    assert {name: count for name, count in done["files"].items() if count} == {state: FILES}
     names = api.names()
     assert sorted(names) == NAMES
     assert names[: len(stored_before)] == stored_before
@@ -168,6 +168,41 @@ def test_an_import_that_was_killed_goes_on_with_what_it_kept(
         api.post(f"/imports/{id_}/go-on")
         require_whole(api, id_, stored)
         eventually(lambda: not kept(supabase_stack.data_dir, id_), "nothing is kept any more")
+
+
+def test_an_import_that_replaces_and_was_killed_replaces_each_document_once(
+    start, user, owner, service
+):
+    with start() as app:
+        api = Api(app, user)
+        earlier = [("files", (name, f"<p>Old {name}.</p>".encode())) for name in NAMES]
+        api.post("/documents", files=earlier)
+        before = {it["name"]: it for it in api.get("/documents", limit=1000)["documents"]}
+        id_ = begin(app, user, replace=True)
+        app.process.kill()
+        app.process.wait()
+    let_import_lease_run_out(owner, id_)
+    service.rpc("rescue_imports")
+    with start() as app:
+        api = Api(app, user)
+        cut = api.current()
+        assert (cut["id"], cut["status"], cut["replace"]) == (id_, "interrupted", True)
+        half = {it["name"]: it for it in api.get("/documents", limit=1000)["documents"]}
+        assert half.keys() == before.keys()  # of each document one text, not both and not none
+        changed = {name: it["replaced"] for name, it in half.items() if it["replaced"]}
+        assert 0 < cut["files"]["replaced"] <= len(changed) < FILES
+        api.post(f"/imports/{id_}/go-on")
+        require_whole(api, id_, NAMES, "replaced")
+        after = {it["name"]: it for it in api.get("/documents", limit=1000)["documents"]}
+        assert {name: it["id"] for name, it in after.items()} == {
+            name: it["id"] for name, it in before.items()
+        }
+        assert all(after[name]["replaced"] == said for name, said in changed.items())
+        for name in (NAMES[0], NAMES[-1]):
+            chunks = api.get(f"/documents/{after[name]['id']}/chunks")["chunks"]
+            assert [name in chunk["text"] and "Old" not in chunk["text"] for chunk in chunks] == [
+                True
+            ]
 
 
 def test_an_app_that_is_shut_down_ends_in_five_seconds_and_says_so_in_its_import(start, user):
