@@ -72,10 +72,11 @@ SQL: dict[str, tuple[list[str], list[str]]] = {
         [_FUNCTIONS, "contract/test_run_lease", _PAIRS],
     ),
     "SQL: imports": (
-        ["start_import", "stop_import", "go_on_with_import", "give_up_import",
+        ["start_import", "begin_import", "stop_import", "go_on_with_import", "give_up_import",
          "acknowledge_import", "import_state", "claim_import", "hold_import", "heartbeat_import",
-         "settle_import_files", "finish_import", "interrupt_import", "rescue_imports"],
-        ["contract/test_imports"],
+         "settle_import_files", "pairs_by_chunk", "finish_import", "interrupt_import",
+         "rescue_imports"],
+        ["contract/test_imports", "contract/test_replacing"],
     ),
     "SQL: guards and reading": (
         ["run_moves", "check_run_move", "check_run_removal", "check_worker_columns",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from pages.ui import context
@@ -9,12 +11,18 @@ from pages.ui.components import (
     attempt,
     count_text,
     empty_state,
+    plain,
     show_error,
 )
 from pages.ui.document_table import document_table
 from pages.ui.import_panel import import_panel
 from services.errors import StoreDamaged
-from services.knowledge.knowledge_base import missing_of_sample
+from services.knowledge.knowledge_base import (
+    WHAT_BECOMES_OF_PAIRS,
+    missing_of_sample,
+    stored_under,
+)
+from services.models import Document
 from services.reading.limits import (
     MAX_BYTES,
     MAX_CHARACTERS,
@@ -25,6 +33,8 @@ from services.reading.rejections import KINDS
 from services.retrieval.nearest import MOST_CHUNKS
 
 _UPLOADS = "uploads_shown"
+_NAMES_SHOWN = 5
+_KEEP_BOTH, _REPLACE = "Keep both", "Replace"
 _LIMITS = (
     f"A file may have {MAX_BYTES // 10**6} MB and {MAX_CHARACTERS // 10**6} million characters of "
     f"text. A zip may hold {MAX_MEMBERS:,} files; it and an Office file may unpack to "
@@ -46,7 +56,7 @@ def _say_where_it_belongs(chunk_count: int) -> None:
         )
 
 
-def _add_files(is_busy: bool) -> None:
+def _add_files(is_busy: bool, documents: Sequence[Document]) -> None:
     uploads = st.session_state.setdefault(_UPLOADS, 0)
     files = st.file_uploader(
         f"Add files: {KINDS}",
@@ -55,9 +65,12 @@ def _add_files(is_busy: bool) -> None:
         help=_LIMITS,
     )
 
+    known = stored_under([file.name for file in files], documents)
+    replace = bool(known) and _ask_whether_to_replace(known, uploads)
+
     def add() -> None:
         chosen = [(file.name, file.getvalue()) for file in files]
-        if attempt(lambda: space.documents.start_import(chosen)) is not None:
+        if attempt(lambda: space.documents.start_import(chosen, replace=replace)) is not None:
             st.session_state[_UPLOADS] = uploads + 1  # an empty uploader
 
     st.button(
@@ -68,6 +81,26 @@ def _add_files(is_busy: bool) -> None:
         disabled=is_busy or not files,
         on_click=add,
     )
+
+
+def _ask_whether_to_replace(known: Sequence[str], uploads: int) -> bool:
+    """Whether the chosen files are to replace the stored documents with their names."""
+    names = ", ".join(plain(name) for name in known[:_NAMES_SHOWN])
+    more = f" and {len(known) - _NAMES_SHOWN:,} more" if len(known) > _NAMES_SHOWN else ""
+    are = "1 of these is" if len(known) == 1 else f"{len(known):,} of these are"
+    what = "it" if len(known) == 1 else "them"
+    answer = st.radio(
+        f"{are} here already: {names}{more}",
+        [_KEEP_BOTH, _REPLACE],
+        format_func=lambda choice: f"Replace {what}" if choice == _REPLACE else choice,
+        key=f"when_known_{uploads}",
+        horizontal=True,
+    )
+    if answer == _REPLACE:
+        st.caption(f"The earlier texts are removed, with their chunks. {WHAT_BECOMES_OF_PAIRS}")
+    else:
+        st.caption("New texts are stored beside the earlier ones, as “name (2)”.")
+    return answer == _REPLACE
 
 
 def _load_sample(is_busy: bool) -> None:
@@ -113,7 +146,7 @@ if not documents and not is_busy:
         "Add your own files, or load the sample to look around.",
     )
 with st.container(border=True):
-    _add_files(is_busy)
+    _add_files(is_busy, documents)
     if missing_of_sample(documents):
         st.divider()
         _load_sample(is_busy)

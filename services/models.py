@@ -32,6 +32,15 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """What went when a document's text took the place of an earlier one."""
+
+    at: datetime
+    chunk_count: int
+    pair_count: int  # of all runs, about those chunks
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """One file of the knowledge base."""
 
@@ -42,6 +51,12 @@ class Document:
     content_hash: str  # SHA-256 of the extracted text, by which duplicates are recognised
     added_at: datetime
     notes: tuple[str, ...] = ()  # what was left out or is worth knowing, one clause each
+    replaced: Replaced | None = None  # None while it has the text that it was added with
+
+    @property
+    def stored_at(self) -> datetime:
+        """When its present text was stored."""
+        return self.replaced.at if self.replaced else self.added_at
 
 
 @dataclass(frozen=True, slots=True)

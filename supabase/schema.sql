@@ -412,7 +412,7 @@ CREATE TABLE public.document_import_files (
     notes jsonb DEFAULT '[]'::jsonb NOT NULL,
     message text,
     next_step text,
-    CONSTRAINT document_import_files_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'added'::text, 'same'::text, 'refused'::text, 'dropped'::text])))
+    CONSTRAINT document_import_files_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'added'::text, 'replaced'::text, 'same'::text, 'refused'::text, 'dropped'::text])))
 );
 
 ALTER TABLE ONLY public.document_import_files
@@ -445,6 +445,7 @@ CREATE TABLE public.document_imports (
     acknowledged boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     finished_at timestamp with time zone,
+    replace boolean DEFAULT false NOT NULL,
     CONSTRAINT document_imports_status_check CHECK ((status = ANY (ARRAY['adding'::text, 'stopped'::text, 'interrupted'::text, 'done'::text])))
 );
 
@@ -593,6 +594,35 @@ end $$;
 
 REVOKE ALL ON FUNCTION public.begin_generation(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunk_ids text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.begin_generation(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunk_ids text[]) TO service_role;
+
+
+-- begin_import: 030_replace_documents.sql
+
+CREATE FUNCTION public.begin_import(p_import uuid, p_files jsonb, p_replace boolean) RETURNS SETOF public.document_imports
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  started public.document_imports;
+begin
+  delete from public.document_imports
+   where user_id = auth.uid() and status = 'done' and finished_at < now() - interval '7 days';
+  insert into public.document_imports (id, user_id, status, lease_expires_at, replace)
+  values (p_import, auth.uid(), 'adding', public.lease_end(), p_replace)
+  on conflict (user_id) where status <> 'done' do nothing
+  returning * into started;
+  if started.id is null then
+    return;
+  end if;
+  insert into public.document_import_files (import_id, position, name, bytes)
+  select p_import, f.place - 1, f.file ->> 'name', (f.file ->> 'bytes')::bigint
+    from jsonb_array_elements(p_files) with ordinality as f (file, place);
+  return next started;
+end $$;
+
+REVOKE ALL ON FUNCTION public.begin_import(p_import uuid, p_files jsonb, p_replace boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.begin_import(p_import uuid, p_files jsonb, p_replace boolean) TO service_role;
+GRANT ALL ON FUNCTION public.begin_import(p_import uuid, p_files jsonb, p_replace boolean) TO authenticated;
 
 
 -- check_run_move: 009_run_recovery.sql
@@ -1253,6 +1283,27 @@ $$;
 
 REVOKE ALL ON FUNCTION public.note_waiting(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_waiting jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_waiting(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_waiting jsonb) TO service_role;
+
+
+-- pairs_by_chunk: 030_replace_documents.sql
+
+CREATE FUNCTION public.pairs_by_chunk(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not public.hold_import(p_import, p_user, p_worker, p_attempt) then
+    return null;
+  end if;
+  return jsonb_build_object('pairs', (
+    select coalesce(jsonb_object_agg(c.chunk_id, c.pairs), '{}') from (
+      select p.chunk_id, count(*) as pairs from public.deep_memory_training_pairs p
+        join public.deep_memory_training_runs r on r.id = p.training_run_id
+       where r.user_id = p_user group by p.chunk_id) c));
+end $$;
+
+REVOKE ALL ON FUNCTION public.pairs_by_chunk(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.pairs_by_chunk(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
 
 
 -- proceed_run: 009_run_recovery.sql

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash, page_of, plain, when_text
 from services.knowledge.documents import Found
+from services.knowledge.knowledge_base import WHAT_BECOMES_OF_PAIRS
 from services.models import Document
 from services.workspace import Workspace
 
@@ -105,11 +106,7 @@ def confirm_remove(space: Workspace, documents: Sequence[Document]) -> None:
         names = ", ".join(plain(document.name) for document in documents[:5])
         more = f" and {len(documents) - 5:,} more" if len(documents) > 5 else ""
         what = f"**{len(documents):,} documents** ({names}{more}) and their {chunks} are"
-    st.markdown(
-        f"{what} removed from the knowledge base. Training will not use their pairs any more, and "
-        "a run that is still generating drops them. Other runs keep their pairs, with the first "
-        "lines of each chunk, until you remove the run."
-    )
+    st.markdown(f"{what} removed from the knowledge base. {WHAT_BECOMES_OF_PAIRS}")
 
     def remove() -> None:
         removed = attempt(lambda: space.documents.remove(*(item.id for item in documents)))

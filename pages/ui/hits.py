@@ -24,7 +24,7 @@ def hit_list(
     moved: Mapping[str, int | None] | None = None,
     relevant: Collection[str] = (),
 ) -> None:
-    """One card per hit, best first.
+    """One card per hit, best first, with a link to the chunk in its document.
 
     `moved` says by chunk id how many ranks each went up, None for a new one. `relevant` holds the
     ids of the chunks, or the names of the documents, that answer the question: they are marked.
@@ -34,9 +34,12 @@ def hit_list(
         if answers(hit, relevant):
             badges.append(":blue-badge[:material/task_alt: answers it]")
         with st.container(border=True):
-            st.markdown(
-                f"**{hit.rank}.** {plain(hit.document)} · {hit.score:.3f} {' '.join(badges)}"
-            )
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(f"**{hit.rank}.**", width="content")
+                st.page_link(
+                    "document.py", label=plain(hit.document), query_params={"chunk": hit.chunk_id}
+                )
+                st.markdown(f"{hit.score:.3f} {' '.join(badges)}", width="content")
             if place := place_text(hit.document, hit.heading_path, hit.page):
                 st.caption(f":material/location_on: {place}")
             st.caption(plain(hit.text[:_PREVIEW]) + ("…" if len(hit.text) > _PREVIEW else ""))

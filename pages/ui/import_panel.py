@@ -7,11 +7,13 @@ import streamlit as st
 from pages.ui.components import attempt, count_text, page_of, plain
 from pages.ui.progress import time_left
 from services.knowledge.import_rows import FileState, Import, ImportedFile
+from services.knowledge.knowledge_base import WHAT_BECOMES_OF_PAIRS
 from services.workspace import Workspace
 
 _ROWS = 20
 _STATES: dict[FileState, tuple[str, str]] = {
     "added": (":material/check:", "Added"),
+    "replaced": (":material/published_with_changes:", "Replaced"),
     "same": (":material/content_copy:", "There already"),
     "refused": (":material/block:", "Not added"),
     "dropped": (":material/do_not_disturb_on:", "Given up"),
@@ -41,7 +43,7 @@ def _progress(space: Workspace, current: Import) -> None:
         parts = [
             f"**{now.files_done:,} of {count_text(now.files_total, 'file')}**",
             _doing(now),
-            time_left((now.id, now.attempt), now.progress.share),
+            time_left(now.progress.seconds_left),
         ]
         st.progress(now.progress.share, text=" · ".join(part for part in parts if part))
         st.caption("You can open other pages meanwhile. What is stored stays, whatever happens.")
@@ -98,9 +100,8 @@ def _unfinished(space: Workspace, current: Import) -> None:
 
 def _report(space: Workspace, current: Import) -> None:
     counts = current.counts
-    if added := counts.get("added", 0):
-        chunks = count_text(current.chunk_count, "chunk")
-        st.success(f"Added {count_text(added, 'document')} with {chunks}.", icon=":material/check:")
+    if done := _done(current):
+        st.success(done, icon=":material/check:")
     elif counts.get("same", 0) == current.files_total:
         st.info("All of these documents are already in the knowledge base.")
     if 0 < (same := counts.get("same", 0)) < current.files_total:
@@ -113,6 +114,8 @@ def _report(space: Workspace, current: Import) -> None:
         were = "1 file was" if refused == 1 else f"{refused:,} files were"
         st.warning(f"{were} not added: see why below.", icon=":material/block:")
     _files(space, current)
+    if counts.get("replaced"):
+        st.caption(f"The earlier texts were removed, with their chunks. {WHAT_BECOMES_OF_PAIRS}")
 
     def acknowledge() -> None:
         if attempt(lambda: space.documents.acknowledge_import(current.id, and_older=True)) is None:
@@ -121,9 +124,20 @@ def _report(space: Workspace, current: Import) -> None:
     st.button("Got it", key="import_read", icon=":material/done_all:", on_click=acknowledge)
 
 
+def _done(current: Import) -> str:
+    """What was stored, in one sentence; empty if nothing was."""
+    added, replaced = current.counts.get("added", 0), current.counts.get("replaced", 0)
+    chunks, documents = count_text(current.chunk_count, "chunk"), count_text(added, "document")
+    if added and replaced:
+        return f"Added {documents} and replaced the text of {replaced:,} more: {chunks}."
+    if replaced:
+        return f"Replaced the text of {count_text(replaced, 'document')}: {chunks}."
+    return f"Added {documents} with {chunks}." if added else ""
+
+
 def _files(space: Workspace, current: Import) -> None:
     """What became of each file; those that need a person first."""
-    order: list[FileState] = ["refused", "dropped", "waiting", "same", "added"]
+    order: list[FileState] = ["refused", "dropped", "waiting", "same", "replaced", "added"]
     there = [state for state in order if current.counts.get(state)]
     files = "it" if current.files_total == 1 else f"each of {current.files_total:,} files"
     with st.expander(
@@ -150,7 +164,7 @@ def _files(space: Workspace, current: Import) -> None:
 def _file(file: ImportedFile) -> None:
     icon, state = _STATES[file.state]
     said = [state]
-    if file.state == "added":
+    if file.state in ("added", "replaced"):
         said = [count_text(file.chunk_count, "chunk")]
     st.markdown(f"{icon} **{plain(file.name)}** · {' · '.join(said)}")
     more = [text for text in (file.message, file.next_step) if text]

@@ -52,7 +52,7 @@ def training_progress(space: Workspace, run: TrainingRun) -> None:
         parts = [
             f"**{progress.get('step', 'Waiting for a worker')}**",
             f"{current.pair_count:,} pairs",
-            time_left((run.id, run.attempt), share),
+            time_left(_seconds_left(_rate((run.id, run.attempt), share), share)),
         ]
         st.progress(share, text=" · ".join(parts))
         waiting_line(current.waiting)
@@ -104,18 +104,15 @@ def _pace(run: TrainingRun) -> list[str]:
         return []
     rate = _rate((run.id, run.attempt), run.share_done)
     chunks = [f"{rate * run.total_chunks:.1f} chunks per second"] if rate else []
-    return [*chunks, _left_text(rate, run.share_done)]
+    return [*chunks, time_left(_seconds_left(rate, run.share_done))]
 
 
-def time_left(work: tuple[object, ...], share_done: float) -> str:
-    """About how long `work` will still take, at its pace over the last polls."""
-    return _left_text(_rate(work, share_done), share_done)
+def time_left(seconds: float | None) -> str:
+    return "estimating the time left" if seconds is None else f"about {duration_text(seconds)} left"
 
 
-def _left_text(rate: float | None, share_done: float) -> str:
-    if rate is None:
-        return "estimating the time left"
-    return f"about {duration_text((1 - share_done) / rate)} left"
+def _seconds_left(rate: float | None, share_done: float) -> float | None:
+    return None if rate is None else (1 - share_done) / rate
 
 
 def _waiting(space: Workspace, run: TrainingRun) -> None:

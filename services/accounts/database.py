@@ -147,6 +147,11 @@ def every_row(page: Callable[[int, int], list[Any]]) -> list[Any]:
             return rows
 
 
+def storable(text: str) -> str:
+    """`text` without what Postgres cannot store: NUL, and lone surrogates."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
 def _app_error(error: APIError) -> AppError:
     code = str(error.code or "")
     if code in ("PGRST301", "PGRST302", "PGRST303", "401"):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from services.accounts.database import Database, ReturnMethod
+from services.accounts.database import Database, ReturnMethod, storable
 from services.deep_memory.test_sets import Expected, OwnQuestion
 from services.errors import NotAllowed, NotFound
-from services.pairs.store import storable
 
 _SETS = "deep_memory_test_sets"
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.accounts.database import storable
 from services.generation.written_questions import QuestionWriter, WrittenQuestions
 from services.models import Chunk, TokenUsage
-from services.pairs.store import PREVIEW_CHARACTERS, storable
+from services.pairs.store import PREVIEW_CHARACTERS
 from services.runs.lease import RunLease
 
 log = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -35,8 +36,18 @@ _removals = CapacityLimiter(10)
 router = APIRouter(prefix="/documents", tags=["Documents"])
 
 
+class ReplacedText(BaseModel):
+    """When a document's text took the place of an earlier one, how many chunks that had, and how
+    many pairs of all runs were about them: training does not use these any more."""
+
+    at: datetime
+    chunk_count: int
+    pair_count: int
+
+
 class StoredDocument(BaseModel):
-    """`notes` say what was left out when it was read, or is worth knowing."""
+    """`notes` say what was left out when it was read, or is worth knowing. `replaced` is null while
+    it has the text that it was added with."""
 
     id: str
     name: str
@@ -44,6 +55,7 @@ class StoredDocument(BaseModel):
     characters: int
     added_at: datetime
     notes: list[str]
+    replaced: ReplacedText | None
 
 
 class RejectedFile(BaseModel):
@@ -56,7 +68,8 @@ class RejectedFile(BaseModel):
 
 
 class Import(BaseModel):
-    """What became of each file, up to 1,000; `/imports/{import_id}/files` has all of them."""
+    """What was added or replaced, and what was not, of up to 1,000 files;
+    `/imports/{import_id}/files` has all of them."""
 
     import_id: UUID
     documents: list[StoredDocument]
@@ -99,16 +112,30 @@ class RemoveRequest(Body):
     max_body_size=LARGEST_UPLOAD,
     form_limits={"max_files": MOST_FILES, "max_fields": 0},
 )
-async def add(files: list[UploadFile], space: Space) -> Any:
+async def add(
+    files: list[UploadFile],
+    space: Space,
+    replace: Annotated[
+        bool, Query(description="Whether a file replaces the stored document with its name.")
+    ] = False,
+) -> Any:
     """Add files, and say of each that was not added why not.
 
     The kinds: txt, md, html, csv, tsv, json, jsonl, pdf, docx, pptx, xlsx, odt, eml, and zip of
     these. At most 5,000 files, 100 MB each and 300 MB together. The answer comes when they are
     stored, or after 15 seconds with 202 and how far the import is: `/imports/{id}` says how it goes
     on. All files are refused while another import of this person is not finished.
+
+    A file with the text of a stored document is not added again. One with the name of a stored
+    document but another text is stored beside it, as "name (2).txt"; with `replace=true`, it takes
+    its place and keeps its id: the earlier text is removed in the same change, and training does
+    not use the pairs about it any more. Of two files with one name in a request, the second is
+    stored beside the first all the same.
     """
     content = [named(file) for file in files]
-    started = await anyio.to_thread.run_sync(space.documents.start_import, content)
+    started = await anyio.to_thread.run_sync(
+        partial(space.documents.start_import, content, replace=replace)
+    )
     del content  # they are kept on disk now
     current = await _awaited(space, started)
     if current.is_unfinished:
@@ -132,10 +159,10 @@ async def _awaited(space: Workspace, started: ImportRow) -> ImportRow:
 def _report(space: Workspace, done: ImportRow) -> dict[str, Any]:
     outcomes = space.documents.imported_files(done.id, limit=_OUTCOMES)
     space.documents.acknowledge_import(done.id)
-    added = {outcome.document_id for outcome in outcomes if outcome.state == "added"}
+    stored = {file.document_id for file in outcomes if file.state in ("added", "replaced")}
     return {
         "import_id": done.id,
-        "documents": [found for found in space.documents.all() if found.id in added],
+        "documents": [found for found in space.documents.all() if found.id in stored],
         "errors": [
             {
                 "name": outcome.name,

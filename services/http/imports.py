@@ -32,6 +32,7 @@ class CountedFiles(BaseModel):
 
     waiting: int = 0
     added: int = 0
+    replaced: int = 0
     same: int = 0
     refused: int = 0
     dropped: int = 0
@@ -39,11 +40,13 @@ class CountedFiles(BaseModel):
 
 class ImportOfFiles(BaseModel):
     """`share` of the work is done, from 0 to 1; `file` is being read; of the chunks in hand,
-    `chunks_done` of `chunks_total` are embedded. `message` says why it was stopped or interrupted:
-    `/go-on` then adds the rest."""
+    `chunks_done` of `chunks_total` are embedded. `seconds_left` is an estimate, null while
+    nothing is being added. `message` says why it was stopped or interrupted: `/go-on` then adds
+    the rest. `replace` is what was asked for when it began."""
 
     id: UUID
     status: ImportStatus
+    replace: bool
     files: CountedFiles
     files_total: int
     chunk_count: int
@@ -51,6 +54,7 @@ class ImportOfFiles(BaseModel):
     file: str
     chunks_done: int
     chunks_total: int
+    seconds_left: float | None
     message: str | None
     created_at: datetime
     finished_at: datetime | None
@@ -58,7 +62,7 @@ class ImportOfFiles(BaseModel):
 
 class FileOutcome(BaseModel):
     """What became of one document. `notes` say what was left out; `message` and `next_step` why it
-    was not added, or that it has another name now."""
+    was not added, that it has another name now, or what went with the text that it replaced."""
 
     name: str
     state: FileState
@@ -160,6 +164,7 @@ def told(found: Import) -> dict[str, Any]:
     return {
         "id": found.id,
         "status": found.status,
+        "replace": found.replace,
         "files": found.counts,
         "files_total": found.files_total,
         "chunk_count": found.chunk_count,
@@ -167,6 +172,7 @@ def told(found: Import) -> dict[str, Any]:
         "file": found.progress.file if found.is_running else "",
         "chunks_done": found.progress.chunks_done if found.is_running else 0,
         "chunks_total": found.progress.chunks_total if found.is_running else 0,
+        "seconds_left": found.progress.seconds_left if found.is_running else None,
         "message": found.message,
         "created_at": found.created_at,
         "finished_at": found.finished_at,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+from services.accounts.database import storable
 from services.errors import AppError
 from services.knowledge.import_lease import ImportLease
 from services.knowledge.import_rows import Import, ImportedFile, Progress
 from services.knowledge.kept_files import KeptFiles
 from services.knowledge.knowledge_base import ChunkedDocument, KnowledgeBase, KnownDocuments
-from services.models import Document
-from services.pairs.store import storable
+from services.knowledge.time_left import TimeLeft
+from services.models import Document, Replaced
 from services.reading.blocks import Reading
 from services.reading.readers import Readers
 
@@ -21,6 +24,7 @@ from services.reading.readers import Readers
 _SECONDS_PER_WRITE = 2.0
 _TIMES_A_WRITE = 4.0
 _CHUNKS_PER_WRITE = 5_000
+_EMBEDDING = 0.8  # of the time that storing takes; the rest is the write
 
 
 @dataclass(slots=True)
@@ -46,6 +50,7 @@ class Adding:
         self._lease = lease
         self._began_at = of.created_at
         self._is_resumed = of.attempt > 1
+        self._replaces = of.replace
         self._kept = kept
         self._readers = readers
         self._group = _Group()
@@ -55,12 +60,10 @@ class Adding:
         self._knowledge = knowledge
         self._see_what_is_there()
         files = self._lease.waiting_files()
-        self._bytes_total = max(1, sum(file.bytes for file in files))
-        self._bytes_read = self._bytes_stored = self._bytes_of_file = 0.0
+        self._time_left = TimeLeft(files)
         for file in files:
             self._read(file)
-            self._bytes_read += file.bytes
-            self._bytes_of_file = 0.0
+            self._time_left.has_read(file)
             self._show()
         self._flush()
 
@@ -68,16 +71,17 @@ class Adding:
         """What is stored, and what of it this import stored before it was interrupted."""
         documents = self._knowledge.documents()
         settled = self._lease.settled_files() if self._is_resumed else []
-        told_of = {file.document_id for file in settled}
+        told_of = {file.document_id for file in settled if file.document_id}
         self._known = KnownDocuments(documents)
         self._settled = {(file.position, file.member) for file in settled}
         self._stored_untold = {
             document.id
             for document in documents
             if self._is_resumed
-            and document.added_at >= self._began_at
+            and document.stored_at >= self._began_at
             and document.id not in told_of
         }
+        self._of_this_import = told_of | self._stored_untold
 
     def _read(self, file: ImportedFile) -> None:
         """Read one file, and note what is to be said of each document in it.
@@ -90,7 +94,7 @@ class Adding:
             return
         first: ImportedFile | None = None
         outcomes = self._readers.read(
-            file.name, path, lambda share: self._show(file, share), self._lease.lost
+            file.name, path, lambda share: self._show_read(file, share), self._lease.lost
         )
         with closing(outcomes):
             for member, outcome in enumerate(outcomes):
@@ -119,24 +123,53 @@ class Adding:
         name, notes = storable(outcome.name), tuple(storable(note) for note in outcome.notes)
         said = replace(file, name=name, notes=notes)
         if same := self._same_as(outcome):
+            self._of_this_import.add(same.id)
             if same.id in self._stored_untold:
                 self._stored_untold.discard(same.id)
-                return _added(said, same)
+                return _stored(said, same)
             message = f"It has the same text as {same.name}, which is in the knowledge base."
             return replace(said, state="same", document_id=same.id, message=storable(message))
-        admitted = self._known.admit(replace(outcome, name=name, notes=notes))
+        reading = replace(outcome, name=name, notes=notes)
+        if earlier := self._to_replace(name):
+            pair_count = self._pair_counts[earlier.id]
+            admitted = self._known.admit_in_place_of(earlier, reading, pair_count)
+        else:
+            admitted = self._known.admit(reading)
+        self._of_this_import.add(admitted.document.id)
         self._group.add(admitted)
-        return _added(said, admitted.document)
+        return _stored(said, admitted.document)
 
     def _same_as(self, reading: Reading) -> Document | None:
         """The document with this text, unless the person has removed it meanwhile."""
         same = self._known.same_as(reading)
         if same is None or any(item.document is same for item in self._group.documents):
             return same
-        if all(document.id != same.id for document in self._knowledge.documents()):
-            self._known.forget(same)
+        return self._if_there(same)
+
+    def _to_replace(self, name: str) -> Document | None:
+        """The document whose text is to be replaced by that of a file called `name`.
+
+        Not one of this same import: of two files with one name, the second does not undo the first.
+        """
+        earlier = self._known.named(name) if self._replaces else None
+        if earlier is None or earlier.id in self._of_this_import:
             return None
-        return same
+        return self._if_there(earlier)
+
+    @cached_property
+    def _pair_counts(self) -> Counter[str]:
+        """How many pairs are about each document that was stored before this import."""
+        by_chunk, by_document = self._lease.pairs_by_chunk(), Counter[str]()
+        for chunk in self._knowledge.chunks():
+            by_document[chunk.document_id] += by_chunk.get(chunk.id, 0)
+        return by_document
+
+    def _if_there(self, known: Document) -> Document | None:
+        """`known`, unless the person has removed it meanwhile."""
+        if all(document.id != known.id for document in self._knowledge.documents()):
+            self._known.forget(known)
+            return None
+        return known
 
     def _settle_with(self, outcome: ImportedFile) -> None:
         """Say it with the next write, which comes now if it is time."""
@@ -151,54 +184,63 @@ class Adding:
     def _flush(self) -> None:
         """Store the group, then say what became of its files."""
         group, self._group = self._group, _Group()
+        self._time_left.storing(0.0)
         if group.documents:
             self._store(group)
         if group.outcomes:
             self._lease.settle(group.outcomes)
         for position in group.read_whole:
             self._kept.drop(self._lease.import_id, position)
-        self._bytes_stored = self._bytes_read + self._bytes_of_file
+        self._time_left.has_stored()
         self._group.began = time.monotonic()
 
     def _store(self, group: _Group) -> None:
         total = group.chunk_count
-        self.progress = replace(self.progress, file="", chunks_done=0, chunks_total=total)
+        self._show(chunks_total=total)
 
         def on_embedded(count: int) -> None:
             self._lease.check()
             done = self.progress.chunks_done + count
-            read = self._bytes_read + self._bytes_of_file
-            in_hand = (read - self._bytes_stored) * done / total
-            self.progress = replace(
-                self.progress, share=self._share(read + in_hand), chunks_done=done
-            )
+            self._time_left.storing(_EMBEDDING * done / total)
+            self._show(chunks_done=done, chunks_total=total)
 
         began = time.monotonic()
         self._knowledge.store(group.documents, on_embedded)
         self._write_s = time.monotonic() - began
 
-    def _show(self, file: ImportedFile | None = None, share: float = 0.0) -> None:
-        self._bytes_of_file = share * file.bytes if file else 0.0
-        self.progress = Progress(
-            share=self._share(self._bytes_read + self._bytes_of_file),
-            file=file.name if file else "",
-        )
+    def _show_read(self, file: ImportedFile, share: float) -> None:
+        self._time_left.reading(file, share)
+        self._show(file.name)
 
-    def _share(self, bytes_in_hand: float) -> float:
-        return min(1.0, (bytes_in_hand + self._bytes_stored) / (2 * self._bytes_total))
+    def _show(self, file: str = "", chunks_done: int = 0, chunks_total: int = 0) -> None:
+        left = self._time_left
+        self.progress = Progress(left.share, file, chunks_done, chunks_total, left.seconds)
 
 
-def _added(file: ImportedFile, document: Document) -> ImportedFile:
+def _stored(file: ImportedFile, document: Document) -> ImportedFile:
+    """What is said of a file whose text this import stored as `document`."""
     message = None
-    if document.name != file.name:
+    if document.replaced:
+        message = _what_went(document.replaced)
+    elif document.name != file.name:
         message = f"It is called {document.name}, because there is another {file.name}."
     return replace(
         file,
-        state="added",
+        state="replaced" if document.replaced else "added",
         document_id=document.id,
         chunk_count=document.chunk_count,
         message=message,
     )
+
+
+def _what_went(replaced: Replaced) -> str:
+    chunks, pairs = replaced.chunk_count, replaced.pair_count
+    went = f"It replaced the earlier text: {chunks:,} chunk{'' if chunks == 1 else 's'}"
+    if not pairs:
+        return f"{went}. No pairs were about it."
+    if pairs == 1:
+        return f"{went}. Training will not use the pair about it any more."
+    return f"{went}. Training will not use the {pairs:,} pairs about it any more."
 
 
 def _not_here(file: ImportedFile) -> ImportedFile:

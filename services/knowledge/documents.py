@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from services.accounts.database import storable
 from services.disk import require_room
 from services.errors import AppError, DatabaseUnavailable, NotAllowed, NotFound
 from services.knowledge.import_rows import FileState, Import, ImportedFile, ImportRows
 from services.knowledge.kept_files import File
 from services.knowledge.knowledge_base import KnowledgeBase, missing_of_sample
 from services.models import Chunk, Document
-from services.pairs.store import storable
 from services.person import Person
 
 _POLL_S = 0.1
@@ -126,12 +126,13 @@ class Documents:
 
     # Adding
 
-    def start_import(self, files: Sequence[File]) -> Import:
+    def start_import(self, files: Sequence[File], *, replace: bool = False) -> Import:
         """Keep the files on disk, and begin to add them in a thread of its own.
 
         A file with the text of a stored document is not added again. One with the same name but
-        another text is stored beside it as "name (2).txt". Each file that cannot be added is named
-        with the reason; the others are not affected.
+        another text is stored beside it as "name (2).txt"; with `replace`, its text takes the place
+        of the earlier one, unless the document is of this same import. Each file that cannot be
+        added is named with the reason; the others are not affected, nor is what it would replace.
 
         Raises:
             NotAllowed: no file was given, or another import of this person is not finished.
@@ -144,7 +145,7 @@ class Documents:
         self._kept.keep(import_id, files)
         sizes = [(storable(name) or "unnamed", len(content)) for name, content in files]
         try:
-            started = self._imports.start(import_id, sizes)
+            started = self._imports.start(import_id, sizes, replace=replace)
         except DatabaseUnavailable:
             raise  # it may have begun all the same; else the files are swept
         except AppError:
@@ -153,12 +154,14 @@ class Documents:
         self._importer.launch(started)
         return started
 
-    def add(self, files: Sequence[File], within_s: float = 600.0) -> Import:
+    def add(
+        self, files: Sequence[File], within_s: float = 600.0, *, replace: bool = False
+    ) -> Import:
         """Begin to add files, and wait until that is done, but no longer than `within_s`.
 
         Raises like `start_import`.
         """
-        return self.wait_for_import(self.start_import(files).id, within_s)
+        return self.wait_for_import(self.start_import(files, replace=replace).id, within_s)
 
     def wait_for_import(self, import_id: str, within_s: float) -> Import:
         """The import when it has ended, or as it is after `within_s`."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from services.accounts.database import PAGE_ROWS, Database, every_row
+from services.accounts.patience import Answer, until_available
 from services.errors import DatabaseUnavailable
 from services.knowledge.import_rows import (
+    FileState,
     Import,
     ImportedFile,
     Progress,
@@ -21,8 +22,6 @@ from services.knowledge.import_rows import (
 )
 
 log = logging.getLogger(__name__)
-
-_LONGEST_PAUSE_S = 5.0
 
 
 class ImportLost(Exception):
@@ -53,21 +52,18 @@ class ImportLease:
 
     def waiting_files(self) -> list[ImportedFile]:
         """The files that are not settled, in order."""
-        return every_row(
-            lambda begin, end: files_of(
-                self._database, self.import_id, states=["waiting"], limit=PAGE_ROWS, offset=begin
-            )
-        )
+        return self._files("waiting")
 
     def settled_files(self) -> list[ImportedFile]:
         """What earlier attempts said of files, in order."""
+        return self._files("added", "replaced", "same", "refused")
+
+    def _files(self, *states: FileState) -> list[ImportedFile]:
         return every_row(
-            lambda begin, end: files_of(
-                self._database,
-                self.import_id,
-                states=["added", "same", "refused"],
-                limit=PAGE_ROWS,
-                offset=begin,
+            lambda begin, end: self._retrying(
+                lambda: files_of(
+                    self._database, self.import_id, states=states, limit=PAGE_ROWS, offset=begin
+                )
             )
         )
 
@@ -84,6 +80,10 @@ class ImportLease:
         """Say what became of files; safe to say twice."""
         rows = [{**asdict(outcome), "notes": list(outcome.notes)} for outcome in outcomes]
         self._call("settle_import_files", p_outcomes=rows)
+
+    def pairs_by_chunk(self) -> dict[str, int]:
+        """How many pairs of this person's runs each chunk has, by its id, where there are any."""
+        return self._call("pairs_by_chunk")["pairs"]
 
     def finish(self) -> None:
         self._call("finish_import")
@@ -102,18 +102,21 @@ class ImportLease:
 
     def _call(self, function: str, **parameters: Any) -> Any:
         """Call a function that requires the lease, again while the database is unavailable."""
-        pause_s = 0.2
-        while True:
-            self.check()
-            try:
-                answer = self._database.rpc(function, **self._key, **parameters)
-            except DatabaseUnavailable as error:
-                log.warning("%s import=%s retry_in_s=%.1f", error.code, self.import_id, pause_s)
-                self.lost.wait(pause_s * random.uniform(0.7, 1.0))
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            else:
-                self._require(bool(answer))
-                return answer
+        self.check()
+        answer = self._retrying(lambda: self._database.rpc(function, **self._key, **parameters))
+        self._require(bool(answer))
+        return answer
+
+    def _retrying(self, statement: Callable[[], Answer]) -> Answer:
+        """Raises ImportLost if the lease is gone and the database still unavailable."""
+
+        def on_pause(error: DatabaseUnavailable, pause_s: float) -> None:
+            log.warning("%s import=%s retry_in_s=%.1f", error.code, self.import_id, pause_s)
+
+        try:
+            return until_available(statement, self.lost, on_pause)
+        except DatabaseUnavailable:
+            raise ImportLost from None
 
     def _require(self, held: bool) -> None:
         if not held:

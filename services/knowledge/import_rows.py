@@ -11,18 +11,18 @@ from services.accounts.database import PAGE_ROWS, Database, every_row
 from services.errors import NotAllowed, NotFound
 
 ImportStatus = Literal["adding", "stopped", "interrupted", "done"]
-FileState = Literal["waiting", "added", "same", "refused", "dropped"]
+FileState = Literal["waiting", "added", "replaced", "same", "refused", "dropped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where an import is. The first half of each file's bytes counts when the file is read, the
-    second when its chunks are stored."""
+    """Where an import is."""
 
-    share: float = 0.0  # of all bytes, from 0 to 1
+    share: float = 0.0  # of the work, to read and to store, from 0 to 1
     file: str = ""  # the file that is being read
     chunks_done: int = 0  # of those in hand: embedded
     chunks_total: int = 0
+    seconds_left: float | None = None  # about; None: not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,12 @@ class Import:
     status: ImportStatus
     attempt: int
     counts: dict[FileState, int]
-    chunk_count: int  # of what was added
+    chunk_count: int  # of what was added or replaced
     progress: Progress
     message: str | None  # why it was stopped or interrupted
     created_at: datetime
     finished_at: datetime | None = None
+    replace: bool = False  # a file takes the place of the stored document with its name
 
     @property
     def is_running(self) -> bool:
@@ -102,14 +103,16 @@ class ImportRows:
         """A page of the files, in the order in which they were given; those in `states`, if any."""
         return files_of(self._database, import_id, states=states, limit=limit, offset=offset)
 
-    def start(self, import_id: str, files: Sequence[tuple[str, int]]) -> Import:
+    def start(
+        self, import_id: str, files: Sequence[tuple[str, int]], *, replace: bool = False
+    ) -> Import:
         """Begin an import of files, each (name, bytes).
 
         Raises:
             NotAllowed: another import of this person is unfinished.
         """
         rows = [{"name": name, "bytes": size} for name, size in files]
-        self._moved("start_import", import_id, p_files=rows)
+        self._moved("begin_import", import_id, p_files=rows, p_replace=replace)
         return self.get(import_id)
 
     def stop(self, import_id: str) -> None:
@@ -135,14 +138,14 @@ class ImportRows:
 
 
 _REFUSED = {
-    "start_import": "Another import of yours is not finished.",
+    "begin_import": "Another import of yours is not finished.",
     "stop_import": "This import is not running any more.",
     "go_on_with_import": "This import was neither stopped nor interrupted.",
     "give_up_import": "This import was neither stopped nor interrupted.",
     "acknowledge_import": "Documents are being added still, and there is no report yet.",
 }
 _INSTEAD = {
-    "start_import": "Wait until it is done. If it was stopped or interrupted, go on with it or "
+    "begin_import": "Wait until it is done. If it was stopped or interrupted, go on with it or "
     "give up the rest of it first.",
 }
 
@@ -178,6 +181,7 @@ def import_from_row(row: dict[str, Any]) -> Import:
         message=row["message"],
         created_at=datetime.fromisoformat(row["created_at"]),
         finished_at=datetime.fromisoformat(finished_at) if finished_at else None,
+        replace=row["replace"],
     )
 
 

@@ -7,14 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from services.accounts.database import Database
+from services.accounts.database import Database, storable
 from services.errors import AppError, DatabaseUnavailable
 from services.knowledge.adding import Adding
 from services.knowledge.import_lease import ImportLease, ImportLost
 from services.knowledge.import_rows import Import, Progress
 from services.knowledge.kept_files import KeptFiles
 from services.knowledge.knowledge_base import KnowledgeBase
-from services.pairs.store import storable
 from services.reading.readers import GivenUp, Readers
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.accounts.database import PAGE_ROWS, CountMethod, Database, every_row
+from services.accounts.database import PAGE_ROWS, CountMethod, Database, every_row, storable
 from services.errors import NotAllowed, NotFound
 from services.models import Chunk, TrainingPair
 from services.pairs.exchange import NewPair
@@ -160,11 +160,6 @@ class PairStore:
             lambda c: c.table(_PAIRS).delete().eq("training_run_id", run_id).in_("id", pair_ids)
         )
         return len(deleted.data)
-
-
-def storable(text: str) -> str:
-    """`text` without what Postgres cannot store: NUL, and lone surrogates."""
-    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def _matching(query: Any, run_id: str, search: str) -> Any:

@@ -61,5 +61,5 @@ class Source:
 
     def progress(self, share: float) -> None:
         """Say how much of the file is read, from 0 to 1. Call it often: it also shows that
-        reading goes on, and a reader that shows nothing for 10 seconds of CPU time is ended."""
+        reading goes on, and a reader that shows nothing for 7 seconds of CPU time is ended."""
         self.on_progress(share)

@@ -13,7 +13,7 @@ import charset_normalizer
 
 from services.errors import DocumentRejected
 from services.reading import rejections
-from services.reading.limits import MAX_CHARACTERS
+from services.reading.limits import MAX_CHARACTERS, MAX_ELEMENTS
 
 _BYTES_AT_ONCE = 1_000_000
 _MOST_BYTES_OF_A_CHARACTER = 4
@@ -86,8 +86,10 @@ def stream_of(
     """The text of a file as a stream; `newline` as for `open`.
 
     Raises:
-        DocumentRejected: it is no text.
+        DocumentRejected: it is no text, or has more lines than a document ever has.
     """
+    if content.count(b"\n") > MAX_ELEMENTS:
+        raise rejections.too_many_elements(name, "lines")
     encoding = encoding_of(name, content, declared)
     stream = io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace", newline=newline)
     sample = stream.read(_SAMPLE)

@@ -143,6 +143,8 @@ def dialect_of(
     `sample` does not end within a row.
     """
     escaped = sample.replace('\\"', '""')
+    if whole and escaped.count('"') % 2:
+        escaped = sample  # a quote would stay open: the backslash is the end of a cell
     fits = [
         (round(fit.share, 2), fit.cells, not escapes, fit.delimiter)
         for text, escapes in ((sample, False), (escaped, True))

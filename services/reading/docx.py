@@ -39,7 +39,7 @@ def read(source: Source) -> Iterator[Block]:
         counts: Counter[str] = Counter()
         yield from _margins(package, document, around, "header", counts)
         body = Body(around)
-        for done in package.feed(document, Elements(source.name, body)):
+        for done in package.feed(document, Elements(body)):
             source.progress(done / package.size(document))
             yield from body.flow.taken()
         yield from body.flow.all()
@@ -67,7 +67,7 @@ def _notes(package: Package, document: str, around: Surroundings, kind: str) -> 
     found: dict[str, str] = {}
     for part in package.related_as(document, kind):
         body = Body(Surroundings(around.styles))
-        for _ in package.feed(part, Elements(package.name, body)):
+        for _ in package.feed(part, Elements(body)):
             pass
         found |= body.notes
     return found
@@ -86,7 +86,7 @@ def _margins(
     seen = set()
     for part in package.related_as(document, kind):
         body = Body(Surroundings(around.styles, Numbering()))
-        for _ in package.feed(part, Elements(package.name, body)):
+        for _ in package.feed(part, Elements(body)):
             pass
         for block in body.flow.all():
             if block.text not in seen:

@@ -35,7 +35,6 @@ class Body:
         self._around = around
         self._default = next((k for k, s in around.styles.items() if s.is_default), "")
         self.leaves_out = False  # the element that has just begun
-        self.has_text = False  # some since this was last set to False
         self._is_text = self._is_instruction = self._is_hidden = self._is_about = False
         self._is_about_row = False
         self._paragraphs: list[Paragraph] = []  # open ones: a text box is inside a paragraph
@@ -53,7 +52,6 @@ class Body:
     def data(self, text: str) -> None:
         """Text between tags, of whatever is open."""
         if self._is_text:
-            self.has_text = True
             if self._is_hidden:
                 self.counts["hidden"] += 1
             else:

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from services.reading import rejections
 from services.reading.docx_body import Body
 
-MAX_ELEMENTS = 8_000_000
-MAX_EMPTY_ELEMENTS = 1_000_000  # one after the other, without any text between them
 _W = (
     "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}",
     "{http://purl.oclc.org/ooxml/wordprocessingml/main}",  # as "Strict Open XML"
@@ -27,18 +24,11 @@ _SIGNS = {"tab": "\t", "ptab": "\t", "cr": "\n", "noBreakHyphen": "-"}
 class Elements:
     """Receives the elements from the parser, and calls what each of them means for the body."""
 
-    def __init__(self, name: str, body: Body) -> None:
-        self._name = name
+    def __init__(self, body: Body) -> None:
         self._body = body
-        self._elements = self._with_text = 0
         self._left_out = 0  # how deep inside an element that is left out
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        self._elements += 1
-        if self._elements > MAX_ELEMENTS:
-            raise rejections.too_intricate(self._name, f"has more than {MAX_ELEMENTS:,} parts")
-        if self._elements - self._with_text > MAX_EMPTY_ELEMENTS:
-            raise rejections.too_intricate(self._name, "has a million parts without text")
         if self._left_out:
             self._left_out += 1
         elif handler := _STARTS.get(tag):
@@ -51,8 +41,6 @@ class Elements:
             self._body.data(text)
 
     def end(self, tag: str) -> None:
-        if self._body.has_text:
-            self._with_text, self._body.has_text = self._elements, False
         if self._left_out:
             self._left_out -= 1
         elif handler := _ENDS.get(tag):

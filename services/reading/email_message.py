@@ -23,6 +23,7 @@ _EXTENSIONS = {
     "text/plain": ".txt",
 }
 _MOST_PARTS = 1_000
+_LINES_OF_A_PART = 20  # that may begin with "--", as the borders of parts do
 
 
 def members(source: Source) -> Iterator[Source]:
@@ -35,6 +36,8 @@ def members(source: Source) -> Iterator[Source]:
     Raises:
         DocumentRejected: it is no message, or encrypted.
     """
+    if source.content.count(b"\n--") > _LINES_OF_A_PART * _MOST_PARTS:
+        raise _too_many_parts(source.name)
     message = message_from_bytes(source.content, policy=policy.default)
     if not any(_header(message, name) for name in ("From", "Date", "Subject", "To")):
         raise rejections.damaged(source.name)
@@ -46,7 +49,7 @@ def members(source: Source) -> Iterator[Source]:
     images = 0
     for number, part in enumerate(_attachments(message), 1):
         if number > _MOST_PARTS:
-            raise rejections.too_intricate(source.name, f"has more than {_MOST_PARTS:,} parts")
+            raise _too_many_parts(source.name)
         if part.get_content_maintype() == "image" and _is_within_text(part):
             images += 1
             continue
@@ -55,6 +58,10 @@ def members(source: Source) -> Iterator[Source]:
         source.progress(number / (number + 1))
     if images:
         source.note(f"{images} image{'' if images == 1 else 's'} without text")
+
+
+def _too_many_parts(name: str) -> DocumentRejected:
+    return rejections.too_intricate(name, f"has more than {_MOST_PARTS:,} parts")
 
 
 def _header(message: Message[Any, Any], name: str) -> str:

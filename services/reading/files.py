@@ -137,14 +137,16 @@ def _counted(name: str, blocks: Iterable[Block]) -> Iterator[Block]:
         if left < 0:
             raise rejections.too_long(name)
         try:
-            text = tidy(block.text)
-            tidied = replace(block, text=text, header=tidy(block.header))
+            text, header = tidy(block.text), tidy(block.header)
         except ValueError as error:
             raise rejections.not_text(name) from error
         if len(text) > MAX_WORD and len(max(text.split(), key=len)) > MAX_WORD:
             raise rejections.too_intricate(name, f"has a word of more than {MAX_WORD:,} letters")
-        if text:
-            yield tidied
+        if not text:
+            continue
+        if text != block.text or header != block.header:  # rarely, and it takes long
+            block = replace(block, text=text, header=header)
+        yield block
 
 
 def _with_short_headers(blocks: Iterable[Block]) -> Iterator[Block]:

@@ -13,6 +13,7 @@ from services.reading.blocks import Block, Source
 from services.reading.decoding import text_of
 from services.reading.html_elements import Elements
 from services.reading.html_page import Page
+from services.reading.limits import MAX_ELEMENTS
 
 _CHARACTERS_AT_ONCE = 65_536
 _DECLARED = re.compile(
@@ -38,9 +39,11 @@ def read(source: Source) -> Iterator[Block]:
     and noted. Where nothing else is there, only hidden text is.
 
     Raises:
-        DocumentRejected: it is no text, or is damaged.
+        DocumentRejected: it is no text, is damaged or has more elements than a page ever has.
     """
     text = text_of(source.name, source.content, declared_encoding(source.content))
+    if text.count("<") - text.count("</") > MAX_ELEMENTS:
+        raise rejections.too_many_elements(source.name)
     is_xml = source.extension == ".xhtml" or text.startswith("<?xml")
     if is_xml:
         text = _without_cdata(text)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from services.reading.blocks import Block
 from services.reading.flow import TableRows, in_a_cell
 
-_MOST_COLUMNS = 100  # that one cell covers: a layout may say a thousand
+_MOST_COLUMNS = 100  # that cells can cover in a row: a layout may say a thousand for each
 _LONG_TEXT = 1_000  # characters in one cell: more than data, if it has several paragraphs
 
 
@@ -105,7 +105,7 @@ def _filled(rows: list[tuple[list[Cell], bool]]) -> Iterator[tuple[list[str], bo
                 continue
             assert cell is not None
             text = in_a_cell(cell.blocks)
-            covers = min(cell.columns, _MOST_COLUMNS)
+            covers = min(cell.columns, max(1, _MOST_COLUMNS - len(line)))
             repeated = text if in_head and headings > 1 else ""
             for number in range(covers):
                 shown = text if number == 0 else repeated

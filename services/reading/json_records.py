@@ -10,6 +10,7 @@ from services.errors import DocumentRejected
 from services.reading import rejections
 from services.reading.blocks import Block, Source
 from services.reading.decoding import stream_of, text_of
+from services.reading.limits import MAX_ELEMENTS
 from services.reading.tables import named
 
 _RECORDS_BETWEEN_PROGRESS = 200
@@ -23,12 +24,15 @@ def read(source: Source) -> Iterator[Block]:
     list. Values keep their path ("address.city: Bonn"); null and empty ones are left out.
 
     Raises:
-        DocumentRejected: it is no JSON; the message tells the line.
+        DocumentRejected: it is no JSON, of which the message tells the line, or has more values
+            than a document ever has.
     """
     if source.extension == ".jsonl":
         yield from _json_lines(source)
         return
     text = text_of(source.name, source.content)
+    if text.count(",") > MAX_ELEMENTS:
+        raise rejections.too_many_elements(source.name, "values")
     try:
         value = _loads(text)
     except RecursionError as error:
@@ -43,7 +47,7 @@ def read(source: Source) -> Iterator[Block]:
 
 def _loads(text: str) -> Any:
     """Numbers stay as they are written, and of a key that comes twice both values."""
-    return json.loads(text, object_pairs_hook=_object, parse_float=str, parse_int=str)
+    return _DECODER.decode(text)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,6 +56,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return value
     names = named([key for key, _ in pairs])
     return dict(zip(names, (item for _, item in pairs), strict=True))
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=str, parse_int=str)
 
 
 def _json_lines(source: Source) -> Iterator[Block]:

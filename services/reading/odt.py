@@ -12,7 +12,6 @@ from services.reading.docx_styles import number
 from services.reading.flow import Flow, TableRows, in_a_cell
 from services.reading.packed import Package, opened
 
-MAX_ELEMENTS = 8_000_000
 _LEFT_OUT = {
     "text:tracked-changes", "office:annotation", "text:table-of-content",
     "table:covered-table-cell",
@@ -33,7 +32,7 @@ def read(source: Source) -> Iterator[Block]:
             raise rejections.damaged(source.name)
         if _is_encrypted(package):
             raise rejections.locked(source.name)
-        body = _Body(source.name)
+        body = _Body()
         for done in package.feed("content.xml", body):
             source.progress(done / package.size("content.xml"))
             yield from body.flow.taken()
@@ -66,9 +65,7 @@ class _Paragraph:
 class _Body:
     """Receives content.xml from the parser, element by element."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._elements = 0
+    def __init__(self) -> None:
         self._left_out = 0
         self._paragraphs: list[_Paragraph] = []
         self._lists: list[int] = []  # the items so far, by depth
@@ -85,9 +82,6 @@ class _Body:
         self.counts: Counter[str] = Counter()
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        self._elements += 1
-        if self._elements > MAX_ELEMENTS:
-            raise rejections.too_intricate(self._name, f"has more than {MAX_ELEMENTS:,} parts")
         if self._left_out:
             self._left_out += 1
             return

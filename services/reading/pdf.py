@@ -15,7 +15,7 @@ from pypdfium2 import PdfiumError
 from services.errors import DocumentRejected
 from services.reading import ocr, rejections
 from services.reading.blocks import Block, Source
-from services.reading.limits import MAX_CHARACTERS
+from services.reading.limits import MAX_CHARACTERS, MAX_FILE_S
 from services.reading.pdf_columns import in_reading_order
 from services.reading.pdf_forms import add_form_values
 from services.reading.pdf_grids import ruled_tables
@@ -30,7 +30,8 @@ from services.reading.running_lines import without_running_lines
 Item = Line | Table
 
 _MOST_PAGES = 50_000
-_SHARE_OF_PAGES = 0.8  # of the work, the rest is putting lines together
+_MOST_AHEAD_S = 3.0  # that the pages so far may take, beyond their share of all the time there is
+_SHARE_OF_PAGES = 0.7  # of the work, the rest is putting lines together
 _TABLE_MARK = "\ue000"  # private use: stands for a table among the words
 _LONGEST_QUOTE = 100
 _LONGEST_NOTE = 12  # ranges of pages named in a note
@@ -97,7 +98,9 @@ def _pages(
     narrow = "Ghostscript" in document.get_metadata_value("Producer")
     recognition_ends = time.process_time() + ocr.MAX_SECONDS
     count = len(document)
+    spent = 0.0  # of CPU time, without text recognition
     for index in range(count):
+        began = time.process_time()
         page = document[index]
         try:
             seen = read_page(page, index + 1, left, narrow=narrow)
@@ -107,8 +110,10 @@ def _pages(
             if not seen.words and not seen.sideways and seen.images:
                 pictured.add(index + 1)
                 if ocr.is_installed() and recognition_ends > time.process_time():
+                    spent += time.process_time() - began
                     on_step = partial(source.progress, _SHARE_OF_PAGES * index / count)
                     words = ocr.words_in_picture(page, on_step)
+                    began = time.process_time()
                     seen.words = words or []
                     failed = failed or words is None
         finally:
@@ -117,6 +122,9 @@ def _pages(
         left -= sum(len(item.text) for item in items if isinstance(item, Line))
         pages.append(items)
         heights.append(seen.height)
+        spent += time.process_time() - began
+        if spent > _MOST_AHEAD_S + MAX_FILE_S * (index + 1) / count:
+            raise rejections.too_intricate(source.name, "takes too long to read")
         source.progress(_SHARE_OF_PAGES * (index + 1) / count)
     if failed:
         if not any(pages):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from services.errors import DocumentRejected
-from services.reading.limits import MAX_BYTES, MAX_CHARACTERS, MAX_MEMBERS
+from services.reading.limits import MAX_BYTES, MAX_CHARACTERS, MAX_ELEMENTS, MAX_MEMBERS
 
 KINDS = "txt, md, html, csv, tsv, json, jsonl, pdf, docx, pptx, xlsx, odt, eml or zip"
 # What to do about a type that is not read itself.
@@ -62,6 +62,10 @@ def too_intricate(name: str, how: str) -> DocumentRejected:
         f"{name} {how}, which no ordinary document does.",
         next_step="Save its text as a new document and add that.",
     )
+
+
+def too_many_elements(name: str, what: str = "parts") -> DocumentRejected:
+    return too_intricate(name, f"has more than {MAX_ELEMENTS:,} {what}")
 
 
 def not_text(name: str) -> DocumentRejected:

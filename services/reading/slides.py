@@ -79,7 +79,7 @@ def _tree(package: Package, part: str) -> etree._Element:
     if package.size(part) > _MAX_SLIDE_BYTES:
         raise rejections.too_intricate(package.name, "has slides of many megabytes")
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
-    for piece in package.pieces(part):
+    for piece in package.markup(part):
         parser.feed(piece)
     return parser.close()
 

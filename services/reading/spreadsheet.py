@@ -15,11 +15,12 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from services.reading import rejections
 from services.reading.blocks import Block, Source
-from services.reading.packed import Package, opened
+from services.reading.packed import Package, elements_in, opened
 from services.reading.tables import record_blocks
 
 # The library keeps a sheet as one rectangle in memory, with 32 bytes a cell.
 MAX_CELLS = 8_000_000
+MAX_ELEMENTS = 10_000_000  # of the sheets; a cell has two or three
 _VALUE_CELL = re.compile(rb"<(?:\w+:)?c\b[^>]*?\br=\"([A-Z]{1,3})([0-9]{1,7})\"[^>]*[^/]>")
 _NO_RESULT = re.compile(
     rb"(?:</(?:\w+:)?f>|<(?:\w+:)?f\b[^>]*/>)\s*(?:<(?:\w+:)?v\s*/>|<v></v>)?\s*</"
@@ -61,9 +62,10 @@ def read(source: Source) -> Iterator[Block]:
 
 
 def _look_through(source: Source, package: Package) -> set[str]:
-    """Refuse sheets with cells so far apart that no memory holds what is between them. Returns the
-    parts with cells that the library loses: errors and long numbers."""
-    formulas = 0
+    """Refuse sheets with cells so far apart that no memory holds what is between them, and with
+    more of them than can be read in time. Returns the parts with cells that the library loses:
+    errors and long numbers."""
+    formulas = elements = 0
     odd_parts = set()
     for part in package.parts():
         if not re.fullmatch(r"xl/worksheets/[^/]+\.xml", part):
@@ -72,6 +74,11 @@ def _look_through(source: Source, package: Package) -> set[str]:
         columns: list[int] = []
         rest = b""
         for piece in package.pieces(part):
+            elements += elements_in(piece)
+            if elements > MAX_ELEMENTS:
+                raise rejections.too_intricate(
+                    source.name, f"has more than {MAX_ELEMENTS // 2:,} cells"
+                )
             text = rest + piece
             found = _VALUE_CELL.findall(text)
             if found:

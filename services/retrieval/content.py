@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from services.models import Chunk, Document
+from services.models import Chunk, Document, Replaced
 
 EMPTY = "empty"  # the version of a store without documents
 ABSENT = "absent"  # the version of a store that is not there: never written, or lost
@@ -29,11 +29,15 @@ class Snapshot:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedDocument:
-    """A document ready to be stored. Row i of `embeddings` is `chunks[i]`."""
+    """A document ready to be stored. Row i of `embeddings` is `chunks[i]`.
+
+    It takes the place of the stored document with its id if that has the content hash `replaces`.
+    """
 
     document: Document
     chunks: Sequence[Chunk]
     embeddings: np.ndarray
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,7 @@ def metadata_of(chunk: Chunk, document: Document) -> dict[str, Any]:
         "characters": document.characters,
         "added_at": document.added_at.isoformat(),
         # With the first chunk alone, because a document may have thousands.
-        **({"notes": list(document.notes)} if document.notes and not chunk.position else {}),
+        **(_once_a_document(document) if not chunk.position else {}),
     }
 
 
@@ -115,10 +119,27 @@ def documents_of(metadata: Sequence[dict[str, Any]]) -> tuple[Document, ...]:
             content_hash=rows[0]["content_hash"],
             added_at=datetime.fromisoformat(rows[0]["added_at"]),
             notes=tuple(rows[0].get("notes", ())),
+            replaced=_replaced_of(rows[0]),
         )
         for document_id, group in groupby(metadata, key=lambda about: about["document_id"])
         if (rows := list(group))
     )
+
+
+def _once_a_document(document: Document) -> dict[str, Any]:
+    about: dict[str, Any] = {}
+    if document.notes:
+        about["notes"] = list(document.notes)
+    if gone := document.replaced:
+        about["replaced"] = [gone.at.isoformat(), gone.chunk_count, gone.pair_count]
+    return about
+
+
+def _replaced_of(about: dict[str, Any]) -> Replaced | None:
+    if "replaced" not in about:
+        return None
+    at, chunk_count, pair_count = about["replaced"]
+    return Replaced(datetime.fromisoformat(at), chunk_count, pair_count)
 
 
 def _new_version() -> str:

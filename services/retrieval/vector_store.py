@@ -31,6 +31,9 @@ class VectorStore(ABC):
     def add(self, documents: Sequence[EmbeddedDocument]) -> list[Document]:
         """Store all of `documents` or, on an error, none; return those that were new.
 
+        One that replaces a stored document does so in the same change: a crash leaves either. A
+        document that is there already, or whose earlier text is not there any more, is left alone.
+
         Raises:
             EmbedderMismatch: the store holds vectors of another embedder.
             StoreUnavailable: it cannot be written, and is unchanged.
@@ -38,11 +41,19 @@ class VectorStore(ABC):
         with self._changing():
             before = self._present()
             self._require_same_embedder(before)
-            known = {document.id for document in before.documents}
+            stored = {document.id: document.content_hash for document in before.documents}
             by_id = {entry.document.id: entry for entry in documents}
-            new = [entry for id_, entry in by_id.items() if id_ not in known]
-            if new:
+            new = [
+                entry
+                for id_, entry in by_id.items()
+                if id_ not in stored or stored[id_] == entry.replaces
+            ]
+            outdated = stored.keys() & {entry.document.id for entry in new}
+            if outdated:
+                self._replace(before.without(outdated).with_added(new, self._embedder))
+            elif new:
                 self._add(before, new)
+            if new:
                 self._leave_witness()
         return [entry.document for entry in new]
 

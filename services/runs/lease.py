@@ -7,15 +7,15 @@ it is safe to send twice. Each write also says whether the lease is still held.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from services.accounts.database import PAGE_ROWS, Database
+from services.accounts.patience import Answer, until_available
 from services.errors import DatabaseUnavailable
 from services.models import TrainingRun, Waiting
 from services.runs.states import RunStatus
@@ -23,13 +23,11 @@ from services.runs.store import row_of_waiting, run_from_row
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
 Waits = Callable[[], Waiting | None]
 
 # Work that costs money continues for this long after the lease was last confirmed. So a stop, or a
 # rescue while this process was asleep or cut off, still ends the spending within 5 seconds.
 _GOOD_NEWS_LASTS_S = 5.0
-_LONGEST_PAUSE_S = 5.0  # below the 20 seconds that rescue_runs() waits after an outage
 
 
 def _nothing() -> None:
@@ -218,19 +216,15 @@ class RunLease:
         Raises:
             RunLost: that last try failed too.
         """
-        pause_s = 0.2
+
+        def on_pause(error: DatabaseUnavailable, pause_s: float) -> None:
+            self._kept_from_writing = Waiting(error.waits_for)
+            log.warning("%s run=%s retry_in_s=%.1f", error.code, self.run_id, pause_s)
+
         try:
-            while True:
-                is_last = self.lost.is_set()
-                try:
-                    return statement()
-                except DatabaseUnavailable as error:
-                    if is_last:
-                        raise RunLost from None
-                    self._kept_from_writing = Waiting(error.waits_for)
-                    log.warning("%s run=%s retry_in_s=%.1f", error.code, self.run_id, pause_s)
-                    self.lost.wait(pause_s * random.uniform(0.7, 1.0))
-                    pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            return until_available(statement, self.lost, on_pause)
+        except DatabaseUnavailable:
+            raise RunLost from None
         finally:
             self._kept_from_writing = None
 

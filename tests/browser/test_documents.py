@@ -146,6 +146,49 @@ def test_an_import_is_stopped_and_goes_on_and_documents_are_chosen_and_removed(
     expect(page.get_by_text("No documents yet")).to_be_visible()
 
 
+def test_a_document_is_replaced_with_the_keyboard_and_keeps_its_address(
+    app: RunningApp, page: Page, tmp_path: Path
+) -> None:
+    earlier, later = tmp_path / "earlier", tmp_path / "later"
+    for folder, berth in ((earlier, 4), (later, 5)):
+        folder.mkdir()
+        (folder / "handbook.txt").write_text(f"Berth {berth} is for tankers.")
+    (later / "new.txt").write_text("Buoys are green.")
+    sign_up(page, app.url)
+    go_to_documents(page)
+    add(page, [earlier / "handbook.txt"])
+    expect(page.get_by_text("Added 1 document with 1 chunk.")).to_be_visible()
+    page.get_by_role("button", name="Got it").click()
+    expect(page.get_by_text("Added 1 document")).to_have_count(0)
+    page.get_by_role("link", name="handbook.txt").click()
+    expect(page.get_by_text("Berth 4 is for tankers.")).to_be_visible()
+    address = page.url
+    go_to_documents(page)
+
+    page.locator('input[type="file"]').set_input_files(sorted(later.iterdir()))
+    expect(page.get_by_text("1 of these is here already: handbook.txt")).to_be_visible()
+    page.get_by_role("radio", name="Keep both").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_text("The earlier texts are removed, with their chunks.")).to_be_visible()
+    for width in (1280, 420):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        assert not scrolls_sideways(page), f"the question at {width} pixels"
+        look(page, f"replace-{width}")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_role("button", name="Add 2 files").click()
+    expect(
+        page.get_by_text("Added 1 document and replaced the text of 1 more: 2 chunks.")
+    ).to_be_visible()
+    expect(page.get_by_text("It replaced the earlier text: 1 chunk.")).to_be_visible()
+    look(page, "replaced")
+
+    page.goto(address)
+    expect(page.get_by_text("Berth 5 is for tankers.")).to_be_visible()
+    expect(page.get_by_text("text replaced")).to_be_visible()
+    expect(page.get_by_text("Berth 4 is for tankers.")).to_have_count(0)
+
+
 def test_the_page_of_a_document_fits_on_a_laptop_and_on_a_phone(
     app: RunningApp, browser: Browser, page: Page, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from services.errors import (
     StoreDamaged,
     StoreUnavailable,
 )
-from services.models import Chunk, Document
+from services.models import Chunk, Document, Replaced
 from services.retrieval import cloud_worker
 from services.retrieval.cloud_calls import CloudProcesses, CloudRetryPolicy
 from services.retrieval.cloud_failures import CloudFailure, Failure
@@ -139,6 +140,30 @@ def test_nothing_of_a_removed_document_is_kept_in_the_datasets_history(open_agai
     expected = ["new"] if last else ["kept", "new"]
     assert [document.id for document in open_again().documents()] == expected
     assert len(open_again().snapshot().chunks) == 3 * len(expected)
+
+
+def test_a_document_is_replaced_in_one_commit_and_nothing_of_it_is_kept(open_again, fake):
+    store = open_again()
+    store.add([embedded("secret"), embedded("kept")])
+    new = embedded("new", seed=1)
+    new = replace(
+        new,
+        document=replace(new.document, id="secret", replaced=Replaced(datetime.now(UTC), 3, 7)),
+        chunks=[replace(chunk, document_id="secret") for chunk in new.chunks],
+        replaces="secret",
+    )
+
+    assert store.add([new, embedded("more")]) != []
+
+    assert traces(fake, b"secret 1") == 0
+    again = open_again()
+    found = {document.name: document for document in again.documents()}
+    assert set(found) == {"kept.txt", "new.txt", "more.txt"}
+    assert found["new.txt"] == new.document
+    assert again.count() == 9
+    version = again.snapshot().version
+    assert again.add([new]) == []
+    assert open_again().snapshot().version == version
 
 
 def test_what_a_killed_removal_left_in_the_history_goes_with_the_next_change(

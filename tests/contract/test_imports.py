@@ -697,8 +697,8 @@ def test_files_are_kept_when_the_answer_to_the_start_was_lost(space, studio, mon
     """Else each file of an import that did begin would be gone."""
     start = ImportRows.start
 
-    def lost(rows: ImportRows, import_id: str, files) -> Import:
-        start(rows, import_id, files)
+    def lost(rows: ImportRows, import_id: str, files, *, replace: bool) -> Import:
+        start(rows, import_id, files, replace=replace)
         raise DatabaseUnavailable("No answer.")
 
     with monkeypatch.context() as patched:
@@ -816,6 +816,7 @@ def test_progress_moves_within_files_and_while_embedding_up_to_the_whole(
     assert shares[-1] == pytest.approx(1.0)
     assert {"a.zip", "0.txt", "1.txt"} <= {progress.file for progress in seen}
     assert any(progress.chunks_total for progress in seen)
+    assert all(progress.seconds_left is not None for progress in seen[1:])  # once it works
 
 
 def test_the_sample_is_loaded_whole_and_loading_it_again_only_fills_gaps(space):

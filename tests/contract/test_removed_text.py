@@ -19,6 +19,7 @@ from tests.contract.test_vector_store import (
     a_document,
     a_store,
     in_another_process,
+    in_place_of,
     names,
 )
 
@@ -55,6 +56,12 @@ def test_nothing_of_a_removed_document_is_on_the_disk(folder):
     a_store(folder).remove([f"id-{SECRET}"])
     assert traces(folder) == 0
     assert names(a_store(folder)) == ["kept.txt"]
+
+
+def test_nothing_of_a_replaced_text_is_on_the_disk(folder):
+    a_store(folder).add([in_place_of(a_document(SECRET, 4), a_document("new.txt"))])
+    assert traces(folder) == 0
+    assert sorted(names(a_store(folder))) == ["kept.txt", "new.txt"]
 
 
 def test_nothing_of_the_last_document_is_on_the_disk(folder):

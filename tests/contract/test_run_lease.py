@@ -376,22 +376,6 @@ def test_worker_whose_run_was_shut_down_rescued_or_proceeded_with_was_not_stoppe
     assert not stopped.was_stopped()
 
 
-def test_the_pauses_between_tries_grow_to_five_seconds(user, service, monkeypatch):
-    """Each is shortened at random, by up to 30%, so that workers do not all try at once."""
-    lease = Script(user, service).to(RunStatus.GENERATING).lease
-    monkeypatch.setattr("services.runs.lease.random.uniform", lambda least, most: least / most)
-    pauses: list[float] = []
-    lease.lost.wait = pauses.append
-
-    def statement() -> str:
-        if len(pauses) < 8:
-            raise DatabaseUnavailable("It does not answer.")
-        return "written"
-
-    assert lease.retrying(statement) == "written"
-    assert pauses == pytest.approx([0.7 * s for s in (0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5)])
-
-
 def test_progress_is_stored_to_a_tenth_of_a_percent(user, service):
     script = Script(user, service).to(RunStatus.TRAINING)
     script.lease.note_training("Training", 0.12345)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from services.config import Settings
 from services.errors import ConfigurationError, EmbedderMismatch, NotAllowed, StoreUnavailable
-from services.models import Chunk, Document
+from services.models import Chunk, Document, Replaced
 from services.retrieval.content import EmbeddedDocument
 from services.retrieval.local_store import LocalVectorStore
 from services.retrieval.stores import models_folder, open_store
@@ -100,6 +101,80 @@ def test_removing_takes_exactly_one_documents_chunks(tmp_path):
     snapshot = a_store(tmp_path).snapshot()
     assert list(snapshot.chunks) == list(kept.chunks)
     assert np.array_equal(snapshot.embeddings, kept.embeddings)
+
+
+def in_place_of(old: EmbeddedDocument, new: EmbeddedDocument) -> EmbeddedDocument:
+    """The text of `new` as a document with the id of `old`, whose text it replaces."""
+    id_ = old.document.id
+    return replace(
+        new,
+        document=replace(
+            new.document,
+            id=id_,
+            added_at=old.document.added_at,
+            replaced=Replaced(datetime.now(UTC), old.document.chunk_count, 7),
+        ),
+        chunks=[replace(chunk, document_id=id_) for chunk in new.chunks],
+        replaces=old.document.content_hash,
+    )
+
+
+def test_a_document_is_replaced_in_one_change_and_keeps_its_place(tmp_path):
+    old, other = a_document("a.txt", 4), a_document("b.txt")
+    store = a_store(tmp_path)
+    store.add([old, other])
+    new = in_place_of(old, a_document("new.txt", 2))
+
+    assert store.add([new, a_document("c.txt")]) == [new.document, store.documents()[2]]
+
+    again = a_store(tmp_path)
+    assert again.documents()[:2] == [new.document, other.document]
+    assert names(again) == ["new.txt", "b.txt", "c.txt"]
+    assert again.documents()[0].replaced == new.document.replaced
+    chunks, vectors = again.snapshot().chunks, again.snapshot().embeddings
+    rows = [row for row, chunk in enumerate(chunks) if chunk.document_id == old.document.id]
+    assert [chunks[row] for row in rows] == new.chunks
+    assert np.array_equal(vectors[rows], new.embeddings)
+    assert len(chunks) == 2 + 3 + 3
+
+
+def test_a_document_alone_in_its_store_is_replaced(tmp_path):
+    old = a_document("a.txt")
+    a_store(tmp_path).add([old])
+    new = in_place_of(old, a_document("new.txt", 2))
+    assert a_store(tmp_path).add([new]) == [new.document]
+    assert list(a_store(tmp_path).snapshot().chunks) == new.chunks
+
+
+def test_a_text_is_replaced_once_and_only_the_one_that_was_meant(tmp_path):
+    """A late worker must not put its text above a newer one."""
+    old = a_document("a.txt")
+    store = a_store(tmp_path)
+    store.add([old])
+    newer = in_place_of(old, a_document("newer.txt"))
+    late = in_place_of(old, a_document("late.txt"))
+    store.add([newer])
+    version = store.snapshot().version
+    assert store.add([newer]) == store.add([late]) == []
+    assert (store.snapshot().version, names(store)) == (version, ["newer.txt"])
+
+
+@pytest.mark.parametrize(
+    ("dies_in", "left"), [("_write_manifest", "a.txt"), ("_delete", "new.txt")]
+)
+def test_a_process_that_dies_while_it_replaces_leaves_one_text_or_the_other(
+    tmp_path, dies_in, left
+):
+    a_store(tmp_path).add([a_document("a.txt"), a_document("b.txt")])
+    script = """
+from tests.contract.test_vector_store import in_place_of
+new = in_place_of(a_document("a.txt"), a_document("new.txt"))
+setattr(local_store, sys.argv[2], lambda *_: os._exit(9))
+store.add([new])
+"""
+    assert in_another_process(script, tmp_path, dies_in).returncode == 9
+    assert set(names(a_store(tmp_path))) == {left, "b.txt"}
+    assert a_store(tmp_path).count() == 6
 
 
 def test_adding_a_stored_document_again_changes_nothing(tmp_path):

@@ -3,6 +3,8 @@ and waits, Go on adds it, and nothing is doubled. A real process, with the datab
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from tests.running_app import RunningApp, run_app
 
 FILES = 40
 NAMES = [f"{number:02}.html" for number in range(FILES)]
+OUTAGE_S = 5.0
 SHUT_DOWN = "The app was shut down while documents were being added."
 DIED = "The app stopped while documents were being added."
 
@@ -55,7 +58,13 @@ class Api:
         )
 
     def get(self, path: str, **params: object) -> dict[str, Any]:
-        answer = self._client.get(path, params=params)
+        """Asked again while the database is away, as a screen does."""
+
+        def asked() -> httpx.Response | None:
+            answer = self._client.get(path, params=params)
+            return None if is_outage(answer) else answer
+
+        answer = eventually(asked, "the database answers")
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -64,15 +73,18 @@ class Api:
         assert answer.is_success, answer.text
         return answer.json()
 
-    def post_and_lose(self, path: str, files: list[Any]) -> None:
+    def post_and_lose(self, path: str, files: list[Any], replace: bool) -> None:
         """The app dies before it answers."""
         with suppress(httpx.TransportError):
-            self._client.post(path, files=files)
+            self._client.post(path, files=files, params={"replace": replace})
 
     def is_importing(self) -> bool:
         answer = self._client.get("/imports/current")
         assert answer.status_code in (200, 404), answer.text
         return answer.is_success
+
+    def answers(self) -> bool:
+        return not is_outage(self._client.get("/imports/current"))
 
     def names(self) -> list[str]:
         return [found["name"] for found in self.get("/documents", limit=1000)["documents"]]
@@ -85,6 +97,14 @@ class Api:
         return self.get(f"/imports/{id_}")
 
 
+def is_outage(answer: httpx.Response) -> bool:
+    """Whether it says, in words, that the database is away."""
+    if answer.status_code != 503:
+        return False
+    assert "database does not answer" in answer.json()["detail"]
+    return True
+
+
 def the_files() -> list[tuple[str, tuple[str, bytes]]]:
     """Short texts that take a quarter of a second to read, so that a few are stored at a time
     (every two seconds)."""
@@ -95,25 +115,25 @@ def the_files() -> list[tuple[str, tuple[str, bytes]]]:
     ]
 
 
-def begin(app: RunningApp, user: SignedInUser) -> str:
+def begin(app: RunningApp, user: SignedInUser, replace: bool = False) -> str:
     """An import in the middle of which some files are stored and others are not."""
     api = Api(app, user)
-    asking = threading.Thread(target=api.post_and_lose, args=("/documents", the_files()))
+    asking = threading.Thread(target=api.post_and_lose, args=("/documents", the_files(), replace))
     asking.start()
 
     def in_the_middle() -> bool:
         counts = api.current()["files"]
-        return counts["added"] > 0 and counts["waiting"] > 0
+        return counts["replaced" if replace else "added"] > 0 and counts["waiting"] > 0
 
     eventually(api.is_importing, "the import has begun")
     eventually(in_the_middle, "some files are stored")
     return api.current()["id"]
 
 
-def require_whole(api: Api, id_: str, stored_before: list[str]) -> None:
+def require_whole(api: Api, id_: str, stored_before: list[str], state: str = "added") -> None:
     done = api.wait_for_the_end(id_)
     assert (done["status"], done["message"]) == ("done", None)
-    assert done["files"] == {"waiting": 0, "added": FILES, "same": 0, "refused": 0, "dropped": 0}
+    assert {name: count for name, count in done["files"].items() if count} == {state: FILES}
     names = api.names()
     assert sorted(names) == NAMES
     assert names[: len(stored_before)] == stored_before
@@ -150,6 +170,41 @@ def test_an_import_that_was_killed_goes_on_with_what_it_kept(
         eventually(lambda: not kept(supabase_stack.data_dir, id_), "nothing is kept any more")
 
 
+def test_an_import_that_replaces_and_was_killed_replaces_each_document_once(
+    start, user, owner, service
+):
+    with start() as app:
+        api = Api(app, user)
+        earlier = [("files", (name, f"<p>Old {name}.</p>".encode())) for name in NAMES]
+        api.post("/documents", files=earlier)
+        before = {it["name"]: it for it in api.get("/documents", limit=1000)["documents"]}
+        id_ = begin(app, user, replace=True)
+        app.process.kill()
+        app.process.wait()
+    let_import_lease_run_out(owner, id_)
+    service.rpc("rescue_imports")
+    with start() as app:
+        api = Api(app, user)
+        cut = api.current()
+        assert (cut["id"], cut["status"], cut["replace"]) == (id_, "interrupted", True)
+        half = {it["name"]: it for it in api.get("/documents", limit=1000)["documents"]}
+        assert half.keys() == before.keys()  # of each document one text, not both and not none
+        changed = {name: it["replaced"] for name, it in half.items() if it["replaced"]}
+        assert 0 < cut["files"]["replaced"] <= len(changed) < FILES
+        api.post(f"/imports/{id_}/go-on")
+        require_whole(api, id_, NAMES, "replaced")
+        after = {it["name"]: it for it in api.get("/documents", limit=1000)["documents"]}
+        assert {name: it["id"] for name, it in after.items()} == {
+            name: it["id"] for name, it in before.items()
+        }
+        assert all(after[name]["replaced"] == said for name, said in changed.items())
+        for name in (NAMES[0], NAMES[-1]):
+            chunks = api.get(f"/documents/{after[name]['id']}/chunks")["chunks"]
+            assert [name in chunk["text"] and "Old" not in chunk["text"] for chunk in chunks] == [
+                True
+            ]
+
+
 def test_an_app_that_is_shut_down_ends_in_five_seconds_and_says_so_in_its_import(start, user):
     """Its readers, in a session of their own, end with it."""
     with start() as app:
@@ -176,3 +231,31 @@ def readers_of(app: RunningApp) -> list[psutil.Process]:
         for child in psutil.Process(app.process.pid).children(recursive=True)
         if "services.reading" in " ".join(child.cmdline())
     ]
+
+
+def postgres_killed(stack: LocalSupabase, api: Api) -> None:
+    """The embedded Supabase starts it again."""
+    pid_file = stack.data_dir / "postgres" / "postmaster.pid"
+    psutil.Process(int(pid_file.read_text().split()[0])).kill()
+    eventually(lambda: not api.answers(), "Postgres is gone")
+
+
+def database_hangs(stack: LocalSupabase, _: Api) -> None:
+    """It takes every statement and answers none; what was given up lands when it wakes up."""
+    os.kill(stack.pid, signal.SIGSTOP)
+    try:
+        time.sleep(OUTAGE_S)  # the outage itself
+    finally:
+        os.kill(stack.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("outage", [postgres_killed, database_hangs])
+def test_an_import_outlives_an_outage_of_the_database(start, user, supabase_stack, outage):
+    """Nobody has to press Go on: its worker waits, and nothing is lost or doubled."""
+    with start() as app:
+        id_ = begin(app, user)
+        api = Api(app, user)
+        outage(supabase_stack, api)
+        stored = api.names()
+        assert stored
+        require_whole(api, id_, stored)

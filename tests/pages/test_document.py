@@ -20,12 +20,12 @@ LONG = "\n\n".join(
 def open_document():
     """Opens the page of a document as a link to it does."""
 
-    def open_(workspace: Workspace, document_id: str | None) -> Screen:
+    def open_(workspace: Workspace, document_id: str | None, by: str = "id") -> Screen:
         app = AppTest.from_file(str(NAVIGATION), default_timeout=TIMEOUT_S)
         app.session_state[context._WORKSPACE] = workspace
         app.run()
         if document_id is not None:
-            app.query_params["id"] = document_id
+            app.query_params[by] = document_id
         app.switch_page("document.py")
         return Screen(app, "document.py").draw()
 
@@ -41,6 +41,24 @@ def test_a_document_shows_its_text_its_facts_and_its_name_as_it_is(open_document
     assert f"{document.characters:,} characters" in screen.words
     assert "Berth 4 is" in screen.app.text[0].value
     assert "Harbour" in screen.words
+
+
+def test_a_link_to_a_chunk_opens_its_document_where_the_chunk_is(open_document, empty):
+    empty.documents.add([("long.md", LONG.encode())])
+    chunks = empty.documents.chunks_of(empty.documents.all()[0].id)
+    assert len(chunks) > 40
+    screen = open_document(empty, chunks[41].id, by="chunk")
+    assert "long\\.md" in screen.words
+    [said] = [caption.value for caption in screen.app.caption if "found by search" in caption.value]
+    assert said.startswith("**42**")
+
+
+def test_a_link_to_a_chunk_that_was_removed_says_so(open_document, workspace):
+    [first, *_] = workspace.documents.all()
+    chunk = workspace.documents.chunks_of(first.id)[0]
+    workspace.documents.remove(first.id)
+    screen = open_document(workspace, chunk.id, by="chunk")
+    assert "This document is not there" in screen.words
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -84,6 +85,7 @@ def test_while_an_import_runs_it_is_shown_and_no_other_begins(open_page, workspa
     assert "of 4 files" in bar.proto.text
     assert r"reading 2\.txt" in bar.proto.text
     assert 0 < bar.proto.value < 100
+    assert re.search(r"about \d+ s left", bar.proto.text)
     assert not {"load_sample", "add_files"} & screen.keys
     screen.press("stop_import")
     gate.set()
@@ -142,6 +144,75 @@ def test_a_report_of_another_import_does_not_begin_on_the_page_of_the_last_one(
     screen.press("import_read")
     empty.documents.add([("new.txt", b"A buoy is green.")])
     assert r"new\.txt" in screen.draw().words
+
+
+def choose_files(screen: Screen, *files: tuple[str, str]) -> Screen:
+    uploader = screen.app.get("file_uploader")[0]
+    uploader.set_value([(name, text.encode(), "text/plain") for name, text in files])
+    return screen.draw()
+
+
+def test_nothing_is_asked_about_files_whose_names_are_new(open_page, workspace):
+    workspace.documents.acknowledge_import(workspace.documents.current_import.id)
+    screen = choose_files(open_page(workspace, "knowledge_base.py"), ("new.txt", "Buoys."))
+    assert "add_files" in screen.keys
+    assert len(screen.app.radio) == 0
+
+
+def test_files_whose_names_are_here_replace_them_when_that_is_chosen(open_page, workspace):
+    workspace.documents.acknowledge_import(workspace.documents.current_import.id)
+    ids = {document.name: document.id for document in workspace.documents.all()}
+    screen = choose_files(
+        open_page(workspace, "knowledge_base.py"),
+        ("soup.txt", "Stew is on Mondays."),
+        ("dues.txt", "Dues are 50 euros."),
+        ("new.txt", "Buoys are green."),
+    )
+    [choice] = screen.app.radio
+    assert choice.label == r"2 of these are here already: soup\.txt, dues\.txt"
+    assert (choice.options, choice.value) == (["Keep both", "Replace them"], "Keep both")
+    assert "as “name (2)”" in screen.words
+    choice.set_value("Replace")
+    screen.draw()
+    assert "Training will not use their pairs any more" in screen.words
+    screen.press("add_files")
+    wait_for_import(screen, workspace)
+    assert [box.value for box in screen.app.success] == [
+        "Added 1 document and replaced the text of 2 more: 3 chunks."
+    ]
+    assert "It replaced the earlier text: 1 chunk" in screen.words.replace("\\", "")
+    assert "Training will not use their pairs any more" in screen.words
+    after = {document.name: document.id for document in workspace.documents.all()}
+    assert after == ids | {"new.txt": after["new.txt"]}
+    assert len(screen.app.radio) == 0  # the next files are asked about anew
+
+
+def test_files_whose_names_are_here_are_kept_beside_them_otherwise(open_page, workspace):
+    workspace.documents.acknowledge_import(workspace.documents.current_import.id)
+    screen = choose_files(open_page(workspace, "knowledge_base.py"), ("soup.txt", "Stew."))
+    [choice] = screen.app.radio
+    assert choice.label == r"1 of these is here already: soup\.txt"
+    assert choice.options == ["Keep both", "Replace it"]
+    screen.press("add_files")
+    wait_for_import(screen, workspace)
+    assert "soup (2).txt" in {document.name for document in workspace.documents.all()}
+    assert len(workspace.documents.all()) == 4
+
+
+def test_of_many_names_that_are_here_a_few_are_shown(open_page, empty, readers):
+    files = [(f"{n}.txt", f"Crane {n} lifts.") for n in range(8)]
+    empty.documents.add([(name, text.encode()) for name, text in files])
+    screen = choose_files(open_page(empty, "knowledge_base.py"), *files)
+    assert screen.app.radio[0].label.endswith(r"3\.txt, 4\.txt and 3 more")
+
+
+def test_a_report_of_replaced_documents_alone_says_so(open_page, empty, readers):
+    empty.documents.add([("a.txt", b"Crane 1 lifts.")])
+    empty.documents.add([("a.txt", b"Crane 2 lifts.")], replace=True)
+    screen = open_page(empty, "knowledge_base.py")
+    assert [box.value for box in screen.app.success] == [
+        "Replaced the text of 1 document: 1 chunk."
+    ]
 
 
 def test_documents_are_listed_and_found_by_name_and_by_words(open_page, workspace):

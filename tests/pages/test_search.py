@@ -54,6 +54,16 @@ def test_without_a_model_there_is_one_list_and_the_way_to_another(open_page, wor
     assert positions[0] == min(positions)
 
 
+def test_a_hit_leads_to_its_document_and_says_where_in_it_the_chunk_is(open_page, empty):
+    empty.documents.add([("rules.md", b"# Harbour\n\n## Dues\n\nShips pay harbour dues.")])
+    screen = ask(open_page(empty, "search.py"))
+    assert "rules\\.md" in screen.links
+    [link] = [link for link in screen.app.get("page_link") if "rules" in link.proto.label]
+    [chunk_id] = empty.documents.chunks()
+    assert chunk_id in link.proto.query_string
+    assert "Harbour / Dues" in screen.words
+
+
 def test_as_many_hits_are_shown_as_were_asked_for(open_page, workspace):
     screen = ask(open_page(workspace, "search.py"), hits=1)
     assert [text for text in TEXTS if text in screen.words] == [TEXTS[0]]

@@ -285,6 +285,10 @@ def test_a_cell_may_have_any_length():
     assert rows_of(f'a,b\n1,"{long}"\n') == [f"a: 1\nb: {long.strip()}"]
 
 
+def test_a_cell_that_ends_in_a_backslash_keeps_it():
+    assert rows_of('"a ""b"", c","\\"\n') == ['a "b", c | \\']
+
+
 CELLS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn", "Co", "Zl", "Zp")), max_size=12)
 
 

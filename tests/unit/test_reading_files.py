@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 
 import pytest
@@ -37,6 +38,23 @@ def counted(*blocks: Block) -> list[Block]:
 def test_a_file_is_read_by_its_extension_in_any_case():
     [reading] = outcomes("A.TXT", b"Berth 4.")
     assert reading == Reading("A.TXT", (Block("text", "Berth 4."),))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.txt", b"a\n" * 3_000_001, "more than 3,000,000 lines"),
+        ("a.csv", b"a\n" * 3_000_001, "more than 3,000,000 lines"),
+        ("a.md", b"# a\n" * 3_000_001, "more than 3,000,000 lines"),
+        ("a.jsonl", b"1\n" * 3_000_001, "more than 3,000,000 lines"),
+        ("a.json", b"[" + b"1," * 3_000_001 + b"1]", "more than 3,000,000 values"),
+        ("a.eml", b"From: a\n" + b"\n--b\n" * 20_001, "more than 1,000 parts"),
+    ],
+)
+def test_what_has_millions_of_lines_or_values_is_refused_before_it_is_parsed(name, content, words):
+    began = time.process_time()
+    assert words in refusal(name, content)
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

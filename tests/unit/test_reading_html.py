@@ -304,6 +304,22 @@ def test_pages_that_no_browser_likes_are_read_in_time(page):
     assert time.process_time() - began < 8
 
 
+def test_cells_that_claim_a_thousand_columns_each_are_read_once_and_soon():
+    wide = "<tr>" + "<td rowspan=1000 colspan=1000>x</td>" * 100 + "</tr>"
+    began = time.process_time()
+    blocks = blocks_of(f"<table>{wide * 200}</table>")
+    assert len(blocks) == 200
+    assert max(len(block.text) for block in blocks) < 1_000
+    assert time.process_time() - began < 2
+
+
+def test_a_page_of_millions_of_elements_is_refused_before_it_is_parsed():
+    began = time.process_time()
+    with pytest.raises(DocumentRejected, match="more than 3,000,000 parts"):
+        blocks_of("<table><tr>" + "<td>x" * 3_100_000)
+    assert time.process_time() - began < 2
+
+
 def test_a_page_of_tags_around_letters_is_refused_in_words():
     (outcome,) = read_file("a.html", b"<b>x</b>" * 300_000, lambda share: None)
 

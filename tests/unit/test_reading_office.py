@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import time
 import zipfile
 
 import openpyxl
@@ -198,6 +199,23 @@ def test_cells_at_both_ends_of_a_sheet_are_refused_at_once_or_read():
 
     with pytest.raises(DocumentRejected, match="cells apart"):
         reading(spreadsheet, saved(workbook))
+
+
+def test_a_sheet_with_more_cells_than_can_be_read_is_refused_before_it_is_parsed():
+    content = saved(workbook_of(S=[["a"]]))
+    rows = f"<row>{'<c><v>1</v></c>' * 1_000}</row>" * 5_100
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["xl/worksheets/sheet1.xml"] = f"<worksheet><sheetData>{rows}".encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+
+    began = time.process_time()
+    with pytest.raises(DocumentRejected, match="more than 5,000,000 cells"):
+        reading(spreadsheet, buffer.getvalue())
+    assert time.process_time() - began < 10
 
 
 # Presentations

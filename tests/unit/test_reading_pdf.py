@@ -670,11 +670,21 @@ def test_too_many_pages_are_refused():
     assert "At most 50,000 can be read" in why_refused(file_of(objects))
 
 
+def test_pages_that_would_take_longer_than_a_file_may_are_refused_at_the_first_ones(monkeypatch):
+    shares: list[float] = []
+    monkeypatch.setattr("services.reading.pdf._MOST_AHEAD_S", 0.0)
+    monkeypatch.setattr("services.reading.pdf.MAX_FILE_S", 0.0)
+    source = Source("a.pdf", pdf_of(*[page_with("Text")] * 200), on_progress=shares.append)
+    with pytest.raises(DocumentRejected, match="takes too long to read"):
+        list(read(source))
+    assert len(shares) < 10
+
+
 def test_progress_is_told_by_page():
     shares: list[float] = []
     source = Source("a.pdf", pdf_of(*[page_with("Text")] * 4), on_progress=shares.append)
 
     list(read(source))
 
-    assert shares[:4] == [0.2, 0.4, 0.6000000000000001, 0.8]
+    assert shares[:4] == pytest.approx([0.175, 0.35, 0.525, 0.7])
     assert shares[-1] == 1.0
