@@ -21,7 +21,9 @@ _LABELS = {
 
 
 def run_details(space: Workspace, run: TrainingRun) -> None:
-    """A collapsed section with timeline, settings and cost, and the model to take away."""
+    """The model to take away, and a collapsed section with timeline, settings and cost."""
+    if run.status is RunStatus.COMPLETED:
+        _model(space, run)
     with st.expander("Timeline, settings and cost", icon=":material/timeline:"):
         settings = [
             f"{label}: **{run.settings[key]}**"
@@ -39,8 +41,6 @@ def run_details(space: Workspace, run: TrainingRun) -> None:
                 f"`{when_text(event.at)}` {plain(event.message)}"
                 + (f" ({counts})" if counts else "")
             )
-        if run.status is RunStatus.COMPLETED:
-            _model(space, run)
 
 
 def _model(space: Workspace, run: TrainingRun) -> None:

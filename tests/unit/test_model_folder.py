@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from services.config import PROJECT_ROOT
 from services.deep_memory.hybrid import in_context
 from services.deep_memory.model_folder import FOLDER, write_model_folder
 from services.deep_memory.query_map import QueryMap
@@ -192,6 +193,13 @@ def test_its_search_is_ten_lines(unpack):
     source = (unpack(packed()) / "search.py").read_text(encoding="utf-8")
     lines = map(str.strip, source.partition("if __name__")[0].splitlines())
     assert sum(not line.startswith(('"""', "import", "from")) for line in lines if line) <= 10
+
+
+def test_docs_show_the_search_as_it_is_shipped(unpack):
+    source = (unpack(packed()) / "search.py").read_text(encoding="utf-8")
+    _, _, code = source.partition('"""\n\n')
+    shown = (PROJECT_ROOT / "docs" / "integrations.md").read_text(encoding="utf-8")
+    assert f"```python\n{code.partition('if __name__')[0].strip()}\n```" in shown
 
 
 def test_search_of_a_model_for_another_embedder_asks_its_server(unpack, monkeypatch):
