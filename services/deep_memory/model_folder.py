@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, BinaryIO
 
 import numpy as np
@@ -46,6 +47,25 @@ def write_model_folder(
             np.save(member, query_map.matrix.astype(np.float32))
         with _member(folder, "chunks.npy", zipfile.ZIP_STORED) as member:
             np.save(member, vectors_in_context(snapshot))
+
+
+def model_file(
+    run: TrainingRun, embedder: str, query_map: QueryMap, snapshot: Snapshot
+) -> BinaryIO:
+    """What `write_model_folder` writes, as an open file without a name, at its start.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever gets it closes it
+    try:
+        write_model_folder(file, run, embedder, query_map, snapshot)
+        file.seek(0)
+    except BaseException:
+        with suppress(OSError):  # closing tries once more to write the rest
+            file.close()
+        raise
+    return file
 
 
 @contextmanager

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
-from services.deep_memory.model_folder import write_model_folder
+from services.deep_memory.model_folder import model_file
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
 from services.deep_memory.query_map import QueryMap
 from services.errors import NotAllowed, StoreUnavailable
@@ -179,16 +178,12 @@ class Models:
             StoreUnavailable: the knowledge base cannot be read, or there is no room for the file.
         """
         query_map, snapshot = self.query_map(run), self._store.snapshot()
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever gets it closes it
         try:
-            write_model_folder(file, run, self._embedder_name, query_map, snapshot)
-            file.seek(0)
+            return model_file(run, self._embedder_name, query_map, snapshot)
         except OSError as error:
-            file.close()
             raise StoreUnavailable(
                 "The file of the model cannot be written.", next_step="Make room on the disk."
             ) from error
-        return file
 
     def no_longer_kept(self, runs: Sequence[TrainingRun]) -> set[str]:
         """The ids of those `runs` whose model was deleted because there are newer ones."""
