@@ -32,7 +32,8 @@ QUERY, CHUNK, DOCUMENT = "deep-memory-query", "deep-memory-chunk", "deep-memory-
 MODELS = (QUERY, CHUNK, DOCUMENT)
 
 # Embedding takes a whole core: nothing cheap queues behind it.
-_embeddings = CapacityLimiter(2)
+EMBEDDINGS_AT_ONCE = 2
+_embeddings = CapacityLimiter(EMBEDDINGS_AT_ONCE)
 
 
 def _texts(value: Any) -> Any:
