@@ -13,6 +13,7 @@ MODULES: dict[str, list[str]] = {
     "services/ranking/occurrences.py": ["unit/test_ranking"],
     "services/ranking/signals.py": ["unit/test_ranking"],
     "services/ranking/context.py": ["unit/test_local_trainer", "unit/test_ranking"],
+    "services/ranking/near_words.py": ["unit/test_ranking"],
     "services/deep_memory/query_map.py": ["unit/test_local_trainer"],
     "services/deep_memory/cloud_training.py": ["contract/test_cloud_training"],
     "services/deep_memory/cloud_jobs.py": [

@@ -21,7 +21,6 @@ from services.deep_memory.evaluation import (
     evaluate_embeddings,
     evaluate_ids,
     mean_intervals,
-    measured_lower,
 )
 from services.deep_memory.split import answering_groups, split_by_document
 from services.errors import TrainingError
@@ -146,24 +145,6 @@ def test_better_and_worse_want_an_interval_that_does_not_touch_zero(
     lower, higher = of_recall([0.5] * 40), of_recall([0.6] * 40)
     was, became = (lower, higher) if sum(interval) > 0 else (higher, lower)
     assert compare(was, became).verdict is verdict
-
-
-@pytest.mark.parametrize(
-    ("recall", "ndcg", "is_lower"),
-    [
-        (-0.1, 0.1, True),
-        (0.1, -0.1, False),
-        (0.0, -0.1, True),
-        (0.0, 0.0, False),
-        (0.0, 0.1, False),
-        (-1e-17, 0.1, False),
-    ],
-)
-def test_a_model_measured_lower_where_recall_fell_or_at_equal_recall_the_order(
-    recall: float, ndcg: float, is_lower: bool
-) -> None:
-    before = {"recall@10": 0.3, "ndcg@10": 0.4}
-    assert measured_lower(before, {"recall@10": 0.3 + recall, "ndcg@10": 0.4 + ndcg}) is is_lower
 
 
 def test_a_gain_that_hangs_on_one_question_is_not_proven() -> None:

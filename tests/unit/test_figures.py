@@ -7,7 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from services.deep_memory.evaluation import Evaluation
-from services.deep_memory.measurement import Questions, compared
+from services.deep_memory.figures import Questions, Ranked, compared
+from services.ranking.untrained import Untrained
 
 
 def said(before: list[float], after: list[float], ndcg_after: float) -> str:
@@ -22,9 +23,8 @@ def said(before: list[float], after: list[float], ndcg_after: float) -> str:
     questions = Questions(
         [f"Question {n}?" for n in range(count)], np.zeros((count, 2)), [{0}] * count, ["chunk"]
     )
-    figures = compared(
-        questions, of(before, 1.0), of(after, ndcg_after), np.arange(count)
-    )  # each question about a document of its own
+    ranked = Ranked({Untrained.COSINE: of(before, 1.0)}, of(after, ndcg_after))
+    figures = compared(questions, ranked, np.arange(count))  # each about a document of its own
     page = AppTest.from_function(card, args=(figures,), default_timeout=60).run()
     [box] = [*page.info, *page.success, *page.warning]
     return box.value
@@ -50,3 +50,38 @@ def test_a_fall_by_chance_is_called_not_proven_and_a_proven_one_worse() -> None:
     assert said(best, [*best[1:], 0.0], ndcg_after=1.0).startswith("**Not proven.**")
     assert said(best, worst, ndcg_after=1.0).startswith("**Worse.**")
     assert said(worst, best, ndcg_after=1.0).startswith("**Better.**")
+
+
+def shown(figures: dict) -> AppTest:
+    def part(figures: dict) -> None:
+        from pages.ui.figures import attribution, figures_of
+
+        figures_of(figures)
+        attribution(figures)
+
+    return AppTest.from_function(part, args=(figures,), default_timeout=60).run()
+
+
+def test_what_words_context_and_training_bring_is_told_apart() -> None:
+    steps = {
+        Untrained.COSINE: of([0.2] * 30, 1.0),
+        Untrained.COSINE_AND_WORDS: of([0.4] * 30, 1.0),
+        Untrained.RANKER: of([0.6] * 30, 1.0),
+    }
+    questions = Questions(["Who?"] * 30, np.zeros((30, 2)), [{0}] * 30, ["chunk"])
+    figures = compared(questions, Ranked(steps, of([0.7] * 30, 1.0)), np.arange(30))
+    page = shown({**figures, "questions": 30})
+    said = " ".join(element.value for element in [*page.caption, *page.markdown])
+    assert "Without Deep Memory: the best search without training." in said
+    assert "What each part brings" in said
+    [_, chart] = page.get("arrow_vega_lite_chart") or page.get("vega_lite_chart")
+    for name in ("Plain cosine", "+ exact words", "+ context", "+ training"):
+        assert name in chart.proto.spec
+
+
+def test_a_measurement_of_before_there_were_parts_is_against_plain_cosine() -> None:
+    metrics = of([0.5] * 30, 1.0).as_metrics()
+    page = shown({"questions": 30, "before": metrics, "after": metrics})
+    said = " ".join(element.value for element in [*page.caption, *page.markdown])
+    assert "Without Deep Memory: plain cosine." in said
+    assert "What each part brings" not in said

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from benchmarks.chunks import sample_chunks
-from services.deep_memory import measurement
-from services.deep_memory.evaluation import Evaluation, evaluate_ranks
+from services.deep_memory import figures, measurement
+from services.deep_memory.evaluation import Evaluation, Verdict, evaluate_ranks
+from services.deep_memory.figures import Questions, Ranked, compared
 from services.deep_memory.measurement import (
-    Questions,
     TrainingMetrics,
-    compared,
+    _why_kept_back,
     complete,
     pairs_by_question,
     prepare,
@@ -26,6 +26,7 @@ from services.deep_memory.model_store import ModelStore
 from services.errors import TrainingError
 from services.knowledge.sample import sample_questions
 from services.models import Chunk, TrainingPair, Waiting
+from services.ranking.untrained import Untrained
 from services.retrieval.content import Snapshot
 from services.runs.lease import RunLost, Waits
 from tests.runs import Script
@@ -77,7 +78,11 @@ def asked(count: int) -> Questions:
 
 
 def comparison(before: Evaluation, after: Evaluation) -> dict[str, Any]:
-    return compared(asked(len(before)), before, after, np.arange(len(before)))
+    return compared(asked(len(before)), by_cosine(before, after), np.arange(len(before)))
+
+
+def by_cosine(before: Evaluation, after: Evaluation) -> Ranked:
+    return Ranked({Untrained.COSINE: before}, after)
 
 
 def test_what_moved_is_told_with_its_ranks_and_the_chunks_that_answer():
@@ -107,12 +112,12 @@ def test_the_means_and_intervals_are_those_of_before_and_after():
 def test_questions_of_one_document_share_their_fate():
     alone = comparison(found_at(*[None] * 30), found_at(*[1] * 20, *[None] * 10))
     before, after = found_at(*[None] * 30), found_at(*[1] * 20, *[None] * 10)
-    together = compared(asked(30), before, after, np.repeat([0, 1, 2], 10))
+    together = compared(asked(30), by_cosine(before, after), np.repeat([0, 1, 2], 10))
     assert alone["intervals"]["recall@10"][0] > 0 > together["intervals"]["recall@10"][0]
 
 
 def test_a_thousand_moves_of_each_side_are_kept_and_all_are_counted(monkeypatch):
-    monkeypatch.setattr(measurement, "_MOST_RANK_CHANGES", 2)
+    monkeypatch.setattr(figures, "_MOST_RANK_CHANGES", 2)
     kept = comparison(found_at(*[2] * 3, *[1] * 4), found_at(*[1] * 3, *[2] * 4))
     assert (len(kept["wins"]), len(kept["losses"])) == (2, 2)
     assert (kept["win_count"], kept["loss_count"]) == (3, 4)
@@ -212,22 +217,44 @@ def kept(before: Evaluation, after: Evaluation, **more: Any) -> TrainingMetrics:
     )
 
 
+@pytest.mark.parametrize("reason", ["", "It is not proven better than search without training."])
+def test_a_model_that_is_kept_back_is_not_activated(user, service, tmp_path, reason):
+    lease, run = Lease(), Script(user, service).start().now
+    metrics = replace(kept(found_at(2), found_at(1)), kept_back=reason)
+    complete(lease, run, metrics, ModelStore(tmp_path))
+    [(row, activate)] = lease.finished
+    assert (row["kept_back"], activate) == (reason, not reason)
+
+
+BETTER, SAME = found_at(*[1] * 30), found_at(*[None] * 30)
+ONE_BETTER = found_at(1, *[None] * 29)
+
+
 @pytest.mark.parametrize(
-    ("before", "after", "is_lower"),
+    ("after", "in_use", "verdict", "reason"),
     [
-        ((1, 2), (1, None), True),  # recall@10 fell
-        ((1, None), (1, 10), False),  # it rose
-        ((2, None), (None, 1), False),  # recall is equal and nDCG rose
-        ((1, None), (None, 2), True),  # recall is equal and nDCG fell
-        ((9, None, None), (10, 10, None), False),  # recall rose, whatever nDCG did
-        ((3, 5), (3, 5), False),  # all is as it was
+        (BETTER, None, Verdict.BETTER, ""),
+        (BETTER, SAME, Verdict.NOT_PROVEN, ""),
+        (SAME, None, Verdict.BETTER, "It is not proven better than search without training."),
+        (ONE_BETTER, None, Verdict.BETTER, "It is not proven better than search without training."),
+        (BETTER, BETTER, Verdict.BETTER, "It is not proven better than the model in use."),
+        (BETTER, None, Verdict.WORSE, "It is worse on: Our own."),
     ],
 )
-def test_a_model_that_measured_lower_stays_off(user, service, tmp_path, before, after, is_lower):
-    lease, run = Lease(), Script(user, service).start().now
-    complete(lease, run, kept(found_at(*before), found_at(*after)), ModelStore(tmp_path))
-    [(_, activate)] = lease.finished
-    assert activate is not is_lower
+def test_a_model_takes_over_if_it_is_proven_better_than_what_search_uses_and_nowhere_worse(
+    after, in_use, verdict, reason
+):
+    ranked = Ranked({Untrained.COSINE: BETTER, Untrained.RANKER: SAME}, after, in_use)
+    sets = [{"name": "Our own", "verdict": verdict.value}]
+    assert _why_kept_back(ranked, np.arange(30), sets) == reason
+
+
+def test_what_search_without_training_is_made_of_is_told_in_order_and_the_last_is_before():
+    ranked = Ranked({Untrained.COSINE: SAME, Untrained.RANKER: ONE_BETTER}, BETTER)
+    kept = compared(asked(30), ranked, np.arange(30))
+    assert [step["search"] for step in kept["steps"]] == ["cosine", "ranker"]
+    assert kept["steps"][0] == {"search": "cosine", **SAME.as_metrics()}
+    assert kept["before"] == ONE_BETTER.as_metrics()
 
 
 def test_a_file_keeps_all_moves_and_the_row_the_first(user, service, tmp_path):
@@ -259,6 +286,7 @@ def test_the_row_says_what_was_trained_and_by_whom_only_where_that_was_the_cloud
         "pairs_without_chunk": 7,
         "train_seconds": 1.23,
         "embedder": "counting",
+        "kept_back": "",
         "test_sets": [],
     }
     there = replace(here, service={"job_id": "j"}).as_json()
