@@ -98,7 +98,7 @@ with without:
     st.caption(_WHAT[untrained])
     if untrained is Untrained.RANKER or not ranks_words:
         off = not settings.enabled or bool(problem)
-        _in_use(off, deep_memory=False, name="search without training")
+        _in_use(off, deep_memory=False, name="this")
     else:
         st.caption("Shown to compare: search does not use this alone.")
     if comparison.is_indexing:

@@ -61,14 +61,19 @@ def test_a_first_visitor_makes_search_better(app: RunningApp, page: Page) -> Non
     )
     page.get_by_role("tab", name="Hand-written questions of the sample").click()
     without, with_ = _recall_at_1(page)
-    assert with_ > without
+    assert min(without, with_) > 40  # plain cosine alone finds 31.5%
+    expect(page.get_by_text("What each part brings").filter(visible=True)).to_be_visible()
     _download_model(page)
 
-    page.get_by_role("button", name="Switch Deep Memory on").click()
-    expect(page.get_by_text("Search uses Deep Memory now.")).to_be_visible()
+    # Written questions teach what search without training knows already: a person decides.
+    expect(page.get_by_text("was not put to use by itself")).to_be_visible()
+    page.get_by_role("button", name="Use this model").click()
+    expect(page.get_by_text(re.compile("Search uses the model of .* now"))).to_be_visible()
     page.get_by_role("link", name="Search", exact=True).click()
     page.get_by_label("Question", exact=True).fill("how long do sensors keep data")
     page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.get_by_role("heading", name="Best without training")).to_be_visible()
+    page.locator(".st-key-untrained").get_by_text("Plain cosine", exact=True).click()
     expect(page.get_by_text(re.compile(r"\d+ up")).first).to_be_visible()
 
 

@@ -68,7 +68,7 @@ def test_a_question_that_was_won_opens_with_both_lists(app: RunningApp, page: Pa
     panel.locator("[class*='st-key-rank_change_'] button").first.click()
 
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("heading", name="Plain cosine")).to_be_visible()
+    expect(dialog.get_by_role("heading", name="Without training")).to_be_visible()
     expect(dialog.get_by_role("heading", name="With this model")).to_be_visible()
     expect(dialog.get_by_text(re.compile(r"at rank 1 with this model"))).to_be_visible()
     expect(dialog.get_by_text("answers it").first).to_be_visible()

@@ -114,7 +114,7 @@ def test_a_run_is_trained_in_the_cloud_stopped_proceeded_and_found_better(
     assert run.metrics["service"]["recall_at_10"] == 0.855
     assert run.metrics["after"]["recall@10"] > run.metrics["before"]["recall@10"]
 
-    workspace.models.set_enabled(True)
+    workspace.models.use(run.id)
     comparison = workspace.search.compare(
         "What is the notice period?", 5, workspace.models.state().active
     )

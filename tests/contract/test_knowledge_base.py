@@ -64,7 +64,9 @@ def test_added_documents_are_listed_counted_and_found(base, store):
     assert base.chunk_count() == sum(document.chunk_count for document in base.documents()) > 2
     snapshot = store.snapshot()
     plain = VectorIndex(snapshot.embeddings)
-    hit = compare("soup on friday", WordLlamaEmbedder(), snapshot, plain, None).without[0]
+    hit = compare(
+        "soup on friday", WordLlamaEmbedder(), snapshot, lambda v, _, k: plain.top(v, k), None
+    ).without[0]
     assert (hit.document, hit.text) == ("soup.md", "Soup is on Fridays.")
 
 

@@ -203,7 +203,6 @@ def test_a_training_gives_up_the_models_beyond_the_setting(new_studio, user):
         workspace.runs.train(run.id)
         wait_until(lambda run: workspace.runs.get(run.id).status is S.COMPLETED, run)
         trained.append(workspace.runs.get(run.id))
-        workspace.models.use(run.id)
     wait_until(lambda run: models_of(workspace).problem(run) == NO_LONGER_KEPT, trained[0])
     assert models_of(workspace).problem(trained[1]) == ""
 

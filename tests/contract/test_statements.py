@@ -15,8 +15,10 @@ from streamlit.testing.v1 import AppTest
 from services.accounts import database
 from services.config import PROJECT_ROOT
 from services.deep_memory.evaluation import evaluate_embeddings
-from services.deep_memory.measurement import Questions, TrainingMetrics, compared
+from services.deep_memory.figures import Questions, Ranked, compared
+from services.deep_memory.measurement import TrainingMetrics
 from services.http import search
+from services.ranking.untrained import Untrained
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
@@ -69,7 +71,8 @@ def metrics() -> TrainingMetrics:
     vectors = np.eye(4, dtype=np.float32)
     questions = Questions(["Who pays?"] * 4, vectors, [{n} for n in range(4)], "abcd")
     figures = evaluate_embeddings(vectors, vectors, questions.relevant)
-    held_out = compared(questions, figures, figures, np.arange(4))
+    ranked = Ranked({Untrained.RANKER: figures}, figures)
+    held_out = compared(questions, ranked, np.arange(4))
     return TrainingMetrics(held_out, 4, "document", 8, 8, 0, 1.0, "wordllama-256")
 
 
