@@ -30,6 +30,7 @@ from services.errors import ConfigurationError
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 OFFLINE_WRITER = "offline"
 OFFLINE_EMBEDDER = "wordllama"
+MINILM = "minilm"  # embeds on this machine too, if requirements-minilm.txt is installed
 MOST_QUESTIONS_PER_CHUNK = 10
 
 
@@ -127,7 +128,7 @@ class Settings(BaseSettings):
             raise ValueError("ACTIVELOOP_TOKEN is needed when DEEPLAKE_PATH begins with hub://")
         needs_openai = {
             "QUESTION_MODEL": self.question_model != OFFLINE_WRITER,
-            "EMBEDDING_MODEL": self.embedding_model != OFFLINE_EMBEDDER,
+            "EMBEDDING_MODEL": not self.embeds_offline,
         }
         for name, needed in needs_openai.items():
             if needed and not (self.openai_api_key or self.openai_base_url):
@@ -152,6 +153,10 @@ class Settings(BaseSettings):
     @property
     def uses_offline_writer(self) -> bool:
         return self.question_model == OFFLINE_WRITER
+
+    @property
+    def embeds_offline(self) -> bool:
+        return self.embedding_model in (OFFLINE_EMBEDDER, MINILM)
 
 
 def load_settings(**overrides: Any) -> Settings:
