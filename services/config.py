@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     embedding_model: str = OFFLINE_EMBEDDER
     # Texts in one request; a server that refuses so many is automatically sent fewer.
     embedding_batch: int = Field(2_048, ge=1, le=2_048)
+    # A reranker with Cohere's API: RERANK_URL is what stands before "/rerank" in its address.
+    rerank_url: str | None = None
+    rerank_model: str | None = None
+    rerank_api_key: SecretStr | None = None
     # US dollars per million input and output tokens, as JSON: {"my-model": [0.1, 0.4]}.
     model_prices: dict[str, tuple[NonNegativeFloat, NonNegativeFloat]] = {}
     # What one attempt of a run may spend on questions; no cap if unset.
@@ -98,7 +102,7 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().resolve()
 
-    @field_validator("supabase_url", "openai_base_url", "activeloop_endpoint")
+    @field_validator("supabase_url", "openai_base_url", "activeloop_endpoint", "rerank_url")
     @classmethod
     def _http(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
@@ -133,6 +137,11 @@ class Settings(BaseSettings):
         for name, needed in needs_openai.items():
             if needed and not (self.openai_api_key or self.openai_base_url):
                 raise ValueError(f"OPENAI_API_KEY is needed for the model that {name} names")
+        if bool(self.rerank_url) != bool(self.rerank_model):
+            raise ValueError("RERANK_URL and RERANK_MODEL are needed together")
+        key = self.rerank_api_key.get_secret_value() if self.rerank_api_key else ""
+        if not (key.isascii() and key.isprintable()):  # it could not be sent
+            raise ValueError("RERANK_API_KEY has characters that no key has")
         return self
 
     @cached_property
