@@ -87,8 +87,8 @@ if ranks_words:
         help=_HELP,
     )
 is_best = untrained is Untrained.RANKER or not ranks_words
-# Neither list is the one that search uses, if it is off and the left one is only to compare.
-uses_trained = settings.enabled if settings.enabled or is_best else None
+# Neither list is the one that search uses, if no model ranks and the left one is only to compare.
+uses_trained = settings.enabled if is_best or (settings.enabled and not problem) else None
 try:
     comparison = space.search.compare(
         query, int(k), active, untrained=untrained, uses_trained=uses_trained

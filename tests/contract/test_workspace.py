@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from services.deep_memory.measurement import SAMPLE_TEST_SET
-from services.errors import DocumentRejected, EmbedderMismatch, NotAllowed, NotFound, RunMoved
+from services.errors import (
+    ConfigurationError,
+    DocumentRejected,
+    EmbedderMismatch,
+    NotAllowed,
+    NotFound,
+    RunMoved,
+)
 from services.knowledge.sample import sample_documents, sample_questions
 from services.pairs import review
 from services.ranking.untrained import Untrained
@@ -146,6 +153,12 @@ def test_minilm_embeds_documents_and_questions_and_no_other_embedder_reads_its_s
     assert store_of(workspace).snapshot().embeddings.shape == (2, 384)
     with pytest.raises(EmbedderMismatch, match="minilm-384"):
         open_store(studio.settings, user.identity.user_id, "wordllama-256", 256).snapshot()
+
+
+def test_an_app_whose_embedder_is_not_installed_does_not_start(new_studio, monkeypatch):
+    monkeypatch.setattr("services.retrieval.minilm_embedder._MODEL", ("no-such-package", "x"))
+    with pytest.raises(ConfigurationError, match="not installed"):
+        new_studio(embedding_model="minilm")
 
 
 def test_a_removed_run_takes_its_model_along_and_says_how_many_pairs_went(workspace, service):
