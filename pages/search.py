@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import context
-from pages.ui.components import attempt, empty_state, flash, show_error
+from pages.ui.components import attempt, empty_state, flash, plain, show_error
 from pages.ui.hits import INDEXING, hit_list
 from services.errors import NotAllowed
 from services.ranking.untrained import Untrained
+from services.retrieval.search import KEPT_ORDER
 
 _WAYS = {
     Untrained.RANKER: "Best without training",
@@ -85,24 +86,45 @@ if ranks_words:
         persist_state="session",
         help=_HELP,
     )
+is_best = untrained is Untrained.RANKER or not ranks_words
+# Neither list is the one that search uses, if no model ranks and the left one is only to compare.
+uses_trained = settings.enabled if is_best or (settings.enabled and not problem) else None
 try:
-    comparison = space.search.compare(query, int(k), active, untrained=untrained)
+    comparison = space.search.compare(
+        query, int(k), active, untrained=untrained, uses_trained=uses_trained
+    )
 except NotAllowed as error:
     show_error(error)
     st.stop()
 problem = comparison.problem or problem
 
+
+def _reranking(*, is_of_trained: bool) -> None:
+    """Say how long the reranker took over this list, or why it did not order it."""
+    done = comparison.reranking
+    if done is None or done.is_of_trained is not is_of_trained:
+        return
+    if done.problem:
+        st.warning(f"{plain(done.problem)} {KEPT_ORDER}", icon=":material/warning:")
+        return
+    st.caption(
+        f":material/swap_vert: Reranked by {plain(done.model)} in {done.seconds:.1f} s"
+        + (". The moves are those of training and reranking together." if is_of_trained else "")
+    )
+
+
 without, with_ = st.columns(2)
 with without:
     st.subheader(_WAYS[untrained], anchor=False)
     st.caption(_WHAT[untrained])
-    if untrained is Untrained.RANKER or not ranks_words:
+    if is_best:
         off = not settings.enabled or bool(problem)
         _in_use(off, deep_memory=False, name="this")
     else:
         st.caption("Shown to compare: search does not use this alone.")
     if comparison.is_indexing:
         st.info(INDEXING, icon=":material/hourglass_top:")
+    _reranking(is_of_trained=False)
     hit_list(comparison.without)
 with with_:
     st.subheader("Deep Memory", anchor=False)
@@ -118,4 +140,5 @@ with with_:
     else:
         st.caption(_TRAINED if ranks_words else _CLOUD)
         _in_use(settings.enabled, deep_memory=True, name="Deep Memory")
+        _reranking(is_of_trained=True)
         hit_list(comparison.with_, comparison.moved)

@@ -30,6 +30,7 @@ from services.errors import ConfigurationError
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 OFFLINE_WRITER = "offline"
 OFFLINE_EMBEDDER = "wordllama"
+MINILM = "minilm"  # embeds on this machine too, if requirements-minilm.txt is installed
 MOST_QUESTIONS_PER_CHUNK = 10
 
 
@@ -67,6 +68,10 @@ class Settings(BaseSettings):
     embedding_model: str = OFFLINE_EMBEDDER
     # Texts in one request; a server that refuses so many is automatically sent fewer.
     embedding_batch: int = Field(2_048, ge=1, le=2_048)
+    # A reranker with Cohere's API: RERANK_URL is what stands before "/rerank" in its address.
+    rerank_url: str | None = None
+    rerank_model: str | None = None
+    rerank_api_key: SecretStr | None = None
     # US dollars per million input and output tokens, as JSON: {"my-model": [0.1, 0.4]}.
     model_prices: dict[str, tuple[NonNegativeFloat, NonNegativeFloat]] = {}
     # What one attempt of a run may spend on questions; no cap if unset.
@@ -97,7 +102,7 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().resolve()
 
-    @field_validator("supabase_url", "openai_base_url", "activeloop_endpoint")
+    @field_validator("supabase_url", "openai_base_url", "activeloop_endpoint", "rerank_url")
     @classmethod
     def _http(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
@@ -127,11 +132,16 @@ class Settings(BaseSettings):
             raise ValueError("ACTIVELOOP_TOKEN is needed when DEEPLAKE_PATH begins with hub://")
         needs_openai = {
             "QUESTION_MODEL": self.question_model != OFFLINE_WRITER,
-            "EMBEDDING_MODEL": self.embedding_model != OFFLINE_EMBEDDER,
+            "EMBEDDING_MODEL": not self.embeds_offline,
         }
         for name, needed in needs_openai.items():
             if needed and not (self.openai_api_key or self.openai_base_url):
                 raise ValueError(f"OPENAI_API_KEY is needed for the model that {name} names")
+        if bool(self.rerank_url) != bool(self.rerank_model):
+            raise ValueError("RERANK_URL and RERANK_MODEL are needed together")
+        key = self.rerank_api_key.get_secret_value() if self.rerank_api_key else ""
+        if not (key.isascii() and key.isprintable()):  # it could not be sent
+            raise ValueError("RERANK_API_KEY has characters that no key has")
         return self
 
     @cached_property
@@ -152,6 +162,10 @@ class Settings(BaseSettings):
     @property
     def uses_offline_writer(self) -> bool:
         return self.question_model == OFFLINE_WRITER
+
+    @property
+    def embeds_offline(self) -> bool:
+        return self.embedding_model in (OFFLINE_EMBEDDER, MINILM)
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -23,12 +23,8 @@ class Chunk:
 
     @property
     def in_context(self) -> str:
-        """What is embedded, searched by words and read by the question writers: the text, below
-        the headings of its path that it does not itself begin with."""
-        begins = self.text.split("\n\n", len(self.heading_path))
-        own = {line.lstrip("#").strip() for line in begins if line.startswith("#")}
-        above = [title for title in self.heading_path if title not in own]
-        return f"{' > '.join(above)}\n\n{self.text}" if above else self.text
+        """What is embedded, searched by words and read by the question writers."""
+        return _in_context(self.text, self.heading_path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +55,14 @@ class Document:
         return self.replaced.at if self.replaced else self.added_at
 
 
+def _in_context(text: str, heading_path: tuple[str, ...]) -> str:
+    """A text below the headings of its path that it does not itself begin with."""
+    begins = text.split("\n\n", len(heading_path))
+    own = {line.lstrip("#").strip() for line in begins if line.startswith("#")}
+    above = [title for title in heading_path if title not in own]
+    return f"{' > '.join(above)}\n\n{text}" if above else text
+
+
 @dataclass(frozen=True, slots=True)
 class SearchHit:
     """One line of a ranked list. `rank` starts at 1; a higher `score` is better."""
@@ -70,6 +74,11 @@ class SearchHit:
     rank: int
     heading_path: tuple[str, ...] = ()
     page: int | None = None
+
+    @property
+    def in_context(self) -> str:
+        """What a reranker reads: the same as the chunk's."""
+        return _in_context(self.text, self.heading_path)
 
     @classmethod
     def of(cls, chunk: Chunk, score: float, rank: int) -> SearchHit:

@@ -13,6 +13,7 @@ from services.knowledge.knowledge_base import KnowledgeBase
 from services.ranking.indexes import SearchIndexes
 from services.retrieval.embedders import make_embedder
 from services.retrieval.embeddings import Embedder
+from services.retrieval.reranking import Reranker, make_reranker
 from services.retrieval.stores import models_folder, open_store
 from services.retrieval.vector_store import VectorStore
 
@@ -28,6 +29,10 @@ class Places:
     @cached_property
     def embedder(self) -> Embedder:
         return make_embedder(self._settings)
+
+    @cached_property
+    def reranker(self) -> Reranker | None:
+        return make_reranker(self._settings)
 
     def store_of(self, user_id: str) -> VectorStore:
         return open_store(self._settings, user_id, self.embedder.name, self.embedder.width)

@@ -23,6 +23,7 @@ from services.knowledge.kept_files import KeptFiles
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
 from services.places import Places
 from services.reading.readers import Readers
+from services.retrieval.embedders import require_embedder
 from services.runs.worker import JobRunner
 from services.upkeep import refuse_another_schema, require_ready, start_tidying
 
@@ -46,6 +47,7 @@ class Studio:
         Raises:
             AppError: something is missing; the message says what.
         """
+        require_embedder(settings)
         self.settings = settings
         self.batch_mode = batch_mode
         self.local_supabase: LocalSupabase | None = None

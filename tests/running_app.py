@@ -68,7 +68,15 @@ def _wait_until_it_answers(app: RunningApp) -> None:
 
 def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment less what a developer may have set for the app."""
-    prefixes = ("SUPABASE_", "OPENAI_", "DEEPLAKE_", "ACTIVELOOP_", "DEEP_MEMORY_", "STREAMLIT_")
+    prefixes = (
+        "SUPABASE_",
+        "OPENAI_",
+        "DEEPLAKE_",
+        "ACTIVELOOP_",
+        "DEEP_MEMORY_",
+        "RERANK_",
+        "STREAMLIT_",
+    )
     names = ("DATA_DIR", "QUESTION_MODEL", "EMBEDDING_MODEL", "QUESTIONS_PER_CHUNK")
     return {
         name: value

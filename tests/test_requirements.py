@@ -16,7 +16,7 @@ from services.config import PROJECT_ROOT
 from tests.sources import imports, modules
 
 APP, DEV = "requirements.txt", "requirements-dev.txt"
-OPTIONAL = "requirements-ocr.txt"
+OCR, MINILM = "requirements-ocr.txt", "requirements-minilm.txt"
 OWN = {"services", "pages", "tests", "benchmarks", "streamlit_app"}
 NOT_IMPORTED = {
     APP: {
@@ -54,7 +54,11 @@ def imported(*folders: str) -> dict[str, list[str]]:
     packages = packages_distributions()
     return {
         name: [canonicalize_name(package) for package in packages.get(name, ())]
-        for name in names - OWN - sys.stdlib_module_names - listed(OPTIONAL).keys()
+        for name in names
+        - OWN
+        - sys.stdlib_module_names
+        - listed(OCR).keys()
+        - listed(MINILM).keys()
     }
 
 
@@ -106,3 +110,10 @@ def test_app_is_tested_with_the_versions_of_its_own_lock():
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
 def test_lock_names_no_address_so_that_any_index_serves_it(lock):
     assert "://" not in (PROJECT_ROOT / lock).read_text(encoding="utf-8")
+
+
+def test_minilm_is_tested_with_versions_that_its_requirements_allow():
+    locked = {canonicalize_name(pin.name): pin.specifier for pin, _ in pins(DEV)}
+    for name, requirement in listed(MINILM).items():
+        [version] = locked[name]
+        assert version.version in requirement.specifier, f"{name}: refresh it with .ci/lock"

@@ -20,6 +20,7 @@ class SetUp:
     openai_is_set: bool  # or a server that speaks like it; else all is written and embedded offline
     question_writer: str
     embedder: str
+    reranker: str | None  # its model; None: search is not reranked
     trainer: str
     questions_per_chunk: int
     supabase_url: str  # where callers over HTTP sign in
@@ -45,6 +46,7 @@ class Account:
             openai_is_set=bool(settings.openai_api_key or settings.openai_base_url),
             question_writer=self._studio.writer.name,
             embedder=self._studio.embedder_name,
+            reranker=settings.rerank_model,
             trainer=settings.deep_memory_trainer,
             questions_per_chunk=settings.questions_per_chunk,
             supabase_url=self._studio.endpoint.url,

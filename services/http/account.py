@@ -33,6 +33,7 @@ class AccountFacts(BaseModel):
     openai_is_set: bool
     question_writer: str
     embedder: str
+    reranker: str | None
     trainer: str
     questions_per_chunk: int
     supabase_url: str

@@ -16,7 +16,7 @@ from services.http.error_responses import error_responses
 from services.http.shapes import Body
 from services.models import SearchHit
 from services.ranking.untrained import Untrained
-from services.retrieval.search import Comparison
+from services.retrieval.search import KEPT_ORDER, Comparison
 from services.workspace import Workspace
 
 # Apart from the threads that all routes share: nothing cheap queues behind a slow model or cloud.
@@ -61,18 +61,22 @@ class Hit(BaseModel):
 class Hits(BaseModel):
     """`deep_memory` says whether it ranked these: not before a training has completed, not when its
     model is gone or damaged, and not while a changed knowledge base is indexed for it. `notice`
-    says why, where it was to rank and did not."""
+    says why, where it was to rank and did not. `reranked_ms` is the time that a reranker took to
+    order the first 30 hits anew, which then have its scores; null if none is set, or if it failed,
+    which `notice` says too."""
 
     hits: list[Hit]
     deep_memory: bool
     trained_run_id: UUID | None
+    reranked_ms: int | None
     notice: str | None
 
 
 class TwoLists(BaseModel):
     """One query without training, and with a model. `moved` has by id how many ranks each hit of
-    the latter went up (negative: down); null when the former does not have it. Where the model did
-    not rank, `trained_run_id` is null, its list may be empty, and `notice` says why."""
+    the latter went up (negative: down); null when the former does not have it. No reranker orders
+    them, because they show what training brings. Where the model did not rank, `trained_run_id` is
+    null, its list may be empty, and `notice` says why."""
 
     without: list[Hit]
     with_deep_memory: list[Hit]
@@ -82,6 +86,13 @@ class TwoLists(BaseModel):
 
 
 def _notice(comparison: Comparison) -> str | None:
+    said = [_notice_of_model(comparison)]
+    if (reranking := comparison.reranking) and reranking.problem:
+        said.append(f"{reranking.problem} {KEPT_ORDER}")
+    return " ".join(filter(None, said)) or None
+
+
+def _notice_of_model(comparison: Comparison) -> str | None:
     if comparison.problem == NO_MODEL:
         return NO_MODEL
     if comparison.problem:
@@ -109,6 +120,7 @@ def _search(body: SearchRequest, space: Workspace) -> Hits:
         hits=_hits(comparison.with_ if used else comparison.without),
         deep_memory=used,
         trained_run_id=_ranked_by(comparison),
+        reranked_ms=_reranked_ms(comparison),
         notice=_notice(comparison),
     )
 
@@ -124,7 +136,7 @@ async def compare(body: CompareRequest, space: Space) -> TwoLists:
 def _compare(body: CompareRequest, space: Workspace) -> TwoLists:
     if body.training_run_id is None:
         found = space.search.as_chosen(
-            body.query, body.k, deep_memory=True, untrained=body.untrained
+            body.query, body.k, deep_memory=True, untrained=body.untrained, is_to_rerank=False
         )
     else:
         run = space.runs.get(str(body.training_run_id))
@@ -151,6 +163,13 @@ def _hits(hits: list[SearchHit]) -> list[Hit]:
         )
         for hit in hits
     ]
+
+
+def _reranked_ms(comparison: Comparison) -> int | None:
+    reranking = comparison.reranking
+    if reranking is None or reranking.problem:
+        return None
+    return round(reranking.seconds * 1_000)
 
 
 def _ranked_by(comparison: Comparison) -> UUID | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.config import OFFLINE_EMBEDDER, Settings
+from services.config import Settings
 from services.errors import AppError
 from services.generation.answer_forms import AnswerForm
 from services.generation.openai_writer import OpenAIQuestionWriter
@@ -41,9 +41,7 @@ def check_connection(settings: Settings) -> ConnectionReport:
     """Try the question model and the embedding model; costs a few hundred tokens."""
     problems: list[str] = []
     question_model = None if settings.uses_offline_writer else settings.question_model
-    embedding_model = (
-        None if settings.embedding_model == OFFLINE_EMBEDDER else settings.embedding_model
-    )
+    embedding_model = None if settings.embeds_offline else settings.embedding_model
     return ConnectionReport(
         question_model,
         _answer_form(settings, problems) if question_model else None,

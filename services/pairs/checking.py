@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.config import OFFLINE_EMBEDDER, Settings
+from services.config import Settings
 from services.generation.pricing import TOKENS_PER_QUESTION, cost_usd
 from services.models import TokenUsage, TrainingPair, Waiting
 from services.pairs.quality import Flag, flag_pairs
@@ -101,7 +101,7 @@ def check_pairs(
 
 def estimate_check(pair_count: int, settings: Settings) -> float | None:
     """What embedding the questions will cost, in US dollars; None if the price is not known."""
-    if settings.embedding_model == OFFLINE_EMBEDDER:
+    if settings.embeds_offline:
         return 0.0
     usage = TokenUsage(pair_count * TOKENS_PER_QUESTION, 0)
     return cost_usd(usage, settings.embedding_model, settings.model_prices)

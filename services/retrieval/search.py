@@ -19,6 +19,8 @@ from services.retrieval.embeddings import Embedder
 # best first.
 Ranking = Callable[[np.ndarray, str, int], tuple[np.ndarray, np.ndarray]]
 
+KEPT_ORDER = "The hits stand in search's own order."  # follows what a reranker's problem says
+
 
 class SearchingStore(Protocol):
     """A store that ranks chunks itself."""
@@ -35,6 +37,16 @@ class SearchingStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Reranking:
+    """What a reranker did with one of two lists, or why it did nothing."""
+
+    model: str
+    seconds: float
+    is_of_trained: bool  # the list with Deep Memory; else the one without
+    problem: str = ""  # if not empty, the list is in search's own order
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """One query, two lists. `moved` says for each hit of the list with Deep Memory, by chunk id,
     how many ranks it went up (negative: down), or None if the other list does not have it."""
@@ -45,6 +57,7 @@ class Comparison:
     run_id: str | None = None  # the run whose model ranked the list with Deep Memory
     is_indexing: bool = False  # until an index is made, there is only plain cosine
     problem: str = ""  # why the model that was asked for did not rank
+    reranking: Reranking | None = None  # None: no list was to be reranked
 
 
 def compare(

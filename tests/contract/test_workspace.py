@@ -5,9 +5,18 @@ from __future__ import annotations
 import pytest
 
 from services.deep_memory.measurement import SAMPLE_TEST_SET
-from services.errors import DocumentRejected, NotAllowed, NotFound, RunMoved
+from services.errors import (
+    ConfigurationError,
+    DocumentRejected,
+    EmbedderMismatch,
+    NotAllowed,
+    NotFound,
+    RunMoved,
+)
 from services.knowledge.sample import sample_documents, sample_questions
 from services.pairs import review
+from services.ranking.untrained import Untrained
+from services.retrieval.stores import open_store
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
@@ -131,6 +140,25 @@ def test_a_search_names_the_run_whose_model_ranked_and_none_without(workspace, s
 def test_an_empty_question_is_refused(workspace, query):
     with pytest.raises(NotAllowed):
         workspace.search.compare(query, 3, None)
+
+
+def test_minilm_embeds_documents_and_questions_and_no_other_embedder_reads_its_store(
+    new_studio, user
+):
+    studio = new_studio(embedding_model="minilm")
+    workspace = Workspace(studio, user)
+    workspace.documents.add([("dues.txt", DUES.encode()), ("soup.txt", SOUP.encode())])
+    found = workspace.search.compare("What is for lunch?", 1, None, untrained=Untrained.COSINE)
+    assert [hit.document for hit in found.without] == ["soup.txt"]
+    assert store_of(workspace).snapshot().embeddings.shape == (2, 384)
+    with pytest.raises(EmbedderMismatch, match="minilm-384"):
+        open_store(studio.settings, user.identity.user_id, "wordllama-256", 256).snapshot()
+
+
+def test_an_app_whose_embedder_is_not_installed_does_not_start(new_studio, monkeypatch):
+    monkeypatch.setattr("services.retrieval.minilm_embedder._MODEL", ("no-such-package", "x"))
+    with pytest.raises(ConfigurationError, match="not installed"):
+        new_studio(embedding_model="minilm")
 
 
 def test_a_removed_run_takes_its_model_along_and_says_how_many_pairs_went(workspace, service):

@@ -17,6 +17,12 @@ def test_it_says_who_is_signed_in_and_what_is_in_use(open_page, workspace, studi
     assert studio.endpoint.url in table
 
 
+def test_it_says_what_each_embedder_and_a_reranker_cost(open_page, workspace):
+    screen = open_page(workspace, "account.py")
+    for setting in ("EMBEDDING_MODEL=wordllama", "EMBEDDING_MODEL=minilm", "RERANK_URL"):
+        assert setting in screen.words
+
+
 def test_what_is_not_set_says_what_to_set(open_page, workspace):
     screen = open_page(workspace, "account.py")
     for variable in ("DEEPLAKE_PATH", "OPENAI_API_KEY"):

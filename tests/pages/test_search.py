@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from pages.ui.components import plain
 from services.runs.states import RunStatus
+from services.workspace import Workspace
 from tests.behind_the_door import models_of
+from tests.fakes.rerank_server import MODEL, FakeReranker
+from tests.fakes.wire import web_page
 from tests.trained_models import ranking_by
 
 QUERY = "Who pays harbour dues?"
@@ -111,3 +115,41 @@ def test_a_damaged_model_is_told_and_plain_search_answers(open_page, with_model)
     screen = ask(open_page(with_model, "search.py"))
     assert "damaged" in screen.problems[0]
     assert screen.words.count(TEXTS[0]) == 1
+
+
+@pytest.fixture
+def reranking(new_studio, user, monkeypatch):
+    """A workspace of an app with a reranker."""
+    with FakeReranker() as fake:
+        studio = new_studio(rerank_url=fake.base_url, rerank_model=MODEL, rerank_api_key=fake.key)
+        monkeypatch.setattr("services.studio._current", studio)
+        workspace = Workspace(studio, user)
+        workspace.documents.add([("dues.txt", TEXTS[0].encode())])
+        yield fake, workspace
+
+
+def test_a_reranked_list_says_by_what_and_how_long_it_took(open_page, reranking):
+    screen = ask(open_page(reranking[1], "search.py"))
+    assert f"Reranked by {plain(MODEL)} in 0." in screen.words
+    assert screen.problems == []
+
+
+def test_a_reranker_that_fails_is_told_above_the_hits_that_stay(open_page, reranking):
+    fake, workspace = reranking
+    fake.fail(web_page)
+    screen = ask(open_page(workspace, "search.py"))
+    [problem] = screen.problems
+    assert "did not answer with one score for each text" in problem
+    assert "The hits stand in search's own order." in problem
+    assert TEXTS[0] in screen.words
+
+
+def test_a_list_that_is_only_shown_to_compare_is_not_reranked(open_page, reranking):
+    fake, workspace = reranking
+    screen = ask(open_page(workspace, "search.py"))
+    assert len(fake.calls()) == 1
+    [choice] = screen.app.get("button_group")
+    choice.set_value("Plain cosine")
+    screen.draw()
+    assert "Reranked" not in screen.words
+    assert len(fake.calls()) == 1

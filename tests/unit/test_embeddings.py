@@ -15,8 +15,9 @@ import pytest
 from services.config import Settings
 from services.errors import ConfigurationError, EmbedderUnavailable, NotAllowed
 from services.openai_api.client import RetryPolicy, make_openai_client
-from services.retrieval.embedders import make_embedder
+from services.retrieval.embedders import make_embedder, require_embedder
 from services.retrieval.embeddings import WordLlamaEmbedder
+from services.retrieval.minilm_embedder import MOST_TOKENS, MiniLMEmbedder
 from services.retrieval.openai_embedder import (
     MAX_INPUTS_PER_REQUEST,
     OpenAIEmbedder,
@@ -89,6 +90,68 @@ def test_settings_choose_the_embedder(fake):
 
     assert (offline.name, offline.width) == ("wordllama-256", 256)
     assert (online.name, online.width) == ("text-embedding-3-small", 1536)
+
+
+def test_minilm_needs_no_key_and_is_chosen_by_name():
+    embedder = make_embedder(Settings(_env_file=None, embedding_model="minilm"))
+
+    assert (embedder.name, embedder.width, embedder.waiting()) == ("minilm-384", 384, None)
+
+
+def test_minilm_rows_are_normalised_float32_and_near_for_like_texts_without_like_words():
+    vectors = MiniLMEmbedder().embed(["The vessel docks at noon.", "A ship arrives", "tax law"])
+
+    assert (vectors.dtype, vectors.shape) == (np.float32, (3, 384))
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.3
+    assert MiniLMEmbedder().embed([]).shape == (0, 384)
+
+
+def test_minilm_gives_a_text_the_same_vector_alone_and_among_longer_and_shorter_ones():
+    texts = [f"berth {number}. " * (number % 40 + 1) for number in range(60)]  # several batches
+    together = MiniLMEmbedder().embed(texts)
+
+    alone = np.concatenate([MiniLMEmbedder().embed([text]) for text in texts])
+    assert together == pytest.approx(alone, abs=1e-5)
+
+
+def test_minilm_reads_as_many_tokens_of_a_text_as_it_was_trained_with():
+    whole = "harbour " * (MOST_TOKENS - 2)  # and the two that mark its ends
+    once, longer, shorter = MiniLMEmbedder().embed([whole, whole + "tax law " * 99, whole[:-9]])
+
+    assert longer == pytest.approx(once)
+    assert shorter != pytest.approx(once)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\0", "日本語 🚢", "a" * 5_000])
+def test_minilm_gives_a_usable_vector_for_any_text(text):
+    assert np.linalg.norm(MiniLMEmbedder().embed([text])) == pytest.approx(1.0)
+
+
+def test_minilm_is_loaded_once_and_gives_each_thread_the_same_vectors():
+    texts = ["harbour rules", "berth charges", "pilot service"]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: MiniLMEmbedder().embed(texts), range(8)))
+
+    assert all(np.array_equal(results[0], result) for result in results)
+    assert MiniLMEmbedder()._load() is MiniLMEmbedder()._load()
+
+
+@pytest.mark.parametrize("missing", ["_MODEL", "_TOKENIZER"])
+@pytest.mark.parametrize("place", [("no-such-package", "model"), ("numpy", "no/such/file")])
+def test_minilm_says_what_to_install_if_a_part_is_missing(monkeypatch, missing, place):
+    monkeypatch.setattr(f"services.retrieval.minilm_embedder.{missing}", place)
+    settings = Settings(_env_file=None, embedding_model="minilm")
+
+    for ask in (make_embedder, require_embedder):
+        with pytest.raises(ConfigurationError, match="EMBEDDING_MODEL is minilm") as refused:
+            ask(settings)
+        assert "pip install -r requirements-minilm.txt" in refused.value.next_step
+
+
+def test_an_app_without_minilm_asks_for_none_of_its_packages(monkeypatch):
+    monkeypatch.setattr("services.retrieval.minilm_embedder._MODEL", ("no-such-package", "x"))
+    require_embedder(Settings(_env_file=None))
 
 
 def test_openai_rows_come_in_the_order_of_the_texts_whatever_the_order_of_the_answer(fake):
