@@ -40,6 +40,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
+    logging.disable(logging.INFO)  # a peer's library sends the log to stdout
     data = read_beir(arguments.folder)
     report = measure_maps(PeerBench(data, data.train, MAPS), arguments.seeds)
     report = with_ratios(report, PEERS, OURS)
