@@ -11,6 +11,7 @@ import streamlit as st
 from pages.ui.components import show_uncaught
 from services.errors import AppError
 from services.http.api import api_mount
+from services.http.embeddings import embeddings_mount
 from services.http.no_delay import answer_without_delay
 from services.http.session_cookie import session_routes
 from services.logs import show_logs
@@ -41,6 +42,6 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, object]]:
 app = st.App(
     "pages/navigation.py",
     lifespan=lifespan,
-    routes=[*session_routes(), api_mount()],
+    routes=[*session_routes(), api_mount(), embeddings_mount()],
     on_script_error=show_uncaught,
 )

@@ -9,7 +9,10 @@ MODULES: dict[str, list[str]] = {
     "services/deep_memory/measurement.py": ["unit/test_measurement"],
     "services/deep_memory/local_training.py": ["unit/test_local_training"],
     "services/deep_memory/local_trainer.py": ["unit/test_local_trainer"],
-    "services/deep_memory/hybrid.py": ["unit/test_local_trainer", "unit/test_nearest"],
+    "services/deep_memory/ranker_training.py": ["unit/test_ranker_training"],
+    "services/ranking/occurrences.py": ["unit/test_ranking"],
+    "services/ranking/signals.py": ["unit/test_ranking"],
+    "services/ranking/context.py": ["unit/test_local_trainer", "unit/test_ranking"],
     "services/deep_memory/query_map.py": ["unit/test_local_trainer"],
     "services/deep_memory/cloud_training.py": ["contract/test_cloud_training"],
     "services/deep_memory/cloud_jobs.py": [
@@ -104,7 +107,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("services/deep_memory/evaluation.py", "RANKING_DEPTH + 1", "RANKING_DEPTH + 2"): (
         "any rank beyond the tenth counts as none"
     ),
-    ("services/deep_memory/hybrid.py", _UNIT, _NO_UNIT): _NOTHING,
+    ("services/ranking/context.py", _UNIT, _NO_UNIT): _NOTHING,
+    ("services/ranking/near_words.py", _UNIT, _NO_UNIT): _NOTHING,
     ("services/deep_memory/query_map.py", _UNIT, _NO_UNIT): _NOTHING,
     ("services/deep_memory/cloud_training.py", "noted_at = 0.0", "noted_at = 1.0"): (
         "the clock of a machine is past both"

@@ -7,6 +7,7 @@ from services.accounts.auth import BearerUser, SignedInUser
 from services.deep_memory.models import Models
 from services.deep_memory.own_test_sets import OwnTestSets
 from services.deep_memory.search import Search
+from services.deep_memory.vectors import Vectors
 from services.knowledge.documents import Documents
 from services.pairs.review import Pairs
 from services.person import person_of
@@ -27,3 +28,4 @@ class Workspace:
         self.models = Models(person)
         self.test_sets = OwnTestSets(person, self.models)
         self.search = Search(person, self.models)
+        self.vectors = Vectors(person, self.models)

@@ -70,7 +70,7 @@ def pins(file: str) -> Iterator[tuple[Requirement, str]]:
 
 @pytest.mark.parametrize(
     ("folders", "files"),
-    [(("services", "pages"), (APP,)), (("tests", "benchmarks"), (APP, DEV))],
+    [(("services", "pages"), (APP,)), (("tests", "benchmarks", "docs"), (APP, DEV))],
 )
 def test_what_is_imported_is_listed(folders, files):
     names = {name for file in files for name in listed(file)}
@@ -79,7 +79,7 @@ def test_what_is_imported_is_listed(folders, files):
 
 
 @pytest.mark.parametrize(
-    ("file", "folders"), [(APP, ("services", "pages")), (DEV, ("tests", "benchmarks"))]
+    ("file", "folders"), [(APP, ("services", "pages")), (DEV, ("tests", "benchmarks", "docs"))]
 )
 def test_what_is_listed_is_imported_or_has_a_reason(file, folders):
     used = {package for packages in imported(*folders).values() for package in packages}

@@ -105,16 +105,16 @@ def figures_of(figures: dict[str, Any]) -> None:
 
 def baseline_text(figures: dict[str, Any]) -> str:
     """How the search was done that the model is compared with."""
-    steps = figures.get("steps", {"cosine": None})  # older measurements: plain cosine
-    return _STEPS[list(steps)[-1]][0]
+    steps = figures.get("steps", [{"search": "cosine"}])  # older measurements: plain cosine
+    return _STEPS[steps[-1]["search"]][0]
 
 
 def attribution(figures: dict[str, Any]) -> None:
     """What words, context and training each bring, as a chart of recall@1 and recall@10."""
-    steps = figures.get("steps", {})
+    steps = figures.get("steps", [])
     if len(steps) < 2:
         return
-    named = {_STEPS[key][1]: metrics for key, metrics in steps.items()}
+    named = {_STEPS[step["search"]][1]: step for step in steps}
     named["+ training"] = figures["after"]
     st.markdown("**What each part brings**")
     st.caption(

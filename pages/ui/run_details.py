@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from pages.ui.components import money, plain, when_text
 from services.generation.batch_mode import is_batch_mode
 from services.models import TrainingRun
+from services.runs.states import RunStatus
 from services.workspace import Workspace
 
 _LABELS = {
@@ -18,7 +21,9 @@ _LABELS = {
 
 
 def run_details(space: Workspace, run: TrainingRun) -> None:
-    """A collapsed section with timeline, settings and cost."""
+    """The model to take away, and a collapsed section with timeline, settings and cost."""
+    if run.status is RunStatus.COMPLETED:
+        _model(space, run)
     with st.expander("Timeline, settings and cost", icon=":material/timeline:"):
         settings = [
             f"{label}: **{run.settings[key]}**"
@@ -36,6 +41,28 @@ def run_details(space: Workspace, run: TrainingRun) -> None:
                 f"`{when_text(event.at)}` {plain(event.message)}"
                 + (f" ({counts})" if counts else "")
             )
+
+
+def _model(space: Workspace, run: TrainingRun) -> None:
+    if reason := space.models.why_not_exported(run):
+        st.caption(f":material/block: Its model cannot be downloaded. {reason}")
+        return
+    st.download_button(
+        "Download the model",
+        data=partial(_folder, space, run),  # made on click
+        file_name=f"deep-memory-model-{run.started_at:%Y-%m-%d}.zip",
+        mime="application/zip",
+        key=f"model_{run.id}",
+        icon=":material/download:",
+        help="A folder with the trained map, all chunks and a model card. It searches without this "
+        "app, in ten lines of Python.",
+        on_click="ignore",
+    )
+
+
+def _folder(space: Workspace, run: TrainingRun) -> bytes:
+    with space.models.export(run) as file:
+        return file.read()
 
 
 def usage_text(space: Workspace, run: TrainingRun) -> str:

@@ -62,7 +62,8 @@ def compared(questions: Questions, ranked: Ranked, groups: np.ndarray) -> dict[s
     `groups` (n,) names the document or chunk of each question; see `evaluation.compare`.
 
     "ranks": [rank before, rank after, number of questions], None for a rank beyond the first ten.
-    "steps": the metrics of each way to search without training; the last is that of "before".
+    "steps": the metrics of each way to search without training, and its name; the last is that of
+    "before".
     """
     before, after = ranked.before, ranked.after
     result = compare(before, after, groups)
@@ -80,7 +81,9 @@ def compared(questions: Questions, ranked: Ranked, groups: np.ndarray) -> dict[s
         ]
 
     return {
-        "steps": {step.value: found.as_metrics() for step, found in ranked.steps.items()},
+        "steps": [
+            {"search": step.value, **found.as_metrics()} for step, found in ranked.steps.items()
+        ],
         "before": before.as_metrics(),
         "after": after.as_metrics(),
         "verdict": result.verdict.value,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,12 +13,8 @@ import numpy as np
 from services.deep_memory.evaluation import RANKING_DEPTH, Evaluation, evaluate_ids
 from services.deep_memory.figures import Questions, Ranked
 from services.deep_memory.local_trainer import TrainingStopped
-from services.deep_memory.measurement import (
-    SEED,
-    complete,
-    measured,
-    prepare,
-)
+from services.deep_memory.map_alone import map_alone
+from services.deep_memory.measurement import SEED, complete, measured, prepare
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.ranker_training import train_model
 from services.deep_memory.test_sets import (
@@ -73,6 +70,14 @@ def train_locally(
         embedder,
         train_seconds,
     )
+    held_out = material.split.held_out
+    alone = map_alone(
+        material.questions.only(held_out),
+        material.split.groups[held_out],
+        snapshot,
+        model.query_map,
+    )
+    metrics = replace(metrics, map_alone=alone)
     lease.check()  # whoever stopped the run may have removed it and its files
     models.save(run, model)
     complete(lease, run, metrics, models)

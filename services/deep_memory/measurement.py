@@ -60,12 +60,15 @@ class TrainingMetrics:
     kept_back: str = ""  # why search does not use the model by itself; empty if it does
     test_sets: Sequence[Mapping[str, Any]] = ()  # name, number of questions and `compared` of each
     service: Mapping[str, Any] | None = None  # DeepLake Cloud's own figures, if it trained
+    map_alone: Mapping[str, Any] | None = None  # what an exported model does; see `map_alone`
 
     def as_json(self) -> dict[str, Any]:
         """The value of the run's column `metrics`, with all rank changes."""
         of_cloud = {} if self.service is None else {"trainer": "cloud", "service": self.service}
+        of_map = {} if self.map_alone is None else {"map_alone": self.map_alone}
         return {
             **of_cloud,
+            **of_map,
             **self.held_out,
             "held_out_questions": self.held_out_questions,
             "held_out_by": self.held_out_by,

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
+from services.deep_memory.model_folder import model_file
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
-from services.errors import NotAllowed
+from services.deep_memory.query_map import QueryMap
+from services.errors import NotAllowed, StoreUnavailable
 from services.models import DeepMemorySettings, TrainingRun
 from services.person import Person
 from services.runs.states import RunStatus
 from services.runs.store import run_from_row
+
+_KEPT_BY_SERVICE = (
+    "DeepLake Cloud keeps the models that it trains, and ranks with them itself: "
+    "the app has none of their numbers."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,7 @@ class Models:
 
     def __init__(self, person: Person) -> None:
         self._is_cloud = person.studio.settings.is_cloud
+        self._embedder_name = person.studio.embedder_name
         self._identity = person.identity
         self._database = person.database
         self._store = person.store
@@ -141,6 +149,41 @@ class Models:
         """Raises NotAllowed if search cannot use the model of a completed run."""
         if reason := self.unusable([run]).get(run.id):
             raise NotAllowed(reason, next_step="Use another model, or train again.")
+
+    def why_not_exported(self, run: TrainingRun) -> str:
+        """Why the model of a run cannot leave the app; empty if it can."""
+        if run.status is not RunStatus.COMPLETED:
+            return "Only a completed run has a model."
+        if run.metrics.get("trainer") == "cloud":
+            return _KEPT_BY_SERVICE
+        return self.unusable([run]).get(run.id, "")
+
+    def query_map(self, run: TrainingRun) -> QueryMap:
+        """The map that the run trained.
+
+        Raises:
+            NotAllowed: it cannot leave the app; see `why_not_exported`.
+            TrainingError: its file has just been damaged.
+        """
+        if reason := self.why_not_exported(run):
+            raise NotAllowed(reason, next_step="Use another model, or train again on this machine.")
+        return self._models.load(run).query_map
+
+    def export(self, run: TrainingRun) -> BinaryIO:
+        """The model of a completed run and the chunks as they are now, as the zip of a folder that
+        searches itself: an open file without a name, to be read from its start, then closed.
+
+        Raises:
+            NotAllowed: it cannot leave the app; see `why_not_exported`.
+            StoreUnavailable: the knowledge base cannot be read, or there is no room for the file.
+        """
+        query_map, snapshot = self.query_map(run), self._store.snapshot()
+        try:
+            return model_file(run, self._embedder_name, query_map, snapshot)
+        except OSError as error:
+            raise StoreUnavailable(
+                "The file of the model cannot be written.", next_step="Make room on the disk."
+            ) from error
 
     def no_longer_kept(self, runs: Sequence[TrainingRun]) -> set[str]:
         """The ids of those `runs` whose model was deleted because there are newer ones."""

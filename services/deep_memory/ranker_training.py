@@ -48,7 +48,7 @@ class Lesson:
 
 
 OF_PEOPLE = Lesson(pull=0.5, beside=0.0)
-WRITTEN = Lesson(pull=2.0, beside=0.25)
+WRITTEN = Lesson(pull=10.0, beside=0.25)
 
 
 def train_model(

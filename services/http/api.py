@@ -6,8 +6,6 @@ pydantic models as the settings are, and the description that clients read is ma
 
 from __future__ import annotations
 
-import re
-
 from fastapi import FastAPI
 from starlette.routing import Mount
 
@@ -25,7 +23,7 @@ from services.http import (
     test_sets,
 )
 from services.http.error_responses import TooLargeInJson, explain_errors
-from services.http.shapes import LARGEST_UPLOAD
+from services.http.shapes import LARGEST_UPLOAD, mount_at
 
 NOUNS = (
     runs,
@@ -65,7 +63,4 @@ def api_mount() -> Mount:
     """The routes under `/v1/api`, for `st.App`."""
     upload_mb = LARGEST_UPLOAD // 1_000_000
     too_large = f"The body is too large: 64 kB of JSON or {upload_mb} MB of files at most."
-    mount = Mount(PREFIX, app=TooLargeInJson(create_api(), too_large))
-    # Starlette's pattern ends at a line break, and Streamlit would answer such a path with a page.
-    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
-    return mount
+    return mount_at(PREFIX, TooLargeInJson(create_api(), {"detail": too_large}))

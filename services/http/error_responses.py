@@ -87,8 +87,13 @@ def explain_errors(api: FastAPI) -> None:
     api.exception_handler(Exception)(_explain_unexpected)
 
 
+def status_of(error: AppError) -> int:
+    """The HTTP status of an error of the services."""
+    return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+
+
 async def _explain(_request: Request, error: AppError) -> JSONResponse:
-    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+    status = status_of(error)
     body: dict[str, Any] = {"detail": str(error)}
     if isinstance(error, RunBlocked):
         body |= {"blocking_run_id": error.run_id, "blocking_run_status": error.status}
@@ -102,19 +107,20 @@ async def _explain_invalid(_request: Request, error: RequestValidationError) -> 
     return JSONResponse({"detail": flaws}, 422)
 
 
+UNEXPECTED = "Something unexpected happened. The cause is in the app's log."
+
+
 async def _explain_unexpected(_request: Request, _error: Exception) -> JSONResponse:
     """The server logs it; the answer says no more than that."""
-    return JSONResponse(
-        {"detail": "Something unexpected happened. The cause is in the app's log."}, 500
-    )
+    return JSONResponse({"detail": UNEXPECTED}, 500)
 
 
 class TooLargeInJson:
-    """Says in the one shape that a body is too large; Starlette's limit says it in plain text."""
+    """Answers that a body is too large in JSON; Starlette's limit says it in plain text."""
 
-    def __init__(self, app: ASGIApp, detail: str) -> None:
+    def __init__(self, app: ASGIApp, body: dict[str, Any]) -> None:
         self._app = app
-        self._answer = JSONResponse({"detail": detail}, 413)
+        self._answer = JSONResponse(body, 413)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         replaced = False

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 from uuid import UUID
 
+import anyio.to_thread
+from anyio import CapacityLimiter
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, StrictBool
+from starlette.responses import Response, StreamingResponse
 
 from services.http.bearer import OwnRun, Space, UserSpace, require_own
 from services.http.error_responses import error_responses
 from services.http.shapes import Body, Done, Offset
 from services.models import DeepMemorySettings
 from services.runs.states import RunStatus
+
+_exports = CapacityLimiter(2)  # each reads and writes all chunks
+_BLOCK = 1024 * 1024
 
 router = APIRouter(prefix="/deep-memory", tags=["Deep Memory"])
 
@@ -144,3 +152,33 @@ def rank_changes(run: OwnRun, space: Space) -> Any:
     """All questions that won and lost, of which the run's `metrics` has the first; empty where no
     more are kept than those."""
     return space.models.rank_changes(run)
+
+
+@router.get(
+    "/runs/{run_id}/model",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A folder with the trained map, the chunks and a model card.",
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **error_responses(400, 401, 404, 422, 503),
+    },
+)
+async def export(run: OwnRun, space: Space) -> StreamingResponse:
+    """The model of a completed run as the zip of a folder that can be searched without the app.
+    DeepLake Cloud keeps its models."""
+    file = await anyio.to_thread.run_sync(space.models.export, run, limiter=_exports)
+    name = f"deep-memory-model-{run.started_at:%Y-%m-%d}.zip"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Length": str(file.seek(0, os.SEEK_END)),
+    }
+    file.seek(0)
+    return StreamingResponse(_blocks(file), media_type="application/zip", headers=headers)
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while block := file.read(_BLOCK):
+            yield block

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator
 
 import pytest
@@ -61,6 +62,7 @@ def test_a_first_visitor_makes_search_better(app: RunningApp, page: Page) -> Non
     page.get_by_role("tab", name="Hand-written questions of the sample").click()
     without, with_ = _recall_at_1(page)
     assert with_ > without
+    _download_model(page)
 
     page.get_by_role("button", name="Switch Deep Memory on").click()
     expect(page.get_by_text("Search uses Deep Memory now.")).to_be_visible()
@@ -68,6 +70,15 @@ def test_a_first_visitor_makes_search_better(app: RunningApp, page: Page) -> Non
     page.get_by_label("Question", exact=True).fill("how long do sensors keep data")
     page.get_by_role("button", name="Search", exact=True).click()
     expect(page.get_by_text(re.compile(r"\d+ up")).first).to_be_visible()
+
+
+def _download_model(page: Page) -> None:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the model").click()
+    assert download.value.suggested_filename.startswith("deep-memory-model-")
+    folder = zipfile.ZipFile(download.value.path())
+    assert "deep-memory-model/search.py" in folder.namelist()
+    assert "| recall@10 |" in folder.read("deep-memory-model/README.md").decode()
 
 
 def _pair_count(page: Page) -> int:

@@ -8,22 +8,26 @@ from __future__ import annotations
 import os
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from services.config import Settings
 from services.disk import LEAST_FREE_MB
-from services.errors import DiskFull
+from services.errors import DiskFull, StoreUnavailable
 from services.models import Waiting
 from services.retrieval.local_store import LocalVectorStore
 from services.runs.lease import RunLease
+from services.runs.states import RunStatus
 from services.runs.store import RunStore
 from services.studio import Studio
 from services.workspace import Workspace
+from tests.behind_the_door import models_of
 from tests.embedded import temporary_data_dir
-from tests.runs import finished
+from tests.runs import METRICS, Script, finished
 from tests.small_disk import NotMounted, filled, small_disk
+from tests.trained_models import ranking_by
 
 LONG_S = 60
 ROOM_MB = 400
@@ -108,3 +112,20 @@ def test_no_import_begins_without_room_for_its_files(studio):
     with filled(studio.settings.data_dir, but_mb=LEAST_FREE_MB - 50), pytest.raises(DiskFull):
         space.documents.start_import([("third.txt", b"A tide gauge.")])
     assert not list((studio.settings.data_dir / "imports").glob("*/*"))
+
+
+def test_a_model_is_not_downloaded_without_room_for_the_file_and_later_it_is(studio, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(studio.settings.data_dir))
+    space = Workspace(studio, studio.accounts.sign_up("ann@example.com", "correct horse battery"))
+    script = Script(space.user, studio._service).to(RunStatus.TRAINING)
+    models_of(space).save(script.run, ranking_by())
+    script.lease.finish_training(METRICS, activate=True)
+    run = script.now
+    with (
+        filled(studio.settings.data_dir),
+        pytest.raises(StoreUnavailable, match="cannot be written") as refused,
+    ):
+        space.models.export(run)
+    assert refused.value.next_step == "Make room on the disk."
+    with space.models.export(run) as file:
+        assert zipfile.is_zipfile(file)

@@ -18,12 +18,14 @@ from schemathesis.specs.openapi.checks import (
 )
 from streamlit.path_security import is_unsafe_path_pattern
 
+from services.http import embeddings
 from services.http.api import PREFIX, create_api
 from services.runs.states import RunStatus
 from tests.contract.conftest import Caller
 from tests.running_app import RunningApp
 
 schema = schemathesis.openapi.from_dict(create_api().openapi())
+embeddings_schema = schemathesis.openapi.from_dict(embeddings.create_embeddings_api().openapi())
 
 NOT_PROMISED = [
     allow_header_conformance,  # Starlette names the methods of one route, not of all on the path
@@ -33,8 +35,9 @@ NOT_PROMISED = [
 
 
 def test_the_description_is_served(app: RunningApp) -> None:
-    served = httpx.get(f"{app.url}{PREFIX}/openapi.json").json()
-    assert served == {**schema.raw_schema, "servers": [{"url": PREFIX}]}
+    for prefix, described in ((PREFIX, schema), (embeddings.PREFIX, embeddings_schema)):
+        served = httpx.get(f"{app.url}{prefix}/openapi.json").json()
+        assert served == {**described.raw_schema, "servers": [{"url": prefix}]}
 
 
 @pytest.fixture
@@ -62,6 +65,21 @@ def test_no_answer_is_undeclared(
         point_at_what_is_there(part, things)
     case.call_and_validate(
         base_url=f"{app.url}{PREFIX}",
+        headers={"Authorization": caller.api.headers["Authorization"]},
+        excluded_checks=NOT_PROMISED,
+    )
+
+
+@embeddings_schema.parametrize()
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_no_answer_of_embeddings_is_undeclared(case: Case, app: RunningApp, caller: Caller) -> None:
+    case.call_and_validate(
+        base_url=f"{app.url}{embeddings.PREFIX}",
         headers={"Authorization": caller.api.headers["Authorization"]},
         excluded_checks=NOT_PROMISED,
     )

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from services.config import Settings
+from services.deep_memory.model_folder import FOLDER
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.query_map import QueryMap
 from services.deep_memory.trained_model import DeepMemoryModel
 from services.local_supabase.stack import LocalSupabase
 from services.models import TrainingRun
@@ -120,6 +127,51 @@ def test_both_lists_of_a_query_are_compared_with_any_model(caller, trained):
     gone = caller.api.post("/search/compare", json=of_older).json()
     assert (gone["with_deep_memory"], gone["trained_run_id"]) == ([], None)
     assert gone["notice"] == "The file of this model is gone. Search works without it."
+
+
+def test_a_completed_model_is_downloaded_as_a_folder_that_holds_its_map(caller, trained):
+    matrix = np.random.default_rng(0).normal(size=(256, 256)).astype(np.float32)
+    run, _ = trained(replace(ranking_by(), query_map=QueryMap(matrix)))
+    path = f"/deep-memory/runs/{run.id}/model"
+    answer = caller.api.get(path)
+    assert answer.headers["content-type"] == "application/zip"
+    assert (
+        f'filename="deep-memory-model-{run.started_at:%Y-%m-%d}.zip"'
+        in (answer.headers["content-disposition"])
+    )
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    folder = zipfile.ZipFile(io.BytesIO(answer.content))
+    np.testing.assert_array_equal(np.load(folder.open(f"{FOLDER}/map.npy")), matrix)
+    lines = folder.read(f"{FOLDER}/chunks.jsonl").decode().splitlines()
+    assert [json.loads(line)["text"].encode() for line in lines] == list(TEXTS.values())
+    assert run.id in folder.read(f"{FOLDER}/README.md").decode()
+    assert caller.api.get(path).content == answer.content
+
+
+def test_a_model_that_is_not_there_is_not_downloaded_and_the_answer_says_why(caller, trained):
+    run, models = trained(ranking_by())
+    path = f"/deep-memory/runs/{run.id}/model"
+    models.remove(run.id)
+    gone = caller.api.get(path)
+    assert (gone.status_code, gone.json()) == (400, {"detail": "The file of this model is gone."})
+    unfinished = caller.script().to(RunStatus.GENERATED).run.id
+    refused = caller.api.get(f"/deep-memory/runs/{unfinished}/model")
+    assert refused.status_code == 400
+    assert refused.json()["detail"] == "Only a completed run has a model."
+
+
+def test_a_model_of_deeplake_cloud_is_not_downloaded_because_the_service_keeps_it(caller):
+    script = caller.script().to(RunStatus.TRAINING)
+    script.lease.finish_training({**METRICS, "trainer": "cloud"}, activate=False)
+    refused = caller.api.get(f"/deep-memory/runs/{script.run.id}/model")
+    assert refused.status_code == 400
+    assert refused.json()["detail"].startswith("DeepLake Cloud keeps the models that it trains")
+
+
+def test_nobody_downloads_the_model_of_another_person(caller, new_caller, trained):
+    run, _ = trained(ranking_by())
+    refused = new_caller().api.get(f"/deep-memory/runs/{run.id}/model")
+    assert (refused.status_code, set(refused.json())) == (404, {"detail"})
 
 
 def test_own_test_questions_are_brought_measured_and_removed(caller, trained):

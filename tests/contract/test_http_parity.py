@@ -12,7 +12,9 @@ import re
 
 import pytest
 
+from services.http import embeddings
 from services.http.api import NOUNS, create_api
+from services.http.embeddings import create_embeddings_api
 from services.workspace import Workspace
 from tests.sources import modules
 
@@ -84,6 +86,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "models.no_longer_kept": (f"GET {MODELS}",),
     "models.rank_words": (f"GET {MODELS}",),
     "models.rank_changes": (f"GET {MODELS}/{{run_id}}/rank-changes",),
+    "models.export": (f"GET {RUN}/model",),
     # ui/test_sets.py
     "test_sets.all": (f"GET {SETS}",),
     "test_sets.is_own": (f"GET {SETS}",),
@@ -93,6 +96,11 @@ ROUTES: dict[str, tuple[str, ...]] = {
     # search.py, ui/both_lists.py
     "search.compare": ("POST /search/compare",),
     "search.as_chosen": ("POST /search", "POST /search/compare"),
+    # for other programs alone, at /v1/embeddings
+    "vectors.width": ("POST /embeddings",),
+    "vectors.of_questions": ("POST /embeddings",),
+    "vectors.of_chunks": ("POST /embeddings",),
+    "vectors.of_document": ("POST /embeddings",),
 }
 WITHOUT_ROUTE = {
     "documents.add": "POST /documents starts an import and waits for it itself",
@@ -101,6 +109,8 @@ WITHOUT_ROUTE = {
     "pairs.are_checked_unasked": "a screen checks by itself where that is free; a caller asks",
     "runs.offer_asking_again": "follows from the question writer, which GET /account names",
     "models.require_usable": "what the other areas ask before they use a model",
+    "models.query_map": "what an export and vectors of questions are made with",
+    "models.why_not_exported": "GET /deep-memory/runs/{run_id}/model answers with it",
     "models.chosen": "what search asks; the settings and the models say it to a caller",
     "user": "whose token it is; GET /account names them, and Supabase signs in and out",
 }
@@ -131,7 +141,7 @@ def test_every_public_method_of_an_area_has_a_route_or_a_reason(areas):
 def test_every_route_named_here_is_served_and_calls_the_method():
     sources = {
         f"{method} {route.path}": inspect.getsource(module)
-        for module in NOUNS
+        for module in (*NOUNS, embeddings)
         for route in module.router.routes
         for method in route.methods
     }
@@ -147,7 +157,8 @@ def test_every_route_is_named_here():
     of_areas = {route for routes in ROUTES.values() for route in routes}
     served = {
         f"{method.upper()} {path}"
-        for path, operations in create_api().openapi()["paths"].items()
+        for api in (create_api(), create_embeddings_api())
+        for path, operations in api.openapi()["paths"].items()
         for method in operations
     }
     assert served - of_areas == {"GET /healthz", "GET /readyz"}

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from services.http.embeddings import EMBEDDINGS_AT_ONCE, QUERY
 from services.http.pairs import CHECKS_AT_ONCE
 from services.http.search import SEARCHES_AT_ONCE
 from tests.contract.conftest import Caller
@@ -41,14 +42,21 @@ def app(supabase_stack, fake) -> Iterator[RunningApp]:
     [
         ("/search", {"query": "vessel"}, SEARCHES_AT_ONCE),
         ("/search/compare", {"query": "vessel"}, SEARCHES_AT_ONCE),
+        ("{app}/v1/embeddings", {"model": QUERY, "input": "vessel"}, EMBEDDINGS_AT_ONCE),
         ("/deep-memory/runs/{run_id}/pair-check", {"cost_agreed": True}, CHECKS_AT_ONCE),
     ],
 )
 def test_runs_settings_and_token_checks_answer_while_calls_wait_for_a_model(
-    fake: FakeOpenAI, caller: Caller, new_caller, path: str, body: dict, at_once: int
+    app: RunningApp,
+    fake: FakeOpenAI,
+    caller: Caller,
+    new_caller,
+    path: str,
+    body: dict,
+    at_once: int,
 ):
     script, _ = in_review(caller)
-    path = path.format(run_id=script.run.id)
+    path = path.format(run_id=script.run.id, app=app.url)
     let_go, arrived = threading.Event(), threading.Semaphore(0)
 
     def held(request: wire.Request, answer: wire.Answer) -> wire.Reply:

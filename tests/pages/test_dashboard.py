@@ -225,6 +225,21 @@ def test_results_say_what_was_measured_and_on_what(open_page, trained):
     assert "generate" in screen.keys  # a result blocks no new run
 
 
+def test_a_trained_model_can_be_downloaded(open_page, trained):
+    buttons = [button.proto.label for button in open_page(trained).app.get("download_button")]
+    assert "Download the model" in buttons
+
+
+def test_a_model_of_deeplake_cloud_cannot_be_downloaded_and_the_page_says_why(
+    open_page, workspace, run_in
+):
+    run_in(S.TRAINING).lease.finish_training({"trainer": "cloud"}, activate=False)
+    screen = open_page(workspace)
+    assert "Its model cannot be downloaded. DeepLake Cloud keeps the models" in screen.words
+    buttons = [button.proto.label for button in screen.app.get("download_button")]
+    assert "Download the model" not in buttons
+
+
 def test_a_model_is_put_to_use_and_out_of_it(open_page, trained):
     run = trained.runs.page(limit=1)[0][0]
     trained.models.use(run.id)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import runpy
+import zipfile
+
+import numpy as np
 import pytest
 
 from benchmarks.chunks import sample_chunks
 from services.deep_memory import local_training, measurement
 from services.deep_memory.local_training import measure_test_set, train_locally
 from services.deep_memory.measurement import SAMPLE_TEST_SET, SEED, pairs_by_question
+from services.deep_memory.model_folder import FOLDER, write_model_folder
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.split import split_by_document
 from services.deep_memory.test_sets import Expected, OwnQuestion
@@ -104,6 +109,36 @@ def test_a_run_is_trained_on_some_documents_measured_on_others_and_completed(
     again = measurement._sample_figures(hand_written, sample, ranked)
     for key in ("before", "after", "steps", "intervals", "win_count", "ranks"):
         assert again[key] == on_sample[key]
+
+
+def test_the_map_alone_is_measured_as_the_exported_folder_finds(
+    script, train, sample, pairs, tmp_path
+):
+    """The held-out questions, asked of the folder's own search."""
+    models = train()
+    run = script.now
+    with (tmp_path / "model.zip").open("wb") as file:
+        query_map = models.load(run).query_map
+        write_model_folder(file, run, WordLlamaEmbedder.name, query_map, sample)
+    zipfile.ZipFile(tmp_path / "model.zip").extractall(tmp_path)
+    search = runpy.run_path(str(tmp_path / FOLDER / "search.py"))["search"]
+
+    asked = pairs_by_question(pairs, sample)
+    relevant = [{row for _, row in group} for group in asked]
+    documents = [chunk.document_id for chunk in sample.chunks]
+    split = split_by_document(relevant, documents, sample.embeddings, seed=SEED)
+    found = {"recall@1": [], "recall@10": []}
+    for question in split.held_out:
+        hits = [chunk["id"] for _, chunk in search(asked[question][0][0].question_text)]
+        wanted = {pair.chunk_id for pair, _ in asked[question]}
+        for k in (1, 10):
+            found[f"recall@{k}"].append(len(wanted.intersection(hits[:k])) / len(wanted))
+    alone = run.metrics["map_alone"]
+    for name, shares in found.items():
+        assert alone["after"][name] == pytest.approx(np.mean(shares)), name
+        low, high = alone["intervals"][name]
+        assert low <= alone["after"][name] - alone["before"][name] <= high
+    assert alone["after"] != run.metrics["after"]  # which words helped to rank
 
 
 @pytest.mark.parametrize("when", ["Training", "Measuring"])
