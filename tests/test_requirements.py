@@ -34,8 +34,8 @@ NOT_IMPORTED = {
         "uv": "a command",
     },
 }
-# Has an environment of its own, of benchmarks/requirements-peers.txt.
-ELSEWHERE = PROJECT_ROOT / "benchmarks" / "peers.py"
+# Have an environment of their own, of benchmarks/requirements-peers.txt.
+ELSEWHERE = {PROJECT_ROOT / "benchmarks" / name for name in ("peer_maps.py", "raglite_adapter.py")}
 
 
 def listed(file: str) -> dict[str, Requirement]:
@@ -50,7 +50,9 @@ def imported(*folders: str) -> dict[str, list[str]]:
     paths = [path for folder in folders for path in modules(folder)]
     if "services" in folders:
         paths.append(PROJECT_ROOT / "streamlit_app.py")
-    names = {name.split(".")[0] for path in paths if path != ELSEWHERE for name in imports(path)}
+    names = {
+        name.split(".")[0] for path in paths if path not in ELSEWHERE for name in imports(path)
+    }
     packages = packages_distributions()
     return {
         name: [canonicalize_name(package) for package in packages.get(name, ())]
