@@ -22,7 +22,10 @@ _WHAT = {
     Untrained.WORDS: "The words of the question, rare ones first (BM25).",
 }
 _CLOUD = "The model that DeepLake Cloud trained."
-_TRAINED = "The same signals, with the embedding and the weights that training found best."
+_TRAINED = (
+    "The same signals, with the map and the weights that training found best. Questions about "
+    "documents without training pairs are left to search without training."
+)
 _HELP = """The list on the left needs no training. What search uses while Deep Memory is off is the
 **best without training**: it scores each chunk by its embedding, by exact words, and by the chunks
 around it and its document, with fixed weights. **Plain cosine** and **exact words** (BM25) are

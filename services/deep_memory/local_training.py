@@ -59,7 +59,11 @@ def train_locally(
     """
     material = prepare(lease, pairs, snapshot, embedder)
     began = time.monotonic()
-    model = _fit(lease, material.train, index, embedder)
+    asked_about = set().union(*material.questions.relevant)
+    model = replace(
+        _fit(lease, material.train, index, embedder),
+        documents=frozenset(snapshot.chunks[row].document_id for row in asked_about),
+    )
     train_seconds = time.monotonic() - began
 
     lease.note_training("Measuring on held-out questions", 0.95)

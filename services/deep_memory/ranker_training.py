@@ -47,7 +47,7 @@ class Lesson:
     beside: float  # what a chunk beside the right one counts
 
 
-OF_PEOPLE = Lesson(pull=2.0, beside=0.0)
+OF_PEOPLE = Lesson(pull=0.5, beside=0.0)
 WRITTEN = Lesson(pull=10.0, beside=0.25)
 
 

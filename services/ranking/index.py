@@ -31,7 +31,7 @@ class RankingIndex:
     ) -> None:
         """Row i of each argument is chunk i, in the order of its document: its vector, what is
         searched by words, and what names its document. `embed_words` embeds single words."""
-        self.texts = texts
+        self.texts, self.document_of = texts, documents
         self.plain = plain
         self.context = VectorIndex(in_context(plain.vectors, documents))
         self.whitening = whitening(self.context.vectors)

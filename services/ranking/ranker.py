@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.ranking.index import RankingIndex
-from services.ranking.signals import NAMES, candidates
+from services.ranking.signals import NAMES, Candidates, candidates
 from services.retrieval.nearest import best_rows
 
 # In the order of `signals.NAMES`. Means of what was learned on chunking-evaluation, pubmedqa and
@@ -43,7 +43,10 @@ class Ranker:
         """
         if not len(index):
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        found = candidates(text, query, self.matrix, index, k)
+        return self.best(candidates(text, query, self.matrix, index, k), k)
+
+    def best(self, found: Candidates, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows and scores of the `k` best of candidates, best first."""
         scores = found.signals @ self.weights
         best = best_rows(scores, k)
         return found.rows[best], scores[best]

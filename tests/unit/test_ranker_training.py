@@ -124,7 +124,7 @@ def test_written_questions_are_told_from_peoples_and_change_the_weights_less(
     ]
     written = trained_on(sample.index, sample.train)
     of_people = trained_on(sample.index, people)
-    assert (written.query_map.settings["pull"], of_people.query_map.settings["pull"]) == (10.0, 2.0)
+    assert (written.query_map.settings["pull"], of_people.query_map.settings["pull"]) == (10.0, 0.5)
     away = [np.abs(model.weights - FIXED_WEIGHTS).sum() for model in (written, of_people)]
     assert 0 < away[0] < away[1]
 

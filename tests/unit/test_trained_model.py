@@ -48,6 +48,30 @@ def test_it_ranks_by_its_map_and_its_weights(index: RankingIndex) -> None:
     assert straight.tolist() == np.argsort(-index.plain.vectors @ query).tolist()
 
 
+@pytest.mark.parametrize(
+    ("known", "is_trusted"), [(None, True), ({"a", "b"}, True), ({"a"}, False), ({"x"}, False)]
+)
+def test_questions_about_documents_without_pairs_are_left_to_search_without_training(
+    index: RankingIndex, known: set[str] | None, is_trusted: bool
+) -> None:
+    """Three chunks of three documents: two of them are more than half."""
+    model = replace(ranking_by(turn=-1), documents=None if known is None else frozenset(known))
+    query = embed(["Who blocks a card?"])[0]
+    rows, scores = model.search(query, "Who blocks a card?", 3, index)
+    untrained = Ranker.untrained(index).search(query, "Who blocks a card?", 3, index)
+    trusted = ranking_by(turn=-1).search(query, "Who blocks a card?", 3, index)
+    assert untrained[0].tolist() != trusted[0].tolist()
+    expected = trusted if is_trusted else untrained
+    assert (rows.tolist(), scores.tolist()) == (expected[0].tolist(), expected[1].tolist())
+
+
+def test_the_documents_of_a_model_are_read_as_they_were_written(tmp_path: Path) -> None:
+    replace(ranking_by(), documents=frozenset({"b", "a"})).save(tmp_path / "run.npz")
+    assert DeepMemoryModel.load(tmp_path / "run.npz").documents == {"a", "b"}
+    ranking_by().save(tmp_path / "run.npz")
+    assert DeepMemoryModel.load(tmp_path / "run.npz").documents is None
+
+
 def test_a_model_of_before_the_ranker_ranks_by_its_map_and_the_fixed_weights(
     tmp_path: Path, index: RankingIndex
 ) -> None:
@@ -65,6 +89,7 @@ def test_a_model_of_before_the_ranker_ranks_by_its_map_and_the_fixed_weights(
         {},
         {"lexical_weight": "0.1"},
         {"weights": 3},
+        {"weights": dict.fromkeys(NAMES, 1.0), "documents": "all"},
         {"weights": {"cosine": 1.0}},
         {"weights": dict.fromkeys(NAMES, "1")},
         {"weights": dict.fromkeys(NAMES, float("inf"))},
