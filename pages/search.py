@@ -138,7 +138,7 @@ with with_:
         )
         st.page_link("deep_memory.py", label="Go to Deep Memory")
     elif not active:
-        st.info("No trained model yet: generate, review and train first.", icon=":material/info:")
+        st.info("No trained model is in use: train one, or choose one.", icon=":material/info:")
         st.page_link("deep_memory.py", label="Go to Deep Memory")
     else:
         st.caption(_TRAINED if ranks_words else _CLOUD)

@@ -36,7 +36,7 @@ def settings_card(space: Workspace, settings: DeepMemorySettings, problem: str) 
                 if settings.can_enable
                 else f"{problem} Search works without it."
                 if problem
-                else "You can switch it on once training has made search better."
+                else "You can switch it on once a model is chosen, by itself or by you."
             )
         trained = settings.last_trained_at
         figures[0].metric("Last trained", ago_text(trained) if trained else "never")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.ranking.index import RankingIndex
-from services.ranking.signals import NAMES, Candidates, candidates
+from services.ranking.signals import Candidates, candidates
 from services.retrieval.nearest import best_rows
 
 # In the order of `signals.NAMES`. Means of what was learned on chunking-evaluation, pubmedqa and
@@ -50,7 +50,3 @@ class Ranker:
         scores = found.signals @ self.weights
         best = best_rows(scores, k)
         return found.rows[best], scores[best]
-
-    def by_name(self) -> dict[str, float]:
-        """What the ranker goes by."""
-        return dict(zip(NAMES, self.weights.tolist(), strict=True))

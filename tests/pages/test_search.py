@@ -52,7 +52,7 @@ def test_an_empty_question_is_no_search_and_no_fault(open_page, workspace, query
 def test_without_a_model_there_is_one_list_and_the_way_to_another(open_page, workspace):
     screen = ask(open_page(workspace, "search.py"))
     assert all(text in screen.words for text in TEXTS)
-    assert "No trained model yet" in screen.words
+    assert "No trained model is in use" in screen.words
     assert "Go to Deep Memory" in screen.links
     positions = [screen.words.index(text) for text in TEXTS]
     assert positions[0] == min(positions)
@@ -78,7 +78,7 @@ def test_with_a_model_both_lists_stand_side_by_side(open_page, with_model):
     headings = [heading.value for heading in screen.app.subheader]
     assert headings == ["Best without training", "Deep Memory"]
     assert screen.words.count(TEXTS[0]) == 2
-    assert "No trained model yet" not in screen.words
+    assert "No trained model is in use" not in screen.words
 
 
 @pytest.mark.parametrize("way", ["Plain cosine", "Exact words"])
