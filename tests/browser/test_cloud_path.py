@@ -124,8 +124,8 @@ def _train(scene: Scene, page: Page) -> None:
 
 
 def _switch_on_and_search(scene: Scene, page: Page) -> None:
-    page.get_by_role("button", name="Switch Deep Memory on").click()
-    expect(page.get_by_text("Search uses Deep Memory now.")).to_be_visible()
+    page.get_by_role("button", name="Use this model").click()
+    expect(page.get_by_text(re.compile("Search uses the model of .* now"))).to_be_visible()
     page.get_by_role("link", name="Search", exact=True).click()
     page.get_by_label("Question", exact=True).fill("how long is the cargo3 kept")
     page.get_by_role("button", name="Search", exact=True).click()
