@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.beir import Questions, read_beir
 from benchmarks.recall import Bench
-from services.deep_memory.evaluation import Evaluation, Verdict, compare, evaluate_ids
+from services.deep_memory.evaluation import Evaluation, compare, evaluate_ids, is_improvement
 from services.deep_memory.ranker_training import train_model
 from services.deep_memory.split import answering_groups
 from services.deep_memory.trained_model import DeepMemoryModel
@@ -107,8 +107,8 @@ def taken_over(bench: Bench, models: int) -> int:
         model = trained_on(bench, wrong, seed)
         before = evaluated(bench, Ranker.untrained(bench.index).search, asked)
         groups = answering_groups(asked.relevant, bench.data.documents)
-        verdict = compare(before, evaluated(bench, model.search, asked), groups).verdict
-        count += verdict is Verdict.BETTER
+        found = compare(before, evaluated(bench, model.search, asked), groups)
+        count += is_improvement(found, len(asked.texts))
     return count
 
 

@@ -30,7 +30,7 @@ _DOWN, _DOWN_FAR, _WENT = "Down 1 to 3", "Down 4 or more", "Out of the first 10"
 _NEAR = 3  # ranks
 _STEPS = {  # ways to search without training, each with what it adds to the one before
     "cosine": ("plain cosine", "Plain cosine"),
-    "cosine and bm25": ("plain cosine and exact words", "+ exact words"),
+    "cosine_and_bm25": ("plain cosine and exact words", "+ exact words"),
     "ranker": ("the best search without training", "+ context"),
 }
 _QUESTIONS_A_PAGE = 20

@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash, percent, when_text
+from pages.ui.figures import baseline_text
 from services.models import TrainingRun
 from services.workspace import Workspace
 
@@ -96,6 +97,11 @@ def _test_set(runs: Sequence[TrainingRun]) -> str:
     chosen = options[0]
     if len(options) > 1:
         chosen = st.selectbox("Compared on", options, key="compared_on")
+    if len({baseline_text(_figures(run, chosen) or {}) for run in runs}) > 1:
+        st.caption(
+            ":material/info: Older models were compared with plain cosine, newer ones with the "
+            "best search without training: do not compare their gains."
+        )
     st.caption(
         "Each model's own held-out questions. They differ between models: compare the gains."
         if chosen == HELD_OUT

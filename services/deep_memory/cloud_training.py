@@ -28,8 +28,8 @@ from services.deep_memory.evaluation import (
 )
 from services.deep_memory.figures import Questions, Ranked
 from services.deep_memory.measurement import (
-    SEED,
     Material,
+    at_most,
     complete,
     measured,
     prepare,
@@ -85,7 +85,7 @@ def train_in_cloud(
     lease.note_training("Measuring on held-out questions", 0.95)
     metrics = measured(
         material,
-        _at_most(material.split.held_out, MOST_MEASURED),
+        at_most(material.split.held_out, MOST_MEASURED),
         lambda questions: _measure(lease, questions, snapshot, store),
         embedder,
         train_seconds,
@@ -175,7 +175,7 @@ def measure_in_cloud(
         AppError: the embedder or the service does not answer.
     """
     found = require_answers(questions, snapshot)
-    chosen = _at_most(np.arange(len(found.texts)), MOST_MEASURED)
+    chosen = at_most(np.arange(len(found.texts)), MOST_MEASURED)
     found = replace(
         found,
         texts=[found.texts[row] for row in chosen],
@@ -192,10 +192,3 @@ def measure_in_cloud(
     before = evaluate_places(by_cosine, found, snapshot)
     after = evaluate_places(ranked, found, snapshot)
     return figures_of(name, found, vectors, snapshot, Ranked({Untrained.COSINE: before}, after))
-
-
-def _at_most(rows: np.ndarray, count: int) -> np.ndarray:
-    """All rows, or a random `count` of them, the same ones each time."""
-    if len(rows) <= count:
-        return rows
-    return np.sort(np.random.default_rng(SEED).choice(rows, count, replace=False))

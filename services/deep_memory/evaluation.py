@@ -182,6 +182,15 @@ def compare(
     )
 
 
+def is_improvement(found: Comparison, questions: int) -> bool:
+    """Whether recall@10 or nDCG@10 is proven higher, and neither lower. Where recall@10 is nearly
+    1 before, only the order of the first ten can become better."""
+    if questions < FEWEST_TO_PROVE:
+        return False
+    bounds = [found.intervals[name] for name in ("recall@10", "ndcg@10")]
+    return any(low > _NOISE for low, _ in bounds) and all(high >= -_NOISE for _, high in bounds)
+
+
 def _verdict(change: float, low: float, high: float, questions: int) -> Verdict:
     if abs(change) <= _NOISE:
         return Verdict.NO_CHANGE

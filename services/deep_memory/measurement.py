@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from services.deep_memory.evaluation import Verdict, compare
+from services.deep_memory.evaluation import Verdict, compare, is_improvement
 from services.deep_memory.figures import Questions, Ranked, compared
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.split import Split, answering_groups, split_by_document
@@ -133,6 +133,13 @@ def measured(
     )
 
 
+def at_most(rows: np.ndarray, count: int) -> np.ndarray:
+    """All rows, or a random `count` of them, the same ones each time."""
+    if len(rows) <= count:
+        return rows
+    return np.sort(np.random.default_rng(SEED).choice(rows, count, replace=False))
+
+
 def complete(
     lease: RunLease, run: TrainingRun, metrics: TrainingMetrics, models: ModelStore
 ) -> None:
@@ -153,13 +160,17 @@ def complete(
 def _why_kept_back(ranked: Ranked, groups: np.ndarray, sets: Sequence[Mapping[str, Any]]) -> str:
     """Why the model does not take the place of what search uses now; empty if it does.
 
-    It has to be proven better on held-out questions, and not worse on any other set: of models that
+    It has to be proven better on held-out questions than search without training and than the model
+    in use, which is an advantage of the latter if it was trained on some of them; and not worse on
+    any other set: of models that
     were trained on shuffled answers, most measure a little higher or lower by chance.
     """
-    rival = ranked.in_use or ranked.before
-    if compare(rival, ranked.after, groups).verdict is not Verdict.BETTER:
-        what = "the model in use" if ranked.in_use else "search without training"
-        return f"It is not proven better than {what}."
+    rivals = {"search without training": ranked.before}
+    if ranked.in_use:
+        rivals["the model in use"] = ranked.in_use
+    for what, rival in rivals.items():
+        if not is_improvement(compare(rival, ranked.after, groups), len(groups)):
+            return f"It is not proven better than {what}."
     worse = [kept["name"] for kept in sets if kept["verdict"] == Verdict.WORSE.value]
     return f"It is worse on: {', '.join(worse)}." if worse else ""
 

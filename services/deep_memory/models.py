@@ -13,6 +13,7 @@ from services.deep_memory.query_map import QueryMap
 from services.errors import NotAllowed, StoreUnavailable
 from services.models import DeepMemorySettings, TrainingRun
 from services.person import Person
+from services.retrieval.minilm_embedder import MiniLMEmbedder
 from services.runs.states import RunStatus
 from services.runs.store import run_from_row
 
@@ -20,6 +21,7 @@ _KEPT_BY_SERVICE = (
     "DeepLake Cloud keeps the models that it trains, and ranks with them itself: "
     "the app has none of their numbers."
 )
+_NOT_WITH_MINILM = "A folder cannot search with MiniLM yet: use POST /v1/embeddings, or WordLlama."
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +110,12 @@ class Models:
         """Make search use Deep Memory, or not.
 
         Raises:
-            NotAllowed: no trained model was ever activated, or it is no longer there.
+            NotAllowed: no trained model is chosen, or it is no longer there.
         """
         if enabled and self.chosen().active is None:
             raise NotAllowed(
-                "Deep Memory cannot be switched on before a training has completed.",
-                next_step="Generate training data, review it and start training.",
+                "Deep Memory cannot be switched on before a trained model is chosen.",
+                next_step="Train one, or use the model of a completed run.",
             )
         row = {
             "user_id": self._identity.user_id,
@@ -156,6 +158,8 @@ class Models:
             return "Only a completed run has a model."
         if run.metrics.get("trainer") == "cloud":
             return _KEPT_BY_SERVICE
+        if run.metrics.get("embedder") == MiniLMEmbedder.name:
+            return _NOT_WITH_MINILM
         return self.unusable([run]).get(run.id, "")
 
     def query_map(self, run: TrainingRun) -> QueryMap:

@@ -14,8 +14,9 @@ from services.ranking.index import RankingIndex
 from services.ranking.ranker import FIXED_WEIGHTS, Ranker
 from services.ranking.signals import NAMES, candidates
 
+_LARGEST_WEIGHT = 1e6  # those that are learned are below 10
 # Whether a question is about documents that the model was trained for: half of the ten chunks that
-# are best without it.
+# are best with the fixed weights.
 _LOOKED_AT, _ENOUGH = 10, 0.5
 
 
@@ -75,12 +76,19 @@ class DeepMemoryModel:
         query_map = QueryMap.load(path)
         weights = _weights(query_map.settings)
         documents = query_map.settings.get("documents")
-        if weights is None or not isinstance(documents, list | None):
+        if weights is None or not _are_ids(documents):
             raise TrainingError(
                 f"The trained model {Path(path).name} cannot be read.",
                 next_step="Switch to another model, or train again. The pairs are kept.",
             )
         return cls(query_map, weights, None if documents is None else frozenset(documents))
+
+
+def _are_ids(documents: Any) -> bool:
+    """Whether it is what `save` writes: the ids of documents, or None."""
+    if documents is None:
+        return True
+    return isinstance(documents, list) and all(isinstance(id_, str) for id_ in documents)
 
 
 def _weights(settings: dict[str, Any]) -> np.ndarray | None:
@@ -92,5 +100,6 @@ def _weights(settings: dict[str, Any]) -> np.ndarray | None:
         return None
     if not all(isinstance(weight, int | float) for weight in by_name.values()):
         return None
-    weights = np.array([by_name[name] for name in NAMES], np.float32)
-    return weights if np.isfinite(weights).all() else None
+    if not all(abs(weight) < _LARGEST_WEIGHT for weight in by_name.values()):
+        return None
+    return np.array([by_name[name] for name in NAMES], np.float32)

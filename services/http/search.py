@@ -28,7 +28,7 @@ router = APIRouter(prefix="/search", tags=["Search"])
 
 class SearchRequest(Body):
     """`deep_memory` left out: as the settings say. `untrained`: how to rank without a trained
-    model: `ranker`, the best there is; `cosine` of the embeddings; `bm25`; or the last two added.
+    model: `ranker`, the best there is; `cosine` of the embeddings; `bm25`; `cosine_and_bm25`.
     DeepLake Cloud always ranks by cosine."""
 
     query: str = Field(min_length=1, max_length=4_000)
@@ -59,9 +59,10 @@ class Hit(BaseModel):
 
 
 class Hits(BaseModel):
-    """`deep_memory` says whether it ranked these: not before a training has completed, not when its
-    model is gone or damaged, and not while a changed knowledge base is indexed for it. `notice`
-    says why, where it was to rank and did not. `reranked_ms` is the time that a reranker took to
+    """`deep_memory` says whether it was to rank these: not before a model is chosen, not when its
+    model is gone or damaged, and not while a changed knowledge base is indexed. It leaves questions
+    about documents without training pairs to search without training. `notice` says why, where it
+    was to rank and did not. `reranked_ms` is the time that a reranker took to
     order the first 30 hits anew, which then have its scores; null if none is set, or if it failed,
     which `notice` says too."""
 

@@ -49,14 +49,17 @@ class MeasureRequest(Body):
 
 
 class Figures(BaseModel):
-    """Plain cosine and the model of a run on the same questions. `not_found` questions are left
-    out, because the knowledge base has not what answers them. `ranks` counts the questions by rank
-    before and rank after; null is beyond ten."""
+    """Search without training (in DeepLake Cloud by plain cosine) and the model of a run, on the
+    same questions. `steps` has the figures of each part that search without training is made of,
+    the last of them those of `before`. `not_found` questions are left out, because the knowledge
+    base has not what answers them. `ranks` counts the questions by rank before and rank after; null
+    is beyond ten."""
 
     name: str
     questions: int
     not_found: int
     by_document: bool
+    steps: list[dict[str, str | float]]
     before: dict[str, float]
     after: dict[str, float]
     verdict: str

@@ -18,7 +18,7 @@ class Untrained(StrEnum):
     RANKER = "ranker"  # all signals, with fixed weights: vectors, words, and what is around
     COSINE = "cosine"  # of the embeddings as they are
     WORDS = "bm25"
-    COSINE_AND_WORDS = "cosine and bm25"
+    COSINE_AND_WORDS = "cosine_and_bm25"
 
     def search(
         self, query: np.ndarray, text: str, k: int, index: RankingIndex

@@ -129,9 +129,14 @@ def reranked(
         found,
         without=without,
         with_=with_,
-        moved=rank_changes(without, with_),
+        # What the model moved, if only the other list was ordered anew.
+        moved=rank_changes(without, with_) if is_of_trained else _of(with_, found.moved),
         reranking=Reranking(reranker.model, seconds, is_of_trained, problem),
     )
+
+
+def _of(hits: list[SearchHit], moved: dict[str, int | None]) -> dict[str, int | None]:
+    return {hit.chunk_id: moved[hit.chunk_id] for hit in hits}
 
 
 def _in_new_order(hits: list[SearchHit], query: str, reranker: Reranker) -> list[SearchHit]:

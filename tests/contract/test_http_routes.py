@@ -106,7 +106,7 @@ def test_settings_answer_as_the_contract_says(caller: Caller) -> None:
 def test_deep_memory_can_not_be_enabled_before_a_training(caller: Caller) -> None:
     refused = caller.api.put("/deep-memory/settings", json={**caller.own, "enabled": True})
     assert refused.status_code == 400
-    assert "before a training has completed" in refused.json()["detail"]
+    assert "before a trained model is chosen" in refused.json()["detail"]
 
 
 def test_settings_switch_off_and_on_after_a_training(caller: Caller) -> None:

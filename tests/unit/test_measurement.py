@@ -228,6 +228,7 @@ def test_a_model_that_is_kept_back_is_not_activated(user, service, tmp_path, rea
 
 BETTER, SAME = found_at(*[1] * 30), found_at(*[None] * 30)
 ONE_BETTER = found_at(1, *[None] * 29)
+BETTER_ORDER = found_at(*[2] * 30)  # than rank 9: recall@10 is 1 both times
 
 
 @pytest.mark.parametrize(
@@ -238,13 +239,16 @@ ONE_BETTER = found_at(1, *[None] * 29)
         (SAME, None, Verdict.BETTER, "It is not proven better than search without training."),
         (ONE_BETTER, None, Verdict.BETTER, "It is not proven better than search without training."),
         (BETTER, BETTER, Verdict.BETTER, "It is not proven better than the model in use."),
+        (ONE_BETTER, SAME, Verdict.BETTER, "It is not proven better than search without training."),
+        (BETTER_ORDER, None, Verdict.BETTER, ""),
         (BETTER, None, Verdict.WORSE, "It is worse on: Our own."),
     ],
 )
 def test_a_model_takes_over_if_it_is_proven_better_than_what_search_uses_and_nowhere_worse(
     after, in_use, verdict, reason
 ):
-    ranked = Ranked({Untrained.COSINE: BETTER, Untrained.RANKER: SAME}, after, in_use)
+    before = found_at(*[9] * 30) if after is BETTER_ORDER else SAME
+    ranked = Ranked({Untrained.COSINE: BETTER, Untrained.RANKER: before}, after, in_use)
     sets = [{"name": "Our own", "verdict": verdict.value}]
     assert _why_kept_back(ranked, np.arange(30), sets) == reason
 

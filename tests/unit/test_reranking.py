@@ -188,7 +188,8 @@ def test_the_list_in_use_is_ordered_anew_and_the_other_is_not(fake):
     assert [hit.text for hit in found.without] == [TEXTS[2], TEXTS[1], TEXTS[3]]
     assert [(hit.rank, hit.score) for hit in found.without] == [(1, 0.75), (2, 0.25), (3, 0.25)]
     assert [hit.text for hit in found.with_] == TEXTS[:0:-1]
-    assert found.moved == rank_changes(found.without, found.with_)
+    as_searched = lists_of(TEXTS, TEXTS[::-1])  # what the model moved, before the other list was
+    assert found.moved == {hit.chunk_id: as_searched.moved[hit.chunk_id] for hit in found.with_}
     assert found.reranking is not None
     assert (found.reranking.model, found.reranking.is_of_trained) == (MODEL, False)
     assert (found.reranking.problem, found.reranking.seconds > 0) == ("", True)

@@ -87,3 +87,35 @@ def test_the_largest_knowledge_base_alone_is_kept_however_large(monkeypatch):
 
     assert indexes.of("ben", snapshot("v2", ("a", "b", "c", "d", "e"))) is large
     assert indexes.of("ann", snapshot("v1")) is not first
+
+
+def test_indexes_are_built_one_at_a_time_and_not_for_a_store_that_has_changed_meanwhile(
+    monkeypatch,
+):
+    """A store that changes every second is searched meanwhile."""
+    began, may_go_on, built = threading.Event(), threading.Event(), []
+
+    def slow(plain, texts, *of):
+        built.append(len(texts))
+        began.set()
+        may_go_on.wait()
+        return RankingIndex(plain, texts, *of)
+
+    monkeypatch.setattr(indexes_module, "_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(indexes_module, "RankingIndex", slow)
+    indexes = SearchIndexes()
+    for number in range(1, 6):
+        assert indexes.soon("ann", snapshot(f"v{number}", ("word",) * number)) is None
+        assert began.wait(30)
+    may_go_on.set()
+
+    assert len(indexes.of("ann", snapshot("v5", ("word",) * 5))) == 5
+    assert built == [1, 5]
+
+
+def test_a_search_goes_on_without_an_index_that_did_not_fit_into_memory(monkeypatch):
+    def out_of_memory(*of):
+        raise MemoryError
+
+    monkeypatch.setattr(indexes_module, "RankingIndex", out_of_memory)
+    assert SearchIndexes().soon("ann", snapshot("v1")) is None

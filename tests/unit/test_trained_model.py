@@ -90,6 +90,8 @@ def test_a_model_of_before_the_ranker_ranks_by_its_map_and_the_fixed_weights(
         {"lexical_weight": "0.1"},
         {"weights": 3},
         {"weights": dict.fromkeys(NAMES, 1.0), "documents": "all"},
+        {"weights": dict.fromkeys(NAMES, 1.0), "documents": [["a"]]},
+        {"weights": dict.fromkeys(NAMES, 10**400)},
         {"weights": {"cosine": 1.0}},
         {"weights": dict.fromkeys(NAMES, "1")},
         {"weights": dict.fromkeys(NAMES, float("inf"))},
