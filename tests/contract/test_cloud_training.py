@@ -9,7 +9,8 @@ import pytest
 
 from services.deep_memory import cloud_training
 from services.deep_memory.cloud_jobs import WORKING, Watching
-from services.deep_memory.cloud_training import _at_most, measure_in_cloud, train_in_cloud
+from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
+from services.deep_memory.measurement import at_most
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.test_sets import Expected, OwnQuestion
 from services.models import Chunk, Document, TrainingPair, Waiting
@@ -155,12 +156,12 @@ def test_a_part_of_the_held_out_questions_is_measured_where_there_are_many(
 
 def test_those_that_are_measured_are_the_same_each_time_in_order_and_none_twice():
     rows = np.arange(100, 200)
-    assert _at_most(rows, 100).tolist() == rows.tolist()
-    some = _at_most(rows, 99)
+    assert at_most(rows, 100).tolist() == rows.tolist()
+    some = at_most(rows, 99)
     assert len(set(some.tolist())) == 99
-    assert some.tolist() == sorted(some) == _at_most(rows, 99).tolist()
+    assert some.tolist() == sorted(some) == at_most(rows, 99).tolist()
     assert set(some) <= set(rows)
-    assert _at_most(rows, 10).tolist() != rows[:10].tolist()
+    assert at_most(rows, 10).tolist() != rows[:10].tolist()
 
 
 def test_a_stop_ends_the_measuring_before_the_next_search(fake, script, train):
