@@ -131,6 +131,7 @@ def test_the_account_says_what_is_set_and_no_value(
         "openai_is_set": False,
         "question_writer": "Offline writer",
         "embedder": "wordllama-256",
+        "reranker": None,
         "trainer": "local",
         "questions_per_chunk": 3,
         "deep_memory_is_available": True,
