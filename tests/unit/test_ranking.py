@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from services.ranking import signals
+from services.ranking.context import Neighbours
 from services.ranking.index import RankingIndex
+from services.ranking.occurrences import Occurrences
 from services.ranking.ranker import FIXED_WEIGHTS, Ranker
 from services.ranking.signals import NAMES, candidates
 from services.ranking.untrained import Untrained
@@ -173,3 +175,31 @@ def test_each_way_to_search_without_training_ranks_by_what_it_says(index: Rankin
     rows, scores = Untrained.RANKER.search(query, asked, 4, index)
     assert scores == pytest.approx(np.sort(found.signals @ FIXED_WEIGHTS)[::-1], rel=1e-5)
     assert rows[0] == 0
+
+
+def test_the_chunks_beside_a_chunk_are_those_of_its_document() -> None:
+    neighbours = Neighbours(["a", "a", "a", "b", "c", "c"])
+    before, after = neighbours.beside(np.arange(6))
+    assert before.tolist() == [0, 0, 1, 3, 4, 4]
+    assert after.tolist() == [1, 2, 2, 3, 5, 5]
+
+
+def test_what_is_around_a_chunk_counts_by_its_nearness() -> None:
+    values = np.array([1, 0, 0, 0], np.float32)
+    summed = Neighbours(["a", "a", "a", "b"]).summed(values)
+    assert summed.tolist() == pytest.approx([1, np.exp(-0.5), np.exp(-1), 0], rel=1e-5)
+    assert Neighbours(["a", "a", "a", "b"]).mean(np.ones(4, np.float32)).tolist() == [1] * 4
+
+
+def test_the_words_of_a_single_text_are_all_found() -> None:
+    alone = Occurrences(np.array([0, 1, 2, 2]), np.zeros(4, np.int64), 3, 1)
+    assert alone.frequency.tolist() == [1, 1, 1]
+    gains = alone.gains([0, 1, 2], np.array([0]))[:, 0]
+    assert gains[0] == gains[1] > 0
+    assert gains[2] > gains[1]  # it stands there twice
+    assert alone.bm25([0, 1, 2])[0] == pytest.approx(gains.sum())
+
+
+def test_vectors_of_any_length_become_unit_vectors_and_zeros_stay() -> None:
+    made = signals.unit(np.array([[0.3, 0.4], [3, 4], [0, 0]]))
+    assert made == pytest.approx(np.array([[0.6, 0.8], [0.6, 0.8], [0, 0]]))
