@@ -95,11 +95,8 @@ SQL: dict[str, tuple[list[str], list[str]]] = {
 # Mutants that change nothing that anybody could notice: (module or function, what was there, what
 # is there instead) -> why.
 _BLOCK = "how many rows are looked at together changes nothing that is found"
-_NOTHING = "a vector without a direction is divided by something, and stays"
 _NO_WORDS = "between a verb and its object that follows are no words"
 _POLICY = "row-level security shows a person no other rows, and nobody else begins a run"
-_UNIT = "np.where(lengths > 0, lengths, 1)"
-_NO_UNIT = "np.where(lengths > 0, lengths, 2)"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("services/deep_memory/evaluation.py", "max(1, passages)", "max(2, passages)"): _BLOCK,
     ("services/pairs/quality.py", "max(1, len(chunk_vectors))", "max(2, len(chunk_vectors))"): (
@@ -108,9 +105,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("services/deep_memory/evaluation.py", "RANKING_DEPTH + 1", "RANKING_DEPTH + 2"): (
         "any rank beyond the tenth counts as none"
     ),
-    ("services/ranking/context.py", _UNIT, _NO_UNIT): _NOTHING,
-    ("services/ranking/near_words.py", _UNIT, _NO_UNIT): _NOTHING,
-    ("services/deep_memory/query_map.py", _UNIT, _NO_UNIT): _NOTHING,
     ("services/deep_memory/cloud_training.py", "noted_at = 0.0", "noted_at = 1.0"): (
         "the clock of a machine is past both"
     ),

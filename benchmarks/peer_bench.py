@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.recall import Bench, Search, measure
-from services.ranking.near_words import unit
 from services.ranking.signals import WORD_WEIGHT
+from services.retrieval.embeddings import normalised
 from services.retrieval.nearest import best_rows
 
 Embed = Callable[[Sequence[str]], np.ndarray]  # questions -> (n, width), of any length
@@ -54,7 +54,7 @@ class PeerBench(Bench):
         embed, _ = self.trained(name, seed)
 
         def search(_: np.ndarray, text: str) -> np.ndarray:
-            mapped = unit(embed([text]))[0]
+            mapped = normalised(embed([text]))[0]
             if method == name:
                 return chunks.top(mapped, _DEPTH)[0]
             return best_rows(chunks.vectors @ mapped + WORD_WEIGHT * index.bm25(text), _DEPTH)

@@ -37,6 +37,7 @@ from benchmarks.beir import DataSet, Questions, read_beir
 from services.deep_memory.evaluation import Evaluation, compare, evaluate_ids
 from services.deep_memory.ranker_training import train_model
 from services.deep_memory.split import answering_groups
+from services.deep_memory.trained_model import DeepMemoryModel
 from services.generation.offline_writer import OfflineQuestionWriter
 from services.models import Chunk
 from services.ranking.index import RankingIndex
@@ -48,7 +49,7 @@ UNTRAINED_METHODS = ("cosine", "bm25", "minmax", "untrained")
 TRAINED_METHODS = ("hybrid", "dense")
 METHODS = UNTRAINED_METHODS + TRAINED_METHODS
 BASELINES = ("cosine", "minmax", "untrained")
-_DEPTH = 10
+DEPTH = 10
 _TIMED_SEARCHES = 200
 _QUESTIONS_PER_PASSAGE = 3
 
@@ -99,30 +100,37 @@ class Bench:
             return self._by_minmax
         if method in untrained:
             search = untrained[method].search
-            return lambda vector, text: search(vector, text, _DEPTH, index)[0]
-        model = train_model(
-            self.training_vectors,
-            self.training.texts,
-            index,
-            self.training.relevant,
+            return lambda vector, text: search(vector, text, DEPTH, index)[0]
+        model = self.train(self.training_vectors, self.training, seed)
+        if method == "dense":
+            mapped = model.query_map.apply
+            return lambda vector, _: index.context.top(mapped(vector[None])[0], DEPTH)[0]
+        return lambda vector, text: model.search(vector, text, DEPTH, index)[0]
+
+    def train(self, vectors: np.ndarray, questions: Questions, seed: int) -> DeepMemoryModel:
+        """As the app trains, on `questions`; `vectors` (n, width) embed them."""
+        return train_model(
+            vectors,
+            questions.texts,
+            self.index,
+            questions.relevant,
             embed=self.embedder.embed,
             seed=seed,
             embedder=self.embedder.name,
         )
-        if method == "dense":
-            mapped = model.query_map.apply
-            return lambda vector, _: index.context.top(mapped(vector[None])[0], _DEPTH)[0]
-        return lambda vector, text: model.search(vector, text, _DEPTH, index)[0]
 
     def _by_minmax(self, vector: np.ndarray, text: str) -> np.ndarray:
         cosines = self.index.context.vectors @ (vector @ self.index.whitening)
         words = self.index.bm25(text)
-        return best_rows(_from_0_to_1(cosines) + _from_0_to_1(words), _DEPTH)
+        return best_rows(_from_0_to_1(cosines) + _from_0_to_1(words), DEPTH)
 
     def evaluate(self, search: Search) -> Evaluation:
-        pairs = zip(self.test_vectors, self.data.test.texts, strict=True)
-        ranked = [search(vector, text).tolist() for vector, text in pairs]
-        return evaluate_ids(ranked, self.data.test.relevant)
+        return self.evaluate_on(search, self.test_vectors, self.data.test)
+
+    def evaluate_on(self, search: Search, vectors: np.ndarray, asked: Questions) -> Evaluation:
+        """Evaluate other questions than the test's; `vectors` (n, width) embed them."""
+        pairs = zip(vectors, asked.texts, strict=True)
+        return evaluate_ids([search(*pair).tolist() for pair in pairs], asked.relevant)
 
     def search_ms(self, search: Search) -> float:
         """The median time of one search."""

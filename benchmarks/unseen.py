@@ -24,14 +24,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.beir import Questions, read_beir
-from benchmarks.recall import Bench
-from services.deep_memory.evaluation import Evaluation, compare, evaluate_ids, is_improvement
-from services.deep_memory.ranker_training import train_model
+from benchmarks.recall import DEPTH, Bench
+from services.deep_memory.evaluation import Evaluation, compare, is_improvement
 from services.deep_memory.split import answering_groups
 from services.deep_memory.trained_model import DeepMemoryModel
 from services.ranking.ranker import Ranker
-
-_DEPTH = 10
 
 
 def part_of(questions: Questions, rows: Sequence[int]) -> Questions:
@@ -41,24 +38,15 @@ def part_of(questions: Questions, rows: Sequence[int]) -> Questions:
 
 
 def trained_on(bench: Bench, questions: Questions, seed: int = 0) -> DeepMemoryModel:
-    return train_model(
-        bench.embedder.embed(questions.texts),
-        questions.texts,
-        bench.index,
-        questions.relevant,
-        embed=bench.embedder.embed,
-        seed=seed,
-        embedder=bench.embedder.name,
-    )
+    return bench.train(bench.embedder.embed(questions.texts), questions, seed)
 
 
 def evaluated(bench: Bench, search: Callable[..., Any], asked: Questions) -> Evaluation:
-    vectors = bench.embedder.embed(asked.texts)
-    ranked = [
-        search(vector, text, _DEPTH, bench.index)[0].tolist()
-        for vector, text in zip(vectors, asked.texts, strict=True)
-    ]
-    return evaluate_ids(ranked, asked.relevant)
+    return bench.evaluate_on(
+        lambda vector, text: search(vector, text, DEPTH, bench.index)[0],
+        bench.embedder.embed(asked.texts),
+        asked,
+    )
 
 
 def gain(bench: Bench, model: DeepMemoryModel, asked: Questions) -> dict[str, Any]:
@@ -108,7 +96,7 @@ def taken_over(bench: Bench, models: int) -> int:
         before = evaluated(bench, Ranker.untrained(bench.index).search, asked)
         groups = answering_groups(asked.relevant, bench.data.documents)
         found = compare(before, evaluated(bench, model.search, asked), groups)
-        count += is_improvement(found, len(asked.texts))
+        count += is_improvement(found.intervals, len(asked.texts))
     return count
 
 

@@ -1811,29 +1811,14 @@ REVOKE ALL ON FUNCTION public.settle_import_files(p_import uuid, p_user uuid, p_
 GRANT ALL ON FUNCTION public.settle_import_files(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer, p_outcomes jsonb) TO service_role;
 
 
--- start_import: 029_document_imports.sql
+-- start_import: 030_replace_documents.sql
 
 CREATE FUNCTION public.start_import(p_import uuid, p_files jsonb) RETURNS SETOF public.document_imports
-    LANGUAGE plpgsql SECURITY DEFINER
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
     AS $$
-declare
-  started public.document_imports;
-begin
-  delete from public.document_imports
-   where user_id = auth.uid() and status = 'done' and finished_at < now() - interval '7 days';
-  insert into public.document_imports (id, user_id, status, lease_expires_at)
-  values (p_import, auth.uid(), 'adding', public.lease_end())
-  on conflict (user_id) where status <> 'done' do nothing
-  returning * into started;
-  if started.id is null then
-    return;
-  end if;
-  insert into public.document_import_files (import_id, position, name, bytes)
-  select p_import, f.place - 1, f.file ->> 'name', (f.file ->> 'bytes')::bigint
-    from jsonb_array_elements(p_files) with ordinality as f (file, place);
-  return next started;
-end $$;
+  select * from public.begin_import(p_import, p_files, false)
+$$;
 
 REVOKE ALL ON FUNCTION public.start_import(p_import uuid, p_files jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.start_import(p_import uuid, p_files jsonb) TO service_role;

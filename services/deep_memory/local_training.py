@@ -79,7 +79,7 @@ def train_locally(
     alone = map_alone(
         material.questions.only(held_out),
         material.split.groups[held_out],
-        snapshot,
+        index,
         model.query_map,
     )
     metrics = replace(metrics, map_alone=alone)

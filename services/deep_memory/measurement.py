@@ -118,8 +118,9 @@ def measured(
     sample = _sample_questions(material.snapshot, embedder)
     ranked = measure(questions)
     sets = [] if sample is None else [_sample_figures(sample, material.snapshot, measure(sample))]
+    figures = compared(questions, ranked, groups)
     return TrainingMetrics(
-        compared(questions, ranked, groups),
+        figures,
         held_out_questions=len(held_out),
         held_out_by=split.by,
         trained_questions=len(split.train),
@@ -127,7 +128,7 @@ def measured(
         pairs_without_chunk=material.pairs_without_chunk,
         train_seconds=train_seconds,
         embedder=embedder.name,
-        kept_back=_why_kept_back(ranked, groups, sets),
+        kept_back=_why_kept_back(figures, ranked, groups, sets),
         test_sets=sets,
         service=service,
     )
@@ -157,19 +158,25 @@ def complete(
     lease.finish_training(row, activate=not metrics.kept_back)
 
 
-def _why_kept_back(ranked: Ranked, groups: np.ndarray, sets: Sequence[Mapping[str, Any]]) -> str:
-    """Why the model does not take the place of what search uses now; empty if it does.
+def _why_kept_back(
+    figures: Mapping[str, Any],
+    ranked: Ranked,
+    groups: np.ndarray,
+    sets: Sequence[Mapping[str, Any]],
+) -> str:
+    """Why the model does not take the place of what search uses now; empty if it does. `figures`
+    are those of the held-out questions, as `ranked` ranks them; `sets` those of the others.
 
     It has to be proven better on held-out questions than search without training and than the model
     in use, which is an advantage of the latter if it was trained on some of them; and not worse on
     any other set: of models that
     were trained on shuffled answers, most measure a little higher or lower by chance.
     """
-    rivals = {"search without training": ranked.before}
+    gains = {"search without training": figures["intervals"]}
     if ranked.in_use:
-        rivals["the model in use"] = ranked.in_use
-    for what, rival in rivals.items():
-        if not is_improvement(compare(rival, ranked.after, groups), len(groups)):
+        gains["the model in use"] = compare(ranked.in_use, ranked.after, groups).intervals
+    for what, intervals in gains.items():
+        if not is_improvement(intervals, len(groups)):
             return f"It is not proven better than {what}."
     worse = [kept["name"] for kept in sets if kept["verdict"] == Verdict.WORSE.value]
     return f"It is worse on: {', '.join(worse)}." if worse else ""

@@ -12,10 +12,10 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from services.deep_memory.folder_search import search_py
-from services.deep_memory.map_alone import vectors_in_context
 from services.deep_memory.model_card import model_card
 from services.deep_memory.query_map import QueryMap
 from services.models import Chunk, TrainingRun
+from services.ranking.context import in_context
 from services.retrieval.content import Snapshot
 
 FOLDER = "deep-memory-model"
@@ -46,7 +46,8 @@ def write_model_folder(
         with _member(folder, "map.npy", zipfile.ZIP_STORED) as member:
             np.save(member, query_map.matrix.astype(np.float32))
         with _member(folder, "chunks.npy", zipfile.ZIP_STORED) as member:
-            np.save(member, vectors_in_context(snapshot))
+            documents = [chunk.document_id for chunk in snapshot.chunks]
+            np.save(member, in_context(snapshot.embeddings, documents))
 
 
 def model_file(

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from services.errors import TrainingError
+from services.retrieval.embeddings import normalised
 
 FORMAT = "deep-memory-query-map"
 FORMAT_VERSION = 2  # 1 had no checksum
@@ -70,7 +71,7 @@ class QueryMap:
             TrainingError: the queries differ in width from the model.
         """
         self.require_width(queries)
-        return _normalised(queries.astype(np.float32) @ self.matrix)
+        return normalised(queries.astype(np.float32) @ self.matrix)
 
     def save(self, path: Path) -> None:
         """Write the model to `path` atomically: a reader sees the old file or the whole new one.
@@ -120,11 +121,6 @@ class QueryMap:
                 f"The trained model {Path(path).name} cannot be read.",
                 next_step="Switch to another model, or train again. The pairs are kept.",
             ) from error
-
-
-def _normalised(vectors: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
 
 
 def _sealed(content: bytes) -> bytes:

@@ -43,8 +43,6 @@ class DeepMemoryModel:
         """
         self.query_map.require_width(query[None])
         untrained = Ranker.untrained(index)
-        if not len(index):
-            return untrained.search(query, text, k, index)
         found = candidates(text, query, self.query_map.matrix, index, k)
         if not self._knows(untrained.best(found, _LOOKED_AT)[0], index):
             return untrained.search(query, text, k, index)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from services.retrieval.embeddings import normalised
+
 _REACH = 2.0  # chunks: the distance at which a neighbour counts 1/e
 _WINDOW = 8  # chunks on either side; beyond, a neighbour would count under 2%
 _WEIGHTS = np.exp(-np.abs(np.arange(-_WINDOW, _WINDOW + 1)) / _REACH).astype(np.float32)
@@ -67,8 +69,7 @@ def in_context(embeddings: np.ndarray, documents: Sequence[Any]) -> np.ndarray:
         stop = start + sum(1 for _ in rows)
         in_context[start:stop] += _neighbourhood(in_context[start:stop])
         start = stop
-    lengths = np.linalg.norm(in_context, axis=1, keepdims=True)
-    return in_context / np.where(lengths > 0, lengths, 1)
+    return normalised(in_context)
 
 
 def _neighbourhood(chunks: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from services.retrieval.embeddings import normalised
+
 Embed = Callable[[Sequence[str]], np.ndarray]  # texts -> (n, any width) float32
 
 
@@ -24,7 +26,7 @@ class NearWords:
         self.place[self.words] = np.arange(len(self.words))
         vectors = embed([vocabulary[word] for word in self.words.tolist()])
         self._mean = vectors.mean(axis=0) if len(vectors) else np.float32(0)
-        self.vectors = unit(vectors - self._mean)  # (words with a vector, any width)
+        self.vectors = normalised(vectors - self._mean)  # (words with a vector, any width)
 
     def nearness(
         self, asked: Sequence[str], numbers: Sequence[int], words: np.ndarray, counts: np.ndarray
@@ -49,11 +51,5 @@ class NearWords:
         """(asked, any width); only words without a vector are embedded now."""
         rows = [self.place[number] if number >= 0 else -1 for number in numbers]
         unknown = [word for word, row in zip(asked, rows, strict=True) if row < 0]
-        fresh = iter(unit(self._embed(unknown) - self._mean) if unknown else ())
+        fresh = iter(normalised(self._embed(unknown) - self._mean) if unknown else ())
         return np.stack([self.vectors[row] if row >= 0 else next(fresh) for row in rows])
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """The same directions with length 1, float32; zeros stay."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)

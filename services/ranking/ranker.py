@@ -41,8 +41,6 @@ class Ranker:
 
         Scores compare only within one question. Equal ones keep the order of the rows.
         """
-        if not len(index):
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         return self.best(candidates(text, query, self.matrix, index, k), k)
 
     def best(self, found: Candidates, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,9 +18,9 @@ from itertools import pairwise
 import numpy as np
 
 from services.ranking.index import RankingIndex, spans
-from services.ranking.near_words import unit
 from services.ranking.occurrences import ABSENT
 from services.ranking.words import words_of
+from services.retrieval.embeddings import normalised
 from services.retrieval.nearest import best_rows
 
 NAMES = (
@@ -66,8 +66,10 @@ def candidates(
 ) -> Candidates:
     """The best chunks by vectors, by words and by both, with their signals; at least `k` if there
     are as many. `query` (width,) embeds `text`; `matrix` (width, width) is the trained map."""
+    if not len(index):
+        return Candidates(np.zeros(0, np.int64), np.zeros((0, len(NAMES)), np.float32))
     asked = _asked(text, index)
-    whitened, mapped = unit(np.stack([query @ index.whitening, query @ matrix]))
+    whitened, mapped = normalised(np.stack([query @ index.whitening, query @ matrix]))
     bm25 = index.chunks.bm25(asked.all)
     around = index.neighbours.mean(bm25)
     nearest, _ = index.context.top(whitened, max(_POOL, 4 * k))
@@ -89,17 +91,20 @@ def candidates(
     rows = pool[of_pool]
     document = index.neighbours.document
     before, after = index.neighbours.beside(rows)
+    here = _has(asked, rows, index)
+    places, counts = index.words_in(rows)
+    words = index.words[places]
     columns = (
         cosines[of_pool], index.context.vectors[rows] @ mapped,
         index.plain.vectors[rows] @ query, index.plain.vectors[rows] @ mapped,
         _best_of_each(cosines, document[pool])[of_pool],
         np.maximum(index.plain.vectors[before] @ whitened, index.plain.vectors[after] @ whitened),
         *_bm25_signals(asked, rows, before, after, bm25, around, index),
-        _pairs(asked, rows, index),
+        _pairs(asked, words, counts, index),
         *_sentence_signals(asked, rows, index),
-        *_coverage_signals(asked, rows, before, after, index),
+        *_coverage_signals(asked, here, rows, before, after, index),
         _numbers(text, rows, index),
-        *_nearness_signals(asked, rows, index),
+        *_nearness_signals(asked, here, words, counts, index),
         index.length[rows],
     )  # fmt: skip
     return Candidates(rows, np.stack(columns, axis=1).astype(np.float32))
@@ -136,20 +141,19 @@ def _bm25_signals(
     )  # fmt: skip
 
 
-def _pairs(asked: _Asked, rows: np.ndarray, index: RankingIndex) -> np.ndarray:
-    """BM25 of the question's pairs of adjacent words, (c,)."""
-    places, counts = index.words_in(rows)
-    words = index.words[places]
-    chunk = np.repeat(np.arange(len(rows)), counts)
+def _pairs(asked: _Asked, words: np.ndarray, counts: np.ndarray, index: RankingIndex) -> np.ndarray:
+    """BM25 of the question's pairs of adjacent words, (c,); `counts` (c,) of `words` are each
+    chunk's."""
+    chunk = np.repeat(np.arange(len(counts)), counts)
     within = chunk[1:] == chunk[:-1]
     relative = np.maximum(counts - 1, 0) / index.pairs.mean_count
     dampened = _SATURATION * (1 - _LENGTH + _LENGTH * relative)
-    score = np.zeros(len(rows), np.float32)
+    score = np.zeros(len(counts), np.float32)
     for first, second in pairwise(asked.all):
         if ABSENT not in (first, second):
             stands = within & (words[:-1] == first) & (words[1:] == second)
             if stands.any():
-                times = np.bincount(chunk[1:][stands], minlength=len(rows))
+                times = np.bincount(chunk[1:][stands], minlength=len(counts))
                 score += index.pairs.idf(first, second) * times / (times + dampened)
     return score
 
@@ -170,12 +174,18 @@ def _sentence_signals(
 
 
 def _coverage_signals(
-    asked: _Asked, rows: np.ndarray, before: np.ndarray, after: np.ndarray, index: RankingIndex
+    asked: _Asked,
+    here: np.ndarray,
+    rows: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    index: RankingIndex,
 ) -> tuple[np.ndarray, ...]:
-    """How much of the question's worth, of its words, and how rare a word is found."""
+    """How much of the question's worth, of its words, and how rare a word is found.
+
+    `here` (words, c) says which words each chunk has."""
     if not asked.words:
         return (np.zeros(len(rows), np.float32),) * 5
-    here = _has(asked, rows, index)
     nearby = here | _has(asked, before, index) | _has(asked, after, index)
     in_document = index.documents.gains(asked.numbers, index.neighbours.document[rows]) > 0
     rarity = asked.worth / max(float(asked.worth.max()), 1e-6)
@@ -193,12 +203,10 @@ def _has(asked: _Asked, rows: np.ndarray, index: RankingIndex) -> np.ndarray:
 
 
 def _nearness_signals(
-    asked: _Asked, rows: np.ndarray, index: RankingIndex
+    asked: _Asked, here: np.ndarray, words: np.ndarray, counts: np.ndarray, index: RankingIndex
 ) -> tuple[np.ndarray, ...]:
     """How near the chunk's words come to the question's, and to those it does not have."""
-    places, counts = index.words_in(rows)
-    near = index.near_words.nearness(asked.words, asked.numbers, index.words[places], counts)
-    here = _has(asked, rows, index)
+    near = index.near_words.nearness(asked.words, asked.numbers, words, counts)
     near[here] = 1
     above = np.maximum(near - _RELATED, 0) / (1 - _RELATED)
     missing = asked.worth[:, None] * ~here

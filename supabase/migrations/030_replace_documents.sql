@@ -10,7 +10,6 @@ alter table public.document_import_files drop constraint document_import_files_s
 alter table public.document_import_files add constraint document_import_files_state_check
   check (state in ('waiting', 'added', 'replaced', 'same', 'refused', 'dropped'));
 
--- As start_import in 029.
 create function public.begin_import(p_import uuid, p_files jsonb, p_replace boolean)
 returns setof public.document_imports language plpgsql security definer set search_path = '' as $$
 declare
@@ -30,6 +29,11 @@ begin
     from jsonb_array_elements(p_files) with ordinality as f (file, place);
   return next started;
 end $$;
+
+create or replace function public.start_import(p_import uuid, p_files jsonb)
+returns setof public.document_imports language sql security definer set search_path = '' as $$
+  select * from public.begin_import(p_import, p_files, false)
+$$;
 
 -- For a worker that replaces documents: how many pairs of its person's runs each chunk has, as
 -- {"pairs": {chunk id: count}}, or null if the worker no longer holds the import.

@@ -250,7 +250,8 @@ def test_a_model_takes_over_if_it_is_proven_better_than_what_search_uses_and_now
     before = found_at(*[9] * 30) if after is BETTER_ORDER else SAME
     ranked = Ranked({Untrained.COSINE: BETTER, Untrained.RANKER: before}, after, in_use)
     sets = [{"name": "Our own", "verdict": verdict.value}]
-    assert _why_kept_back(ranked, np.arange(30), sets) == reason
+    held_out = compared(asked(30), ranked, np.arange(30))
+    assert _why_kept_back(held_out, ranked, np.arange(30), sets) == reason
 
 
 def test_what_search_without_training_is_made_of_is_told_in_order_and_the_last_is_before():

@@ -6,7 +6,6 @@ import bm25s
 import numpy as np
 import pytest
 
-from services.ranking import signals
 from services.ranking.context import Neighbours
 from services.ranking.index import RankingIndex
 from services.ranking.occurrences import Occurrences
@@ -14,7 +13,7 @@ from services.ranking.ranker import FIXED_WEIGHTS, Ranker
 from services.ranking.signals import NAMES, candidates
 from services.ranking.untrained import Untrained
 from services.ranking.words import words_of
-from services.retrieval.embeddings import WordLlamaEmbedder
+from services.retrieval.embeddings import WordLlamaEmbedder, normalised
 from services.retrieval.nearest import VectorIndex
 
 TEXTS = [
@@ -105,7 +104,7 @@ def test_the_best_of_a_document_and_the_chunks_beside_are_looked_at(index: Ranki
     context = found["cosine in context, whitened"]
     best = found["best cosine in document"]
     assert best.tolist() == [context[:2].max()] * 2 + [context[2:].max()] * 2
-    whitened = signals.unit(embed(["Who blocks a card?"])[0] @ index.whitening)
+    whitened = normalised(embed(["Who blocks a card?"]) @ index.whitening)[0]
     alone = index.plain.vectors @ whitened
     beside = [alone[:2].max()] * 2 + [alone[2:].max()] * 2
     assert found["best cosine beside"].tolist() == pytest.approx(beside)
@@ -141,7 +140,7 @@ def test_candidates_are_the_best_of_vectors_of_words_and_of_both_and_as_many_as_
     index = RankingIndex(VectorIndex(vectors), texts, list(np.arange(900) // 3), embed)
     asked, query = "word3 word14 word15", vectors[7]
     rows = set(candidates(asked, query, index.whitening, index).rows.tolist())
-    cosines = index.context.vectors @ signals.unit(query @ index.whitening)
+    cosines = index.context.vectors @ normalised(query[None] @ index.whitening)[0]
     bm25 = index.bm25(asked)
     mixed = cosines + 0.05 * (bm25 + index.neighbours.mean(bm25))
     best = [
@@ -201,5 +200,5 @@ def test_the_words_of_a_single_text_are_all_found() -> None:
 
 
 def test_vectors_of_any_length_become_unit_vectors_and_zeros_stay() -> None:
-    made = signals.unit(np.array([[0.3, 0.4], [3, 4], [0, 0]]))
+    made = normalised(np.array([[0.3, 0.4], [3, 4], [0, 0]]))
     assert made == pytest.approx(np.array([[0.6, 0.8], [0.6, 0.8], [0, 0]]))
