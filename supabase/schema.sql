@@ -88,6 +88,68 @@ GRANT ALL ON TABLE public.deep_memory_generation_batches TO authenticated;
 GRANT ALL ON TABLE public.deep_memory_generation_batches TO service_role;
 
 
+-- deep_memory_judgements
+
+CREATE TABLE public.deep_memory_judgements (
+    user_id uuid DEFAULT auth.uid() NOT NULL,
+    question text NOT NULL,
+    question_key text GENERATED ALWAYS AS (public.question_key(question)) STORED NOT NULL,
+    chunk_id text NOT NULL,
+    judge text DEFAULT 'person'::text NOT NULL,
+    answers boolean NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    judged_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT deep_memory_judgements_chunk_id_check CHECK ((length(chunk_id) <= 200)),
+    CONSTRAINT deep_memory_judgements_judge_check CHECK ((judge = ANY (ARRAY['person'::text, 'application'::text, 'model'::text]))),
+    CONSTRAINT deep_memory_judgements_question_check CHECK (((btrim(question) <> ''::text) AND (length(question) <= 2000))),
+    CONSTRAINT deep_memory_judgements_reason_check CHECK ((length(reason) <= 2000))
+);
+
+ALTER TABLE ONLY public.deep_memory_judgements
+    ADD CONSTRAINT deep_memory_judgements_pkey PRIMARY KEY (user_id, question_key, chunk_id, judge);
+
+ALTER TABLE ONLY public.deep_memory_judgements
+    ADD CONSTRAINT deep_memory_judgements_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can manage their own judgements" ON public.deep_memory_judgements TO authenticated USING ((( SELECT auth.uid() AS uid) = user_id)) WITH CHECK ((( SELECT auth.uid() AS uid) = user_id));
+
+ALTER TABLE public.deep_memory_judgements ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_judgements TO anon;
+GRANT ALL ON TABLE public.deep_memory_judgements TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_judgements TO service_role;
+
+
+-- deep_memory_questions
+
+CREATE TABLE public.deep_memory_questions (
+    user_id uuid DEFAULT auth.uid() NOT NULL,
+    question text NOT NULL,
+    question_key text GENERATED ALWAYS AS (public.question_key(question)) STORED NOT NULL,
+    purpose text DEFAULT 'open'::text NOT NULL,
+    origin text NOT NULL,
+    is_unanswerable boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT deep_memory_questions_origin_check CHECK ((origin = ANY (ARRAY['search'::text, 'application'::text, 'log'::text, 'form'::text]))),
+    CONSTRAINT deep_memory_questions_purpose_check CHECK ((purpose = ANY (ARRAY['open'::text, 'test'::text, 'training'::text]))),
+    CONSTRAINT deep_memory_questions_question_check CHECK (((btrim(question) <> ''::text) AND (length(question) <= 2000)))
+);
+
+ALTER TABLE ONLY public.deep_memory_questions
+    ADD CONSTRAINT deep_memory_questions_pkey PRIMARY KEY (user_id, question_key);
+
+ALTER TABLE ONLY public.deep_memory_questions
+    ADD CONSTRAINT deep_memory_questions_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can manage their own questions" ON public.deep_memory_questions TO authenticated USING ((( SELECT auth.uid() AS uid) = user_id)) WITH CHECK ((( SELECT auth.uid() AS uid) = user_id));
+
+ALTER TABLE public.deep_memory_questions ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_questions TO anon;
+GRANT ALL ON TABLE public.deep_memory_questions TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_questions TO service_role;
+
+
 -- deep_memory_run_chunks
 
 CREATE TABLE public.deep_memory_run_chunks (
@@ -165,6 +227,46 @@ GRANT ALL ON SEQUENCE public.deep_memory_run_events_id_seq TO authenticated;
 GRANT ALL ON SEQUENCE public.deep_memory_run_events_id_seq TO service_role;
 
 
+-- deep_memory_searches
+
+CREATE TABLE public.deep_memory_searches (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid DEFAULT auth.uid() NOT NULL,
+    question text NOT NULL,
+    question_key text GENERATED ALWAYS AS (public.question_key(question)) STORED NOT NULL,
+    source text NOT NULL,
+    shown jsonb DEFAULT '[]'::jsonb NOT NULL,
+    nothing_answers boolean DEFAULT false NOT NULL,
+    training_run_id uuid,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT deep_memory_searches_question_check CHECK (((btrim(question) <> ''::text) AND (length(question) <= 2000))),
+    CONSTRAINT deep_memory_searches_source_check CHECK ((source = ANY (ARRAY['page'::text, 'application'::text, 'log'::text])))
+);
+
+ALTER TABLE ONLY public.deep_memory_searches
+    ADD CONSTRAINT deep_memory_searches_pkey PRIMARY KEY (id);
+
+CREATE INDEX idx_searches_newest ON public.deep_memory_searches USING btree (user_id, asked_at DESC, id);
+
+ALTER TABLE ONLY public.deep_memory_searches
+    ADD CONSTRAINT deep_memory_searches_training_run_id_fkey FOREIGN KEY (training_run_id) REFERENCES public.deep_memory_training_runs(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.deep_memory_searches
+    ADD CONSTRAINT deep_memory_searches_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+CREATE POLICY "Searches are kept with consent" ON public.deep_memory_searches AS RESTRICTIVE FOR INSERT TO authenticated WITH CHECK (((source = 'log'::text) OR (EXISTS ( SELECT
+   FROM public.deep_memory_settings s
+  WHERE ((s.user_id = ( SELECT auth.uid() AS uid)) AND s.keeps_searches)))));
+
+CREATE POLICY "Users can manage their own searches" ON public.deep_memory_searches TO authenticated USING ((( SELECT auth.uid() AS uid) = user_id)) WITH CHECK ((( SELECT auth.uid() AS uid) = user_id));
+
+ALTER TABLE public.deep_memory_searches ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_searches TO anon;
+GRANT ALL ON TABLE public.deep_memory_searches TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_searches TO service_role;
+
+
 -- deep_memory_settings
 
 CREATE TABLE public.deep_memory_settings (
@@ -174,7 +276,10 @@ CREATE TABLE public.deep_memory_settings (
     last_trained_at timestamp with time zone,
     last_training_run_id uuid,
     updated_at timestamp with time zone DEFAULT now(),
-    active_run_id uuid
+    active_run_id uuid,
+    keeps_searches boolean DEFAULT false NOT NULL,
+    searches_kept_days integer DEFAULT 90 NOT NULL,
+    CONSTRAINT deep_memory_settings_searches_kept_days_check CHECK (((searches_kept_days >= 1) AND (searches_kept_days <= 3650)))
 );
 
 ALTER TABLE ONLY public.deep_memory_settings

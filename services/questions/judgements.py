@@ -1,0 +1,103 @@
+"""Judgements: whether a chunk answers a question, who says so, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from services.accounts.database import Database, ReturnMethod, every_row, storable
+from services.pairs.rules import question_key
+
+_JUDGEMENTS = "deep_memory_judgements"
+_COLUMNS = "question, chunk_id, answers, judge, reason"
+_SAVED_AT_ONCE = 500
+
+
+class Judge(StrEnum):
+    """Who judged. Only a person's judgements count; the others are shown to the person."""
+
+    PERSON = "person"
+    APPLICATION = "application"  # users of another application, over HTTP
+    MODEL = "model"  # a language model
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    question: str
+    chunk_id: str
+    answers: bool
+    judge: Judge = Judge.PERSON
+    reason: str = ""
+
+
+class JudgementStore:
+    """Judgements as the identity of `database` sees them; the service names a `user_id`."""
+
+    def __init__(self, database: Database, user_id: str) -> None:
+        self._database = database
+        self._user_id = user_id
+
+    def save(self, judgements: Sequence[Judgement]) -> None:
+        """Store judgements; a newer one of the same judge on question and chunk replaces it."""
+        rows = [
+            {
+                "user_id": self._user_id,
+                "question": storable(judged.question),
+                "chunk_id": storable(judged.chunk_id),
+                "answers": judged.answers,
+                "judge": judged.judge.value,
+                "reason": storable(judged.reason),
+            }
+            for judged in judgements
+        ]
+        for first in range(0, len(rows), _SAVED_AT_ONCE):
+            batch = rows[first : first + _SAVED_AT_ONCE]
+            self._database.execute(
+                lambda c, batch=batch: c.table(_JUDGEMENTS).upsert(
+                    batch,
+                    on_conflict="user_id,question_key,chunk_id,judge",
+                    returning=ReturnMethod.minimal,
+                )
+            )
+
+    def remove(self, question: str, chunk_id: str, judge: Judge = Judge.PERSON) -> None:
+        """Take a judgement back; it does not matter whether there was one."""
+        self._database.execute(
+            lambda c: (
+                c.table(_JUDGEMENTS)
+                .delete()
+                .eq("user_id", self._user_id)
+                .eq("question", storable(question))
+                .eq("chunk_id", storable(chunk_id))
+                .eq("judge", judge.value)
+            )
+        )
+
+    def all(self, judges: Collection[Judge] = (Judge.PERSON,)) -> list[Judgement]:
+        """Every judgement of these judges, those of a question together."""
+
+        def page(first: int, last: int) -> list[Any]:
+            return self._database.execute(
+                lambda c: (
+                    c.table(_JUDGEMENTS)
+                    .select(_COLUMNS)
+                    .eq("user_id", self._user_id)
+                    .in_("judge", [judge.value for judge in judges])
+                    .order("question_key")
+                    .order("chunk_id")
+                    .order("judge")
+                    .range(first, last)
+                )
+            ).data
+
+        return [Judgement(**row | {"judge": Judge(row["judge"])}) for row in every_row(page)]
+
+
+def by_question(judgements: Iterable[Judgement]) -> dict[str, dict[str, bool]]:
+    """Question key -> chunk id -> whether it answers. The judgements are of one judge."""
+    found: dict[str, dict[str, bool]] = {}
+    for judged in judgements:
+        found.setdefault(question_key(judged.question), {})[judged.chunk_id] = judged.answers
+    return found
