@@ -80,8 +80,9 @@ class RankChange(BaseModel):
 
 
 class RankChanges(BaseModel):
-    """On one set of questions: the held-out ones first, then as in the run's `test_sets`."""
+    """On one set of questions: the held-out ones first, then those of people, by name."""
 
+    name: str
     wins: list[RankChange]
     losses: list[RankChange]
 
@@ -151,7 +152,8 @@ def use(run_id: UUID, space: Space) -> Done:
 def rank_changes(run: OwnRun, space: Space) -> Any:
     """All questions that won and lost, of which the run's `metrics` has the first; empty where no
     more are kept than those."""
-    return space.models.rank_changes(run)
+    changes = space.models.rank_changes(run)
+    return [{"name": name, **sides} for name, sides in changes.items()]
 
 
 @router.get(

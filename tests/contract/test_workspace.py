@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.deep_memory.measurement import SAMPLE_TEST_SET
+from services.deep_memory.test_sets import SAMPLE_TEST_SET
 from services.errors import (
     ConfigurationError,
     DocumentRejected,
