@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.ui.components import count_text, page_of, percent, plain
-from pages.ui.verdict import MEASURE_NAMES
+from services.deep_memory.verdicts import MEASURE_NAMES
 
 _WON, _SAME, _LOST = "Won", "Same rank", "Lost"
 _CAME, _UP_FAR, _UP = "Into the first 10", "Up 4 or more", "Up 1 to 3"

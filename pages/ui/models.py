@@ -14,8 +14,9 @@ import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash, percent, when_text
 from pages.ui.figures import baseline_text
-from pages.ui.verdict import MEASURE_NAMES, choose_measure, verdict_text
+from pages.ui.verdict import choose_measure, verdict_text
 from services.deep_memory.measured_sets import HELD_OUT, MeasuredSet, measured_sets
+from services.deep_memory.verdicts import MEASURE_NAMES, Measure
 from services.models import TrainingRun
 from services.workspace import Workspace
 
@@ -119,7 +120,7 @@ def _figures(run: TrainingRun, test_set: str) -> MeasuredSet | None:
     return next((found for found in sets if found.name == test_set), None)
 
 
-def _cells(run: TrainingRun, test_set: str, measure: str) -> list[str]:
+def _cells(run: TrainingRun, test_set: str, measure: Measure) -> list[str]:
     found = _figures(run, test_set)
     if found is None:
         return ["—"] * 3
@@ -142,7 +143,9 @@ def _names(runs: Sequence[TrainingRun]) -> dict[str, str]:
     return names
 
 
-def _chart(runs: Sequence[TrainingRun], names: dict[str, str], test_set: str, measure: str) -> None:
+def _chart(
+    runs: Sequence[TrainingRun], names: dict[str, str], test_set: str, measure: Measure
+) -> None:
     """The measure without and with each model, joined by a line; the newest on top."""
     rows = [
         {"Model": names[run.id], "Search": label, "Value": found.figures[key][measure]}

@@ -17,6 +17,7 @@ from pages.ui.test_sets import own_questions
 from pages.ui.verdict import choose_measure, show_verdict, verdict_table
 from services.deep_memory.measured_sets import MeasuredSet, headline, measured_sets
 from services.deep_memory.models import ModelState
+from services.deep_memory.verdicts import Measure
 from services.models import TrainingRun
 from services.workspace import Workspace
 
@@ -46,6 +47,7 @@ def results(space: Workspace, run: TrainingRun, state: ModelState, problem: str)
             _set(space, run, found, {**found.figures, **changes.get(found.name, {})}, number)
     own_questions(space, run)
     _model_in_use(space, run, state, problem)
+    _report(space, run, measure)
     pair_exchange(space, run)
     run_details(space, run)
 
@@ -70,6 +72,24 @@ def _set(
         f"{run.id}_{number}",
         partial(both_lists, space, run),
     )
+
+
+def _report(space: Workspace, run: TrainingRun, measure: Measure) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(":material/summarize: Report to hand on:")
+        for label, write, ending, mime in (
+            ("HTML", space.reports.as_page, "html", "text/html"),
+            ("JSON", space.reports.as_json, "json", "application/json"),
+        ):
+            st.download_button(
+                label,
+                data=partial(write, run, measure),  # made on click
+                file_name=f"deep-memory-{run.started_at:%Y-%m-%d}.{ending}",
+                mime=mime,
+                key=f"report_{ending}",
+                icon=":material/download:",
+                on_click="ignore",
+            )
 
 
 def _what_was_trained(metrics: dict[str, Any]) -> None:

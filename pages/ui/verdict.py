@@ -11,33 +11,25 @@ import streamlit as st
 from pages.ui.components import count_text, percent, plain
 from services.deep_memory.measured_sets import MeasuredSet
 from services.deep_memory.verdicts import (
-    DEFAULT_MEASURE,
     FEWEST_TO_PROVE,
-    MEASURES,
+    MEASURE_NAMES,
+    Measure,
     Verdict,
     verdict_on,
 )
 
-MEASURE_NAMES = {
-    "recall@1": "Recall@1",
-    "recall@3": "Recall@3",
-    "recall@5": "Recall@5",
-    "recall@10": "Recall@10",
-    "mrr@10": "MRR@10",
-    "ndcg@10": "nDCG@10",
-}
 _WHAT = """**Recall@k** is the share of a question's relevant chunks among the first k results.
 **MRR@10** looks at the first relevant chunk only: 1 for rank 1, ½ for rank 2, 0 beyond rank 10.
 **nDCG@10** counts all relevant chunks among the first ten, the higher ones more."""
 _NEVER_SETTLED = 10_000  # more questions than anybody asks
 
 
-def choose_measure(key: str = "measure_of_verdict") -> str:
+def choose_measure(key: str = "measure_of_verdict") -> Measure:
     """Let the reader choose the measure that verdicts are about; it stays for the session."""
     return st.segmented_control(
         "Measure",
-        list(MEASURES),
-        default=DEFAULT_MEASURE,
+        list(Measure),
+        default=Measure.RECALL_10,
         format_func=MEASURE_NAMES.__getitem__,
         required=True,
         key=key,
@@ -46,7 +38,7 @@ def choose_measure(key: str = "measure_of_verdict") -> str:
     )
 
 
-def show_verdict(found: MeasuredSet, measure: str) -> None:
+def show_verdict(found: MeasuredSet, measure: Measure) -> None:
     """Show the verdict with figures and interval, and who wrote the questions."""
     if not found.is_enough:
         st.info(
@@ -75,7 +67,7 @@ def show_verdict(found: MeasuredSet, measure: str) -> None:
             st.info(text, icon=":material/balance:")
 
 
-def verdict_table(sets: Sequence[MeasuredSet], measure: str) -> None:
+def verdict_table(sets: Sequence[MeasuredSet], measure: Measure) -> None:
     """All sets of questions at a glance."""
     rows = {
         found.name: {
@@ -91,12 +83,12 @@ def verdict_table(sets: Sequence[MeasuredSet], measure: str) -> None:
     st.table(pd.DataFrame(rows.values(), index=pd.Index(list(rows), name=MEASURE_NAMES[measure])))
 
 
-def verdict_text(found: MeasuredSet, measure: str) -> str:
+def verdict_text(found: MeasuredSet, measure: Measure) -> str:
     """In two or three words."""
     return verdict_on(found.figures, measure).value if found.is_enough else "too few to measure"
 
 
-def _went(figures: Any, measure: str) -> str:
+def _went(figures: Any, measure: Measure) -> str:
     before, after = figures["before"][measure], figures["after"][measure]
     low, high = (100 * bound for bound in figures["intervals"][measure])
     return (
@@ -105,13 +97,13 @@ def _went(figures: Any, measure: str) -> str:
     )
 
 
-def _change(figures: Any, measure: str) -> str:
+def _change(figures: Any, measure: Measure) -> str:
     change = 100 * (figures["after"][measure] - figures["before"][measure])
     low, high = (100 * bound for bound in figures["intervals"][measure])
     return f"{change:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
-def _what_would_settle(figures: Any, measure: str) -> str:
+def _what_would_settle(figures: Any, measure: Measure) -> str:
     more = figures.get("more_questions", {}).get(measure)
     if more is None:
         return "It may be chance."

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from services.deep_memory.evaluation import Evaluation
-from services.deep_memory.verdicts import DEFAULT_MEASURE, compare
+from services.deep_memory.verdicts import Measure, compare
 from services.ranking.untrained import Untrained
 
 _MOST_RANK_CHANGES = 1000  # wins, and as many losses; 160 kB
@@ -100,7 +100,7 @@ def compared(questions: Questions, ranked: Ranked, groups: np.ndarray) -> dict[s
         ],
         "before": before.as_metrics(),
         "after": after.as_metrics(),
-        "verdict": result.verdicts[DEFAULT_MEASURE].value,
+        "verdict": result.verdicts[Measure.RECALL_10].value,
         "verdicts": {name: verdict.value for name, verdict in result.verdicts.items()},
         "more_questions": result.more_questions,
         "intervals": {name: list(interval) for name, interval in result.intervals.items()},

@@ -100,7 +100,7 @@ def train_locally(
     )
     metrics = replace(metrics, map_alone=alone)
     lease.check()  # whoever stopped the run may have removed it and its files
-    models.save(run, model)
+    metrics = replace(metrics, model_hash=models.save(run, model))
     complete(lease, run, metrics, models)
 
 

@@ -15,6 +15,7 @@ from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.split import Split, split_by_document
 from services.deep_memory.test_sets import OwnQuestion
 from services.deep_memory.verdicts import FEWEST_TO_PROVE, Verdict, compare
+from services.deep_memory.versions import versions
 from services.errors import NotAllowed, TrainingError
 from services.models import TrainingPair, TrainingRun
 from services.pairs.rules import is_relevant, question_key
@@ -61,6 +62,7 @@ class TrainingMetrics:
     left_out: Mapping[str, int]  # why pairs are left out -> how many
     train_seconds: float
     embedder: str
+    model_hash: str | None = None  # SHA-256 of its file; None if it is in DeepLake Cloud
     kept_back: str = ""  # why search does not use the model by itself; empty if it does
     test_sets: Sequence[Mapping[str, Any]] = ()  # name, number of questions and `compared` of each
     service: Mapping[str, Any] | None = None  # DeepLake Cloud's own figures, if it trained
@@ -82,6 +84,8 @@ class TrainingMetrics:
             "left_out": dict(self.left_out),
             "train_seconds": round(self.train_seconds, 2),
             "embedder": self.embedder,
+            "model_hash": self.model_hash,
+            "versions": versions(),
             "kept_back": self.kept_back,
             "test_sets": [dict(kept) for kept in self.test_sets],
         }

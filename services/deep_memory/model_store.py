@@ -11,6 +11,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,14 @@ class ModelStore:
         self._found_whole: set[_Seen] = set()
         self._lock = threading.Lock()
 
-    def save(self, run: TrainingRun, model: DeepMemoryModel) -> None:
-        """Store the model of this attempt; saving it again replaces it atomically."""
-        model.save(self._path(run))
+    def save(self, run: TrainingRun, model: DeepMemoryModel) -> str:
+        """Store the model of this attempt; saving it again replaces it atomically.
+
+        Returns the SHA-256 of its file: the same model gives the same.
+        """
+        path = self._path(run)
+        model.save(path)
+        return sha256(path.read_bytes()).hexdigest()
 
     def load(self, run: TrainingRun) -> DeepMemoryModel:
         """The model of a completed run, from memory if it was the last one loaded.

@@ -19,12 +19,31 @@ import numpy as np
 from services.deep_memory.evaluation import Evaluation
 
 FEWEST_TO_PROVE = 20  # questions; with fewer, all change the same way by chance too often
-MEASURES = ("recall@1", "recall@3", "recall@10", "mrr@10", "ndcg@10")  # that a verdict may be on
-DEFAULT_MEASURE = "recall@10"
 _NOISE = 1e-9  # of a mean, from the order of adding; one question in a million counts 1e-6
 _CHANCE = 0.025  # of a wrong "better" where nothing changed, and as much of a wrong "worse"
 _EXACT_FLIPS = 12  # groups that changed; 4,096 ways to flip them, all of which are tried
 _FLIPS = 1999  # tried where there are more groups
+_RESAMPLED_AT_ONCE = 100  # a few MB for thousands of groups
+
+
+class Measure(StrEnum):
+    """What a verdict may be on."""
+
+    RECALL_1 = "recall@1"
+    RECALL_3 = "recall@3"
+    RECALL_10 = "recall@10"  # unless a reader chooses another
+    MRR = "mrr@10"
+    NDCG = "ndcg@10"
+
+
+MEASURE_NAMES = {
+    "recall@1": "Recall@1",
+    "recall@3": "Recall@3",
+    "recall@5": "Recall@5",
+    "recall@10": "Recall@10",
+    "mrr@10": "MRR@10",
+    "ndcg@10": "nDCG@10",
+}
 
 
 class Verdict(StrEnum):
@@ -89,7 +108,7 @@ def verdict_on(figures: Mapping[str, Any], measure: str) -> Verdict:
     """
     if measure in figures.get("verdicts", {}):
         return Verdict(figures["verdicts"][measure])
-    if measure == DEFAULT_MEASURE:
+    if measure == Measure.RECALL_10:
         return Verdict(figures["verdict"])
     low, high = figures["intervals"][measure]
     if abs(figures["after"][measure] - figures["before"][measure]) <= _NOISE:
@@ -138,7 +157,8 @@ def chance_of_sum(
     if len(sums) <= _EXACT_FLIPS:
         signs = 1 - 2 * ((np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1)
         return float(np.mean(signs @ sums >= seen))
-    signs = np.random.default_rng(seed).choice([-1, 1], (_FLIPS, len(sums)))
+    rng = np.random.default_rng(seed)
+    signs = 1.0 - 2.0 * rng.integers(0, 2, (_FLIPS, len(sums)), dtype=np.int8)
     return float((np.count_nonzero(signs @ sums >= seen) + 1) / (_FLIPS + 1))
 
 
@@ -165,14 +185,22 @@ def mean_intervals(
     totals = np.zeros((count, differences.shape[1] + 1))  # the sums of each group, and its size
     np.add.at(totals, of, np.column_stack([differences, np.ones(len(differences))]))
     rng = np.random.default_rng(seed)
-    times_drawn = (
-        np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(resamples)
+    drawn = np.concatenate(
+        [
+            _times_drawn(rng, count, min(_RESAMPLED_AT_ONCE, resamples - first)) @ totals
+            for first in range(0, resamples, _RESAMPLED_AT_ONCE)
+        ]
     )
-    drawn = np.array([times @ totals for times in times_drawn])
     spread = (drawn[:, :-1] / drawn[:, -1:]).std(axis=0) * sqrt(count / (count - 1))
     reach = _students_t(count - 1) * spread
     mean = differences.mean(axis=0)
     return np.clip(np.stack([mean - reach, mean + reach], axis=1), -1, 1)
+
+
+def _times_drawn(rng: np.random.Generator, count: int, resamples: int) -> np.ndarray:
+    """(resamples, count): how often each of `count` groups is drawn, in `count` draws each."""
+    drawn = rng.integers(0, count, (resamples, count)) + count * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count)
 
 
 def _students_t(freedom: int) -> float:
