@@ -235,7 +235,7 @@ def test_the_chance_is_that_of_all_ways_to_flip_what_changed() -> None:
 def test_the_chance_is_by_groups_and_repeats_for_many_of_them() -> None:
     assert chance_of_sum(np.ones(60), np.repeat([0, 1], 30)) == 1 / 4
     many = np.random.default_rng(0).normal(0.02, 0.2, 200)
-    assert chance_of_sum(many) == chance_of_sum(many) == pytest.approx(0.15, abs=0.1)
+    assert chance_of_sum(many) == chance_of_sum(many) == pytest.approx(0.05, abs=0.02)
     assert chance_of_sum(np.ones(200)) == 1 / 2000
 
 
@@ -275,7 +275,7 @@ def test_what_is_not_proven_says_about_how_many_more_questions_would_settle_it()
     up, down = [1.0] * 12 + [0.0] * 88, [0.0] * 93 + [1.0] * 7
     found = compare(of_recall(down), of_recall(up))
     low, high = found.intervals["recall@10"]
-    needed = 100 * ((high - low) / 2 / 0.05) ** 2
+    needed = 1.25 * 100 * ((high - low) / 2 / 0.05) ** 2
     assert found.more_questions["recall@10"] == math.ceil(needed - 100)
     assert found.verdicts["recall@10"] is Verdict.NOT_PROVEN
     assert "recall@10" not in compare(before, before).more_questions
