@@ -10,6 +10,7 @@ import streamlit as st
 from pages.ui.both_lists import both_lists
 from pages.ui.components import attempt, count_text, flash
 from pages.ui.figures import attribution, figures_of, rank_changes_of, verdict
+from pages.ui.unanswerable import without_answer
 from services.deep_memory.cloud_training import MOST_MEASURED
 from services.models import TrainingRun
 from services.workspace import Workspace
@@ -74,6 +75,7 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
             "knowledge base does not contain the answers."
         )
     figures_of(figures)
+    without_answer(figures)
     attribution(figures)
     rank_changes_of(figures, f"{run.id}_own", partial(both_lists, space, run))
 
@@ -96,7 +98,8 @@ def _upload(space: Workspace) -> None:
             type=["csv", "zip"],
             key=_FILE,
             help="CSV needs a column question, and one of chunk_id, document (its name) or answer "
-            "(a quote from the text). BEIR needs queries.jsonl and qrels/test.tsv, with ids of "
+            "(a quote from the text). A question that the documents do not answer has “no” in a "
+            "column answerable instead. BEIR needs queries.jsonl and qrels/test.tsv, with ids of "
             "chunks or documents.",
         )
         st.text_input("Name of the test set", key=_NAME, placeholder="The name of the file")

@@ -16,6 +16,7 @@ from services.deep_memory.local_trainer import TrainingStopped
 from services.deep_memory.map_alone import map_alone
 from services.deep_memory.measurement import SEED, at_most, complete, measured, prepare
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.no_answer import figures_without_answer
 from services.deep_memory.ranker_training import train_model
 from services.deep_memory.test_sets import (
     CHUNKS_FOR_DOCUMENTS,
@@ -181,4 +182,7 @@ def measure_test_set(
         return evaluate_places(rows, found, snapshot)
 
     ranked = Ranked({step: evaluate(step.search) for step in _STEPS}, evaluate(model.search))
-    return figures_of(name, found, vectors, snapshot, ranked)
+    return {
+        **figures_of(name, found, vectors, snapshot, ranked),
+        **figures_without_answer(questions, found.texts, model, index, embedder),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from services.errors import TrainingError
 from services.ranking.index import RankingIndex
 from services.ranking.ranker import FIXED_WEIGHTS, Ranker
 from services.ranking.signals import NAMES, candidates
+from services.retrieval.search import Found
 
 _LARGEST_WEIGHT = 1e6  # those that are learned are below 10
 # Whether a question is about documents that the model was trained for: half of the ten chunks that
@@ -32,11 +34,17 @@ class DeepMemoryModel:
     query_map: QueryMap
     weights: np.ndarray  # (signals,), in the order of `signals.NAMES`
     documents: frozenset[str] | None = None  # ids of those that the pairs ask about; None: any
+    lowest_score: float | None = None  # of a best chunk that answers; None: nothing is said of it
 
     def search(
         self, query: np.ndarray, text: str, k: int, index: RankingIndex
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows and scores of the `k` best chunks; `query` (width,) embeds `text`.
+        """The rows and scores that `find` finds."""
+        return self.find(query, text, k, index)[:2]
+
+    def find(self, query: np.ndarray, text: str, k: int, index: RankingIndex) -> Found:
+        """Return the `k` best chunks, and whether one of them seems to answer; `query` (width,)
+        embeds `text`. Of questions that are left to search without training that is not said.
 
         Raises:
             TrainingError: the embedding differs in width from those it was trained on.
@@ -45,8 +53,11 @@ class DeepMemoryModel:
         untrained = Ranker.untrained(index)
         found = candidates(text, query, self.query_map.matrix, index, k)
         if not self._knows(untrained.best(found, _LOOKED_AT)[0], index):
-            return untrained.search(query, text, k, index)
-        return Ranker(self.query_map.matrix, self.weights).best(found, k)
+            return Found(*untrained.search(query, text, k, index))
+        rows, scores = Ranker(self.query_map.matrix, self.weights).best(found, k)
+        if self.lowest_score is None or not len(scores):
+            return Found(rows, scores)
+        return Found(rows, scores, is_answerable=float(scores[0]) >= self.lowest_score)
 
     def _knows(self, rows: np.ndarray, index: RankingIndex) -> bool:
         if self.documents is None:
@@ -58,7 +69,12 @@ class DeepMemoryModel:
         """Write the map, the weights and the settings to one file; see `QueryMap.save`."""
         weights = dict(zip(NAMES, self.weights.tolist(), strict=True))
         documents = None if self.documents is None else sorted(self.documents)
-        settings = {**self.query_map.settings, "weights": weights, "documents": documents}
+        settings = {
+            **self.query_map.settings,
+            "weights": weights,
+            "documents": documents,
+            "lowest_score": self.lowest_score,
+        }
         replace(self.query_map, settings=settings).save(path)
 
     @classmethod
@@ -66,7 +82,7 @@ class DeepMemoryModel:
         """Read a model that `save` wrote.
 
         A model of a version before the ranker has a map but no weights: it ranks with the fixed
-        ones.
+        ones. One of before `lowest_score` has none.
 
         Raises:
             TrainingError: the file is missing, damaged, or not such a model.
@@ -74,12 +90,14 @@ class DeepMemoryModel:
         query_map = QueryMap.load(path)
         weights = _weights(query_map.settings)
         documents = query_map.settings.get("documents")
-        if weights is None or not _are_ids(documents):
+        lowest = query_map.settings.get("lowest_score")
+        if weights is None or not _are_ids(documents) or not _is_score(lowest):
             raise TrainingError(
                 f"The trained model {Path(path).name} cannot be read.",
                 next_step="Switch to another model, or train again. The pairs are kept.",
             )
-        return cls(query_map, weights, None if documents is None else frozenset(documents))
+        known = None if documents is None else frozenset(documents)
+        return cls(query_map, weights, known, lowest)
 
 
 def _are_ids(documents: Any) -> bool:
@@ -87,6 +105,10 @@ def _are_ids(documents: Any) -> bool:
     if documents is None:
         return True
     return isinstance(documents, list) and all(isinstance(id_, str) for id_ in documents)
+
+
+def _is_score(lowest: Any) -> bool:
+    return lowest is None or (isinstance(lowest, float) and isfinite(lowest))
 
 
 def _weights(settings: dict[str, Any]) -> np.ndarray | None:
