@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -25,21 +24,17 @@ def without_answer(figures: dict[str, Any]) -> None:
         return
     others = count_text(measured["answerable_questions"], "question")
     recognised, refused = st.columns(2)
-    recognised.metric(
-        "Recognised",
-        percent(measured["said_so"]),
-        help=f"Of {asked} that the documents do not answer, search with the model said so.",
-    )
-    recognised.caption(_range(measured["said_so_interval"]))
-    refused.metric(
-        "Wrongly refused",
-        percent(measured["refused_answerable"]),
-        help=f"Of {others} with an answer, search with the model said that probably nothing "
-        "answers.",
-    )
-    refused.caption(_range(measured["refused_answerable_interval"]))
+    with recognised:
+        _share("Recognised", measured, "said_so", f"Of {asked} that the documents do not answer")
+    with refused:
+        _share("Wrongly refused", measured, "refused_answerable", f"Of {others} with an answer")
 
 
-def _range(interval: Sequence[float]) -> str:
-    low, high = interval
-    return f"Between {percent(low)} and {percent(high)} (95%)."
+def _share(title: str, measured: dict[str, Any], name: str, of: str) -> None:
+    low, high = measured[f"{name}_interval"]
+    st.metric(
+        title,
+        percent(measured[name]),
+        help="How often search with the model says that probably nothing here answers.",
+    )
+    st.caption(f"{of}; between {percent(low)} and {percent(high)} (95%).")

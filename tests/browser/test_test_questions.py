@@ -96,20 +96,6 @@ def test_an_older_model_is_switched_to_in_one_click_and_back(app: RunningApp, pa
         expect(other.get_by_role("button", name="Use")).to_be_visible()
 
 
-def test_a_question_about_something_else_is_said_to_have_no_answer(
-    app: RunningApp, page: Page
-) -> None:
-    sign_in_as_demo(app, page)
-    page.get_by_role("link", name="Search", exact=True).click()
-    said = page.get_by_text("Probably nothing here answers this.")
-    for question, times in (("asdf zebra kangaroo", 1), ("How long do sensors keep data?", 0)):
-        page.get_by_label("Question", exact=True).fill(question)
-        page.get_by_role("button", name="Search", exact=True).click()
-        expect(page.get_by_label("Question", exact=True)).to_have_value(question)
-        expect(page.get_by_role("heading", name="Deep Memory", exact=True)).to_be_visible()
-        expect(said).to_have_count(times)
-
-
 def test_a_person_compares_deep_memory_with_any_search_without_training(
     app: RunningApp, page: Page
 ) -> None:
