@@ -14,6 +14,7 @@ from pages.ui.models import switch_to
 from pages.ui.pair_exchange import pair_exchange
 from pages.ui.run_details import run_details
 from pages.ui.test_sets import own_questions
+from pages.ui.unanswerable import without_answer
 from pages.ui.verdict import choose_measure, show_verdict, verdict_table
 from services.deep_memory.measured_sets import MeasuredSet, headline, measured_sets
 from services.deep_memory.models import ModelState
@@ -64,6 +65,7 @@ def _set(
         )
     if found.is_enough:
         figures_of({**figures, "questions": found.questions})
+        without_answer(figures)
         attribution(figures)
     else:
         st.caption(f"{count_text(found.questions, 'question')}: too few for figures.")

@@ -86,7 +86,8 @@ def _upload(space: Workspace) -> None:
             type=["csv", "zip"],
             key=_FILE,
             help="CSV needs a column question, and one of chunk_id, document (its name) or answer "
-            "(a quote from the text). BEIR needs queries.jsonl and qrels/test.tsv, with ids of "
+            "(a quote from the text). A question that the documents do not answer has “no” in a "
+            "column answerable instead. BEIR needs queries.jsonl and qrels/test.tsv, with ids of "
             "chunks or documents.",
         )
         st.text_input("Name of the test set", key=_NAME, placeholder="The name of the file")

@@ -23,7 +23,7 @@ from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder
 from services.retrieval.nearest import MOST_CHUNKS, VectorIndex
-from services.retrieval.search import Comparison, Ranking, compare
+from services.retrieval.search import Comparison, Ranking, TrainedRanking, compare
 from services.retrieval.vector_store import VectorStore
 from services.runs.lease import RunLease
 
@@ -85,13 +85,13 @@ class LocalBackend:
         model = None if run is None else self._models.load(run)
         is_plain = model is None and untrained is Untrained.COSINE
         index = None if is_plain else self._indexes.soon(self._user_id, snapshot)
-        trained: Ranking | None = None
+        trained: TrainedRanking | None = None
         if index is None:
             plain = self._indexes.plain(self._user_id, snapshot)
             without = _by_cosine(plain)
         else:
             without = partial(untrained.search, index=index)
-            trained = partial(model.search, index=index) if model is not None else None
+            trained = partial(model.find, index=index) if model is not None else None
         comparison = compare(query, self._embedder, snapshot, without, trained, k)
         return replace(comparison, is_indexing=index is None and not is_plain)
 

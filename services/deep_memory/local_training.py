@@ -23,8 +23,10 @@ from services.deep_memory.measurement import (
     prepare,
 )
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.no_answer import figures_without_answer
 from services.deep_memory.ranker_training import train_model
 from services.deep_memory.run_questions import RunQuestions
+from services.deep_memory.taught import Taught
 from services.deep_memory.test_sets import (
     CHUNKS_FOR_DOCUMENTS,
     OwnQuestion,
@@ -69,8 +71,11 @@ def train_locally(
     material = prepare(lease, questions, snapshot, embedder)
     began = time.monotonic()
     asked_about = set().union(*material.questions.relevant)
+    of_people = material.questions.only(material.taught)
+    answers = [sorted(rows) for rows in of_people.relevant]
     model = replace(
         _fit(lease, material.train, index, embedder),
+        taught=Taught.of(of_people.vectors, answers, index) if answers else None,
         documents=frozenset(snapshot.chunks[row].document_id for row in asked_about),
     )
     train_seconds = time.monotonic() - began
@@ -200,4 +205,7 @@ def measure_test_set(
         return evaluate_places(rows, found, snapshot)
 
     ranked = Ranked({step: evaluate(step.search) for step in _STEPS}, evaluate(model.search))
-    return figures_of(name, found, vectors, snapshot, ranked)
+    return {
+        **figures_of(name, found, vectors, snapshot, ranked),
+        **figures_without_answer(questions, found.texts, model, index, embedder),
+    }

@@ -42,7 +42,7 @@ class Material:
     questions: Questions  # one for each of `asked`
     split: Split
     left_out: Mapping[str, int]  # why pairs are left out -> how many
-    of_people: int  # training questions that people asked
+    taught: np.ndarray  # rows of the questions that people asked, all of them trained on
 
     @property
     def train(self) -> Questions:
@@ -103,10 +103,10 @@ def prepare(
     pairs = [*asked_of.of_people, *asked_of.pairs]
     usable, left_out = usable_pairs(pairs, snapshot, asked_of.tested())
     asked = pairs_by_question(usable, snapshot)
-    of_people = {question_key(pair.question_text) for pair in asked_of.of_people}
+    keys = {question_key(pair.question_text) for pair in asked_of.of_people}
     taught = {
         row for row, [(pair, _), *_] in enumerate(asked)
-        if question_key(pair.question_text) in of_people
+        if question_key(pair.question_text) in keys
     }  # fmt: skip
     lease.note_training("Embedding the questions", 0.0)
     questions = _embedded(lease, asked, snapshot, embedder)
@@ -117,8 +117,8 @@ def prepare(
         taught=taught,
         seed=SEED,
     )
-    trained_of_people = len(taught & set(split.train.tolist()))
-    return Material(snapshot, asked, questions, split, left_out, trained_of_people)
+    of_people = np.array(sorted(taught & set(split.train.tolist())), np.int64)
+    return Material(snapshot, asked, questions, split, left_out, of_people)
 
 
 def usable_pairs(
@@ -166,7 +166,7 @@ def measured(
         held_out_by=split.by,
         trained_questions=len(split.train),
         trained_chunks=len(set().union(*material.train.relevant)),
-        of_people=material.of_people,
+        of_people=len(material.taught),
         left_out=material.left_out,
         train_seconds=train_seconds,
         embedder=embedder.name,

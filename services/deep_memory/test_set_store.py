@@ -95,7 +95,10 @@ class TestSetStore:
 
     def _from_searches(self) -> list[OwnQuestion]:
         return [
-            OwnQuestion(one.question, tuple(Expected(chunk_id) for chunk_id in one.chunk_ids))
+            OwnQuestion(
+                one.question,
+                tuple(Expected(chunk_id) for chunk_id in one.chunk_ids),
+            )
             for one in answered(self._database, self._user_id, Purpose.TEST)
         ]
 

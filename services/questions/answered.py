@@ -13,11 +13,12 @@ from services.questions.store import Purpose, QuestionStore
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
     question: str
-    chunk_ids: tuple[str, ...]  # in order; at least one
+    chunk_ids: tuple[str, ...]  # in order; none if the documents have no answer
 
 
 def answered(database: Database, user_id: str, purpose: Purpose) -> list[AnsweredQuestion]:
-    """The questions with this purpose that have an answer; they are in the order of the store."""
+    """The questions with this purpose of which a person said what answers them, or that nothing
+    does, in the order of the store."""
     asked = QuestionStore(database, user_id).all(purpose)
     if not asked:
         return []
@@ -25,6 +26,9 @@ def answered(database: Database, user_id: str, purpose: Purpose) -> list[Answere
     found = []
     for one in asked:
         chunks = judged.get(question_key(one.question), {})
-        if ids := sorted(chunk_id for chunk_id, answers in chunks.items() if answers):
+        ids = sorted(chunk_id for chunk_id, answers in chunks.items() if answers)
+        if one.is_unanswerable:
+            found.append(AnsweredQuestion(one.question, ()))
+        elif ids:
             found.append(AnsweredQuestion(one.question, tuple(ids)))
     return found

@@ -12,6 +12,7 @@ from services.errors import NotAllowed, NotFound
 QUESTIONS = [
     OwnQuestion('Wer zahlt\n"die Miete"? 👩‍🔬', (Expected("a.md"), Expected(answer="Ann"))),
     OwnQuestion("Why?", (Expected("a.md", "since then"),)),
+    OwnQuestion("What for?", ()),  # nothing answers it
 ]
 
 
@@ -25,7 +26,7 @@ def test_a_set_comes_back_as_it_was_brought_and_the_newest_of_a_name_counts(sets
     sets.save("  a, b & c ", QUESTIONS[:1])
     assert sets.load("mine") == QUESTIONS
     sets.save("mine", QUESTIONS[1:])
-    assert sets.names() == [("a, b & c", 1), ("mine", 1)]
+    assert sets.names() == [("a, b & c", 1), ("mine", 2)]
     assert sets.load("mine") == QUESTIONS[1:]
     assert (sets.remove("mine"), sets.remove("mine")) == (1, 0)
     with pytest.raises(NotFound):
@@ -48,4 +49,4 @@ def test_nobody_sees_changes_or_takes_the_place_of_anothers_set(sets, new_user, 
     with pytest.raises(NotAllowed):
         other.database.execute(lambda c: c.table("deep_memory_test_sets").insert(foreign))
     assert sets.load("mine") == QUESTIONS
-    assert sets.names() == [("mine", 2)]
+    assert sets.names() == [("mine", 3)]

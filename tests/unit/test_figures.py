@@ -101,6 +101,51 @@ def shown(figures: dict) -> AppTest:
     return AppTest.from_function(part, args=(figures,), default_timeout=60).run()
 
 
+WITHOUT_ANSWER = {
+    "questions": 12,
+    "answerable_questions": 40,
+    "said_so": 0.75,
+    "said_so_interval": [0.4677, 0.9111],
+    "refused_answerable": 0.05,
+    "refused_answerable_interval": [0.0138, 0.165],
+}
+
+
+def shown_without_answer(figures: dict) -> AppTest:
+    def part(figures: dict) -> None:
+        from pages.ui.unanswerable import without_answer
+
+        without_answer(figures)
+
+    return AppTest.from_function(part, args=(figures,), default_timeout=60).run()
+
+
+def test_questions_without_an_answer_have_a_measure_of_their_own() -> None:
+    page = shown_without_answer({"unanswerable": WITHOUT_ANSWER})
+    assert [(one.label, one.value) for one in page.metric] == [
+        ("Recognised", "75.0%"),
+        ("Wrongly refused", "5.0%"),
+    ]
+    assert [one.value for one in page.caption] == [
+        "Of 12 questions that the documents do not answer; between 46.8% and 91.1% (95%).",
+        "Of 40 questions with an answer; between 1.4% and 16.5% (95%).",
+    ]
+
+
+def test_a_model_that_cannot_say_that_nothing_answers_is_told() -> None:
+    nothing = dict.fromkeys(WITHOUT_ANSWER) | {"questions": 1, "answerable_questions": 40}
+    page = shown_without_answer({"unanswerable": nothing})
+    assert not page.metric
+    assert "1 question that the documents do not answer" in page.caption[0].value
+    assert "Train again" in page.caption[0].value
+
+
+@pytest.mark.parametrize("figures", [{}, {"unanswerable": None}])
+def test_a_set_without_such_questions_shows_nothing_of_them(figures: dict) -> None:
+    page = shown_without_answer(figures)
+    assert not page.metric and not page.caption and not page.markdown
+
+
 def test_what_words_context_and_training_bring_is_told_apart() -> None:
     steps = {
         Untrained.COSINE: of([0.2] * 30, 1.0),

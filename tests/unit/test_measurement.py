@@ -28,6 +28,7 @@ from services.deep_memory.model_store import ModelStore
 from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import Expected, OwnQuestion
 from services.deep_memory.verdicts import Verdict
+from services.deep_memory.versions import versions
 from services.errors import NotAllowed, TrainingError
 from services.models import Chunk, TrainingPair, Waiting
 from services.ranking.untrained import Untrained
@@ -227,7 +228,7 @@ def test_questions_are_embedded_in_parts_and_keep_their_order(monkeypatch):
     shares = [share for _, share in lease.notes]
     assert shares == pytest.approx([0, 0.2 * 3 / 7, 0.2 * 6 / 7, 0.2])
     assert material.left_out == {"chunk is gone": 1}
-    assert material.of_people == 0
+    assert len(material.taught) == 0
     assert material.train.texts == [questions.texts[row] for row in material.split.train]
 
 
@@ -236,7 +237,7 @@ def test_peoples_training_questions_are_trained_on_and_their_documents_not_held_
     material = prepare(Lease(), RunQuestions(PAIRS, of_people), TWICE, Counting())
     trained = {material.questions.texts[row] for row in material.split.train}
     assert {one.question_text for one in of_people} <= trained
-    assert material.of_people == 5
+    assert len(material.taught) == 5
     held_out = set().union(*material.questions.only(material.split.held_out).relevant)
     assert held_out
     assert held_out.isdisjoint(range(5))
@@ -371,6 +372,8 @@ def test_the_row_says_what_was_trained_and_by_whom_only_where_that_was_the_cloud
         "left_out": {"chunk is gone": 7},
         "train_seconds": 1.23,
         "embedder": "counting",
+        "model_hash": None,
+        "versions": versions(),
         "kept_back": "",
         "test_sets": [],
     }
