@@ -20,7 +20,7 @@ from services.deep_memory.evaluation import Evaluation
 
 FEWEST_TO_PROVE = 20  # questions; with fewer, all change the same way by chance too often
 _NOISE = 1e-9  # of a mean, from the order of adding; one question in a million counts 1e-6
-_CHANCE = 0.025  # of a wrong "better" where nothing changed, and as much of a wrong "worse"
+_CHANCE = 0.02  # of a wrong "better" where nothing changed, and as much of a wrong "worse"
 _EXACT_FLIPS = 12  # groups that changed; 4,096 ways to flip them, all of which are tried
 _FLIPS = 1999  # tried where there are more groups
 _MARGIN = 1.25
