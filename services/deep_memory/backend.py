@@ -29,6 +29,10 @@ class Backend(Protocol):
     def ranks_words(self) -> bool:
         """Whether search ranks by words too, with a trained model and without."""
 
+    @property
+    def most_ranked(self) -> int:
+        """How many questions `rank_both` is meant to take at once."""
+
     def is_for(self, chunk_count: int) -> bool:
         """Whether it is meant for search and training over this many chunks."""
 
@@ -60,6 +64,18 @@ class Backend(Protocol):
             NotAllowed: the knowledge base answers none of them.
             TrainingError: the model cannot be read.
             StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
+        """
+
+    def rank_both(
+        self, questions: Sequence[str], run: TrainingRun | None
+    ) -> list[tuple[list[str], list[str]]]:
+        """The ids of the first ten chunks of each question, twice: as the model of `run` ranks them
+        and as search without training does. Without a run: the best without training, and by
+        cosine.
+
+        Raises:
+            TrainingError: the model cannot be read.
+            StoreUnavailable: the knowledge base cannot be read.
         """
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:

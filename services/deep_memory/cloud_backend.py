@@ -7,7 +7,8 @@ from typing import Any
 
 from services.accounts.database import Database
 from services.deep_memory.cloud_jobs import Submission, Watching, cancel_job
-from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
+from services.deep_memory.cloud_training import MOST_MEASURED, measure_in_cloud, train_in_cloud
+from services.deep_memory.evaluation import RANKING_DEPTH
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.test_sets import OwnQuestion
@@ -24,6 +25,7 @@ class CloudBackend:
     """See `backend.Backend`."""
 
     ranks_words = False
+    most_ranked = MOST_MEASURED
 
     def __init__(
         self,
@@ -63,6 +65,20 @@ class CloudBackend:
     ) -> dict[str, Any]:
         snapshot = self._store.snapshot()
         return measure_in_cloud(test_set, questions, snapshot, self._embedder, self._store)
+
+    def rank_both(
+        self, questions: Sequence[str], run: TrainingRun | None
+    ) -> list[tuple[list[str], list[str]]]:
+        """Without a run both lists are the same: the service has one ranking without training."""
+        found = []
+        for vector in self._embedder.embed(questions):
+            other = [hit.chunk_id for hit in self._store.search(vector, RANKING_DEPTH)]
+            used = other
+            if run is not None:
+                hits = self._store.search(vector, RANKING_DEPTH, deep_memory=True)
+                used = [hit.chunk_id for hit in hits]
+            found.append((used, other))
+        return found
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
         in_cloud, otherwise = None, REPLACED_IN_CLOUD
