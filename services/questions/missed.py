@@ -184,8 +184,9 @@ class Missed:
             rows = rows.eq("source", Source.LOG.value)
             if not of_run:
                 return rows
-            is_ranked_by = rows.is_("training_run_id", "null")
-            return is_ranked_by if run_id is None else rows.eq("training_run_id", run_id)
+            if run_id is None:
+                return rows.is_("training_run_id", "null")
+            return rows.eq("training_run_id", run_id)
 
         return self._database.execute(query).count or 0
 
@@ -244,5 +245,7 @@ def _row(
             for expected in asked.expected
         ],
         "is_missed": is_ranked and has_answer and answers.of(asked.question).isdisjoint(used),
-        "disagreement": rbo_distance(used, other) if is_ranked and not has_answer else None,
+        "disagreement": round(rbo_distance(used, other), 4)
+        if is_ranked and not has_answer
+        else None,
     }
