@@ -234,6 +234,7 @@ def _row(
     is_ranked: bool,
 ) -> dict[str, Any]:
     has_answer = bool(asked.expected)
+    distance = round(rbo_distance(used, other), 4)
     return {
         "question": storable(asked.question),
         "shown": used,
@@ -245,7 +246,5 @@ def _row(
             for expected in asked.expected
         ],
         "is_missed": is_ranked and has_answer and answers.of(asked.question).isdisjoint(used),
-        "disagreement": round(rbo_distance(used, other), 4)
-        if is_ranked and not has_answer
-        else None,
+        "disagreement": distance if is_ranked and not has_answer else None,
     }

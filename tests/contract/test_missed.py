@@ -177,7 +177,7 @@ def test_a_trained_model_is_compared_once_the_log_is_searched_again(space, servi
     assert (added.questions, added.ranked) == (1, 1)
     assert space.missed.log().is_current
     [asked] = space.missed.disagreements()
-    assert asked.disagreement > 0.2  # the model ranks the other way round
+    assert asked.disagreement > 0.1  # three chunks, the other way round
 
 
 def test_a_log_is_removed_and_what_was_said_about_it_stays(space):
