@@ -1,0 +1,5 @@
+"""Missed questions"""
+
+import streamlit as st
+
+st.title("Missed questions")
