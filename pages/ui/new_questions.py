@@ -11,6 +11,7 @@ from pages.ui.hits import place_text
 from services.errors import NotAllowed
 from services.models import SearchHit
 from services.questions.missed import AddedLog
+from services.questions.question_log import LARGEST_FILE
 from services.questions.store import Purpose
 from services.workspace import Workspace
 
@@ -45,6 +46,7 @@ def _question_log(space: Workspace) -> None:
         st.file_uploader(
             "Upload questions that people asked: csv, xlsx or jsonl",
             type=["csv", "xlsx", "jsonl"],
+            max_upload_size=LARGEST_FILE // 1_000_000,
             key=_FILE,
             help="A column question, query or text. If you know what answers them: chunk_id, "
             "document (its name) or answer (a quote from the text). count and asked_at are read "

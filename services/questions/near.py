@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-# Cosine above which two questions are shown as one: python -m benchmarks.near_questions
+# Cosine from which on two questions are shown as one: the lowest at which neither embedder of this
+# machine mixes different questions. Of 50 rewordings, WordLlama then joins 84% to their question,
+# MiniLM 92% (python -m benchmarks.near_questions).
 NEAR_QUESTION = 0.8
 
 
