@@ -81,8 +81,8 @@ def _stored_log(space: Workspace, questions: int, *, is_current: bool) -> None:
         st.button("Remove the log", key="remove_log", icon=":material/delete:", on_click=remove)
     if not is_current:
         st.info(
-            "Search uses another model now than when these questions were searched for: search "
-            "again to see where it finds something else.",
+            "What search uses now has not searched for all of these questions: press "
+            "**Search again**. It takes a minute at most, and goes on where it was.",
             icon=":material/info:",
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from services.accounts.database import Database
@@ -28,10 +28,6 @@ class Backend(Protocol):
     @property
     def ranks_words(self) -> bool:
         """Whether search ranks by words too, with a trained model and without."""
-
-    @property
-    def most_ranked(self) -> int:
-        """How many questions `rank_both` is meant to take at once."""
 
     def is_for(self, chunk_count: int) -> bool:
         """Whether it is meant for search and training over this many chunks."""
@@ -68,10 +64,10 @@ class Backend(Protocol):
 
     def rank_both(
         self, questions: Sequence[str], run: TrainingRun | None
-    ) -> list[tuple[list[str], list[str]]]:
+    ) -> Iterator[tuple[list[str], list[str]]]:
         """The ids of the first ten chunks of each question, twice: as the model of `run` ranks them
         and as search without training does. Without a run: the best without training, and by
-        cosine.
+        cosine. Each is ranked when it is asked for.
 
         Raises:
             TrainingError: the model cannot be read.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from services.accounts.database import Database
 from services.deep_memory.cloud_jobs import Submission, Watching, cancel_job
-from services.deep_memory.cloud_training import MOST_MEASURED, measure_in_cloud, train_in_cloud
+from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
 from services.deep_memory.evaluation import RANKING_DEPTH
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
 from services.deep_memory.model_store import ModelStore
@@ -25,7 +25,6 @@ class CloudBackend:
     """See `backend.Backend`."""
 
     ranks_words = False
-    most_ranked = MOST_MEASURED
 
     def __init__(
         self,
@@ -68,17 +67,15 @@ class CloudBackend:
 
     def rank_both(
         self, questions: Sequence[str], run: TrainingRun | None
-    ) -> list[tuple[list[str], list[str]]]:
+    ) -> Iterator[tuple[list[str], list[str]]]:
         """Without a run both lists are the same: the service has one ranking without training."""
-        found = []
         for vector in self._embedder.embed(questions):
             other = [hit.chunk_id for hit in self._store.search(vector, RANKING_DEPTH)]
             used = other
             if run is not None:
                 hits = self._store.search(vector, RANKING_DEPTH, deep_memory=True)
                 used = [hit.chunk_id for hit in hits]
-            found.append((used, other))
-        return found
+            yield used, other
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
         in_cloud, otherwise = None, REPLACED_IN_CLOUD

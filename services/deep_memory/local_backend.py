@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -37,7 +37,6 @@ class LocalBackend:
     left a job that started while DeepLake Cloud did the training."""
 
     ranks_words = True
-    most_ranked = 2_000
 
     def __init__(
         self,
@@ -108,7 +107,7 @@ class LocalBackend:
 
     def rank_both(
         self, questions: Sequence[str], run: TrainingRun | None
-    ) -> list[tuple[list[str], list[str]]]:
+    ) -> Iterator[tuple[list[str], list[str]]]:
         snapshot = self._store.snapshot()
         index = self._indexes.of(self._user_id, snapshot)
         model = None if run is None else self._models.load(run)
@@ -119,10 +118,8 @@ class LocalBackend:
             rows, _ = search(vector, text, RANKING_DEPTH, index)
             return [snapshot.chunks[row].id for row in rows]
 
-        return [
-            (first_ten(used, vector, text), first_ten(other, vector, text))
-            for vector, text in zip(self._embedder.embed(questions), questions, strict=True)
-        ]
+        for vector, text in zip(self._embedder.embed(questions), questions, strict=True):
+            yield first_ten(used, vector, text), first_ten(other, vector, text)
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
         return {run.id: reason for run in runs if (reason := self._why_unusable(run))}

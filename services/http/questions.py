@@ -19,7 +19,7 @@ from services.questions.feedback import LONGEST_QUESTION
 from services.questions.missed import AddedLog, LogState, MissedQuestion, Why
 from services.questions.store import Origin, Purpose
 
-_logs = CapacityLimiter(2)  # each searches for up to 2,000 questions
+_logs = CapacityLimiter(2)  # each searches for up to a minute
 
 router = APIRouter(prefix="/questions", tags=["Questions"])
 
@@ -116,15 +116,16 @@ class ReviewRequest(Body):
 
 
 class Log(BaseModel):
-    """`is_current`: they were searched for with the model that search uses now."""
+    """`is_current`: all of them were searched for with what search uses now."""
 
     questions: int
     is_current: bool
 
 
 class LogAdded(BaseModel):
-    """`ranked`: as many of the most repeated ones were searched for. Of those `with_answer`,
-    `missed` did not find it among the first ten, `not_in_documents` because it is not there."""
+    """`ranked`: as many were searched for within a minute, the most repeated first. Of those
+    `with_answer`, `missed` did not find it among the first ten, `not_in_documents` because it is
+    not there."""
 
     questions: int
     with_answer: int
@@ -226,7 +227,8 @@ async def add_log(file: UploadFile, space: Space) -> AddedLog:
     responses=error_responses(400, 401, 404, 413, 422, 503),
 )
 async def search_again(space: Space) -> AddedLog:
-    """Search for the questions of all logs with what search uses now."""
+    """Search for the questions of all logs with what search uses now, for a minute at most; those
+    that it has not searched for yet come first."""
     return await anyio.to_thread.run_sync(space.missed.rank_log_again, limiter=_logs)
 
 

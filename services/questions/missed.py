@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 from services.accounts.database import CountMethod, every_row, storable
@@ -25,6 +27,7 @@ from services.questions.question_log import LoggedQuestion, read_log
 _SEARCHES = "deep_memory_searches"
 _SAVED_AT_ONCE = 1_000
 MOST_MISSED = 500  # shown and grouped
+SEARCHES_S = 60.0  # a log is searched for as long; a question takes 40 to 70 ms at 10,000 chunks
 FROM_LOG = "Named in the log of questions."
 
 
@@ -64,7 +67,7 @@ class MissedGroup:
 
 @dataclass(frozen=True, slots=True)
 class AddedLog:
-    """What became of a log. `ranked`: as many of the most repeated questions were searched for."""
+    """What became of a log. `ranked`: as many questions were searched for, as the time allowed."""
 
     questions: int
     with_answer: int  # the log names one
@@ -75,7 +78,7 @@ class AddedLog:
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """How many questions of logs there are, and whether the model in use ranked them."""
+    """How many questions of logs there are, and whether what search uses now ranked them all."""
 
     questions: int
     is_current: bool
@@ -128,15 +131,16 @@ class Missed:
     # Logs
 
     def add_log(self, file_name: str, data: bytes) -> AddedLog:
-        """Keep the questions of a file, and search for them with what search uses now. A question
-        that is there from an earlier log is replaced. Answers that the file names word by word or
-        by chunk become the person's judgements.
+        """Keep the questions of a file, and search for them with what search uses now, the most
+        repeated first, for a minute at most. A question of an earlier log is replaced. Answers that
+        the file names word by word or by chunk become the person's judgements.
 
         Raises:
             DocumentRejected: the file is wrong; nothing was kept.
             AppError: the embedder or the knowledge base does not answer; nothing was kept.
         """
-        return self._rank(read_log(file_name, data))
+        logged = read_log(file_name, data)
+        return self._rank(sorted(logged, key=lambda asked: -asked.times), are_new=True)
 
     def log(self) -> LogState:
         run = self._run_in_use()
@@ -144,19 +148,26 @@ class Missed:
         return LogState(count, count == self._count_log(run.id if run else None, of_run=True))
 
     def rank_log_again(self) -> AddedLog:
-        """Search for the questions of all logs with what search uses now."""
+        """Search for the questions of all logs with what search uses now, for a minute at most:
+        first for those that it has not searched for yet."""
+        run = self._run_in_use()
+        run_id = run.id if run else None
 
         def page(first: int, last: int) -> list[Any]:
             return self._database.execute(
                 lambda c: (
                     c.table(_SEARCHES)
-                    .select("question, expected, times, asked_at")
+                    .select("question, expected, times, asked_at, shown, training_run_id")
                     .eq("source", Source.LOG.value)
                     .order("id")
                     .range(first, last)
                 )
             ).data
 
+        def is_current(row: dict[str, Any]) -> bool:
+            return bool(row["shown"]) and row["training_run_id"] == run_id
+
+        rows = sorted(every_row(page), key=lambda row: (is_current(row), -row["times"]))
         return self._rank(
             [
                 LoggedQuestion(
@@ -165,8 +176,9 @@ class Missed:
                     row["times"],
                     datetime.fromisoformat(row["asked_at"]),
                 )
-                for row in every_row(page)
-            ]
+                for row in rows
+            ],
+            are_new=False,
         )
 
     def remove_log(self) -> int:
@@ -184,6 +196,7 @@ class Missed:
             rows = rows.eq("source", Source.LOG.value)
             if not of_run:
                 return rows
+            rows = rows.neq("shown", "[]")
             if run_id is None:
                 return rows.is_("training_run_id", "null")
             return rows.eq("training_run_id", run_id)
@@ -194,17 +207,20 @@ class Missed:
         run = self._models.chosen().in_use
         return None if run is None or self._models.unusable([run]) else run
 
-    def _rank(self, logged: Sequence[LoggedQuestion]) -> AddedLog:
-        logged = sorted(logged, key=lambda asked: -asked.times)
+    def _rank(self, logged: Sequence[LoggedQuestion], *, are_new: bool) -> AddedLog:
         snapshot, run = self._store.snapshot(), self._run_in_use()
         answers = known_answers(logged, snapshot)
-        ranked = logged[: self._backend.most_ranked] if snapshot.chunks else []
-        found = self._backend.rank_both([asked.question for asked in ranked], run)
-        found += [([], [])] * (len(logged) - len(ranked))
+        ranked: list[tuple[list[str], list[str]]] = []
+        if snapshot.chunks:
+            until = time.monotonic() + SEARCHES_S
+            texts = [asked.question for asked in logged]
+            both = self._backend.rank_both(texts, run)
+            ranked = list(takewhile(lambda _: time.monotonic() < until, both))
         rows = [
-            _row(asked, used, other, answers, run, is_ranked=place < len(ranked))
-            for place, (asked, (used, other)) in enumerate(zip(logged, found, strict=True))
+            _row(asked, lists, answers, run) for asked, lists in zip(logged, ranked, strict=False)
         ]
+        if are_new:
+            rows += [_row(asked, None, answers, run) for asked in logged[len(ranked) :]]
         for first in range(0, len(rows), _SAVED_AT_ONCE):
             self._database.rpc("save_log", p_rows=rows[first : first + _SAVED_AT_ONCE])
         self._judgements.save(
@@ -226,15 +242,15 @@ class Missed:
 
 def _row(
     asked: LoggedQuestion,
-    used: list[str],
-    other: list[str],
+    lists: tuple[list[str], list[str]] | None,
     answers: KnownAnswers,
     run: TrainingRun | None,
-    *,
-    is_ranked: bool,
 ) -> dict[str, Any]:
+    """A row of the log; `lists` are the two rankings of the question, None if there was no time."""
+    used, other = lists or ([], [])
     has_answer = bool(asked.expected)
-    distance = round(rbo_distance(used, other), 4)
+    is_missed = bool(lists) and has_answer and answers.of(asked.question).isdisjoint(used)
+    distance = round(rbo_distance(used, other), 4) if lists and not has_answer else None
     return {
         "question": storable(asked.question),
         "shown": used,
@@ -245,6 +261,6 @@ def _row(
             {name: storable(text) for name, text in asdict(expected).items()}
             for expected in asked.expected
         ],
-        "is_missed": is_ranked and has_answer and answers.of(asked.question).isdisjoint(used),
-        "disagreement": distance if is_ranked and not has_answer else None,
+        "is_missed": is_missed,
+        "disagreement": distance,
     }

@@ -152,6 +152,7 @@ def test_a_log_into_an_empty_knowledge_base_waits_to_be_searched(studio, user):
     space = Workspace(studio, user)
     added = space.missed.add_log("log.csv", LOG)
     assert (added.questions, added.ranked, added.missed) == (4, 0, 0)
+    assert not space.missed.log().is_current
     assert missed(space) == {}
 
 

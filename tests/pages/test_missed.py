@@ -151,7 +151,7 @@ def test_a_log_without_answers_asks_for_judgements_where_the_rankings_disagree(
     assert "Judge it" in screen.links
     assert "% apart" in screen.words
     workspace.models.set_enabled(False)
-    assert "Search uses another model" in tab_of(open_page, workspace, "Add questions").words
+    assert "has not searched for all" in tab_of(open_page, workspace, "Add questions").words
     workspace.feedback.judge("What hangs on the lee side", hits[0], False)
     assert "Nothing to judge here" in screen.draw().words
 
