@@ -32,7 +32,7 @@ def test_a_search_with_a_wrong_hit_becomes_a_training_pair(app: RunningApp, page
     page.get_by_label("Question", exact=True).fill(QUESTION)
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("button", name="Does not").first.click()
-    expect(page.locator(MARKED)).to_have_count(1)
+    expect(page.locator(MARKED).filter(visible=True)).to_have_count(1)
 
     page.get_by_role("link", name="Missed questions").click()
     expect(page.get_by_text("first hit is wrong")).to_be_visible()
@@ -41,7 +41,7 @@ def test_a_search_with_a_wrong_hit_becomes_a_training_pair(app: RunningApp, page
 
     # The link asks the question again, and the mark is still there.
     expect(page.get_by_label("Question", exact=True)).to_have_value(QUESTION)
-    expect(page.locator(MARKED)).to_have_count(1)
+    expect(page.locator(MARKED).filter(visible=True)).to_have_count(1)
     page.get_by_role("button", name="Answers it").nth(1).click()
     page.get_by_role("button", name="Make a training pair").click()
     expect(page.get_by_text("It is a training pair now")).to_be_visible()
