@@ -17,6 +17,7 @@ from services.models import TrainingPair, TrainingRun
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder
+from services.retrieval.nearest import best_rows
 from services.retrieval.search import Comparison, compare_in_cloud
 from services.runs.lease import RunLease
 
@@ -68,9 +69,12 @@ class CloudBackend:
     def rank_both(
         self, questions: Sequence[str], run: TrainingRun | None
     ) -> Iterator[tuple[list[str], list[str]]]:
-        """Without a run both lists are the same: the service has one ranking without training."""
+        """Without a run both lists are the same: there is one ranking without training, by cosine,
+        for which the service is not asked."""
+        snapshot = self._store.snapshot()
         for vector in self._embedder.embed(questions):
-            other = [hit.chunk_id for hit in self._store.search(vector, RANKING_DEPTH)]
+            rows = best_rows(snapshot.embeddings @ vector, RANKING_DEPTH)
+            other = [snapshot.chunks[row].id for row in rows]
             used = other
             if run is not None:
                 hits = self._store.search(vector, RANKING_DEPTH, deep_memory=True)

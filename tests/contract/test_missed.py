@@ -181,6 +181,19 @@ def test_a_trained_model_is_compared_once_the_log_is_searched_again(space, servi
     assert asked.disagreement > 0.1  # three chunks, the other way round
 
 
+def test_a_long_log_is_searched_as_long_as_a_person_waits_and_then_goes_on(space, monkeypatch):
+    monkeypatch.setattr("services.questions.missed.SEARCHES_S", -1.0)  # no time at all
+    added = space.missed.add_log("log.csv", LOG)
+    assert (added.questions, added.ranked, added.missed) == (4, 0, 0)
+    assert space.missed.log() == LogState(questions=4, is_current=False)
+    monkeypatch.setattr("services.questions.missed.SEARCHES_S", 60.0)
+    added = space.missed.rank_log_again()
+    assert (added.questions, added.ranked, added.missed) == (4, 4, 1)
+    assert space.missed.log().is_current
+    assert missed(space) == {"How tall is the lighthouse?": Why.ANSWER_NOT_FOUND}
+    assert space.missed.groups()[0].times == 7
+
+
 def test_a_log_is_removed_and_what_was_said_about_it_stays(space):
     space.missed.add_log("log.csv", LOG)
     assert space.missed.remove_log() == 4
