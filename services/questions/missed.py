@@ -221,15 +221,9 @@ class Missed:
         ]
         if are_new:
             rows += [_row(asked, None, answers, run) for asked in logged[len(ranked) :]]
+            self._keep_judgements(answers)
         for first in range(0, len(rows), _SAVED_AT_ONCE):
             self._database.rpc("save_log", p_rows=rows[first : first + _SAVED_AT_ONCE])
-        self._judgements.save(
-            [
-                Judgement(question, chunk_id, True, reason=FROM_LOG)
-                for question, chunk_ids in answers.exact.items()
-                for chunk_id in sorted(chunk_ids)
-            ]
-        )
         with_answer = [asked for asked in logged if asked.expected]
         return AddedLog(
             questions=len(logged),
@@ -238,6 +232,15 @@ class Missed:
             missed=sum(row["is_missed"] for row in rows),
             ranked=len(ranked),
         )
+
+    def _keep_judgements(self, answers: KnownAnswers) -> None:
+        """What the person said on the search page counts more than the log."""
+        judgements = [
+            Judgement(question, chunk_id, True, reason=FROM_LOG)
+            for question, chunk_ids in answers.exact.items()
+            for chunk_id in sorted(chunk_ids)
+        ]
+        self._judgements.save(judgements, replaces_earlier=False)
 
 
 def _row(

@@ -194,6 +194,15 @@ def test_a_long_log_is_searched_as_long_as_a_person_waits_and_then_goes_on(space
     assert space.missed.groups()[0].times == 7
 
 
+def test_a_log_does_not_overrule_what_the_person_said(space):
+    space.feedback.judge(QUESTION, hits(space)[0], False)
+    space.missed.add_log("log.csv", LOG)
+    assert space.feedback.of(QUESTION).answers == {hits(space)[0]: False}
+    space.feedback.judge(QUESTION, hits(space)[0], None)
+    space.missed.rank_log_again()
+    assert space.feedback.of(QUESTION) == Marks()
+
+
 def test_a_log_is_removed_and_what_was_said_about_it_stays(space):
     space.missed.add_log("log.csv", LOG)
     assert space.missed.remove_log() == 4
