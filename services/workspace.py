@@ -6,6 +6,7 @@ from services.accounts.account import Account
 from services.accounts.auth import BearerUser, SignedInUser
 from services.deep_memory.models import Models
 from services.deep_memory.own_test_sets import OwnTestSets
+from services.deep_memory.reports import Reports
 from services.deep_memory.search import Search
 from services.deep_memory.vectors import Vectors
 from services.knowledge.documents import Documents
@@ -27,5 +28,6 @@ class Workspace:
         self.pairs = Pairs(person)
         self.models = Models(person)
         self.test_sets = OwnTestSets(person, self.models)
+        self.reports = Reports(person)
         self.search = Search(person, self.models)
         self.vectors = Vectors(person, self.models)

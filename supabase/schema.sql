@@ -1239,6 +1239,28 @@ REVOKE ALL ON FUNCTION public.job_of_text(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.job_of_text(p_text text) TO service_role;
 
 
+-- keep_measurement: 035_keep_measurements.sql
+
+CREATE FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  update public.deep_memory_training_runs r
+     set metrics = jsonb_set(r.metrics, '{test_sets}', (
+       select coalesce(jsonb_agg(kept.figures order by kept.place), '[]')
+         from jsonb_array_elements(coalesce(r.metrics -> 'test_sets', '[]'))
+              with ordinality as kept (figures, place)
+        where kept.figures ->> 'name' is distinct from p_figures ->> 'name')
+       || jsonb_build_array(p_figures || jsonb_build_object('measured_at', now())))
+   where r.id = p_run and r.user_id = (select auth.uid()) and r.status = 'completed'
+  returning r.*;
+$$;
+
+REVOKE ALL ON FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) TO service_role;
+GRANT ALL ON FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) TO authenticated;
+
+
 -- lease_end: 009_run_recovery.sql
 
 CREATE FUNCTION public.lease_end() RETURNS timestamp with time zone

@@ -31,6 +31,7 @@ PEOPLE_CALL |= {"use_model", "model_in_cloud", "may_remove_run", "remove_complet
 PEOPLE_CALL |= {"settle_cloud_job", "settle_cloud_submission", "say_job_goes_on"}
 PEOPLE_CALL |= {"deep_memory_state", "run_problems", "log_run_event", "add_pairs"}
 PEOPLE_CALL |= {"start_import", "stop_import", "go_on_with_import", "give_up_import"}
+PEOPLE_CALL |= {"keep_measurement"}
 PEOPLE_CALL |= {"begin_import", "acknowledge_import", "import_state"}
 ANYONE_MAY_CALL = {"run_moves", "run_phase", "lease_end", "question_key"}  # touch no row
 

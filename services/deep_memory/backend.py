@@ -11,8 +11,9 @@ from services.deep_memory.cloud_backend import CloudBackend
 from services.deep_memory.cloud_jobs import Watching
 from services.deep_memory.local_backend import LocalBackend
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import OwnQuestion
-from services.models import TrainingPair, TrainingRun
+from services.models import TrainingRun
 from services.ranking.indexes import SearchIndexes
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
@@ -32,7 +33,7 @@ class Backend(Protocol):
     def is_for(self, chunk_count: int) -> bool:
         """Whether it is meant for search and training over this many chunks."""
 
-    def train(self, lease: RunLease, run: TrainingRun, pairs: Sequence[TrainingPair]) -> None:
+    def train(self, lease: RunLease, run: TrainingRun, questions: RunQuestions) -> None:
         """Train and measure, and complete the run.
 
         Raises:

@@ -10,9 +10,10 @@ from services.deep_memory.cloud_jobs import Submission, Watching, cancel_job
 from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import OwnQuestion
 from services.errors import ConfigurationError, StoreUnavailable
-from services.models import TrainingPair, TrainingRun
+from services.models import TrainingRun
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder
@@ -42,11 +43,11 @@ class CloudBackend:
     def is_for(self, chunk_count: int) -> bool:
         return True
 
-    def train(self, lease: RunLease, run: TrainingRun, pairs: Sequence[TrainingPair]) -> None:
+    def train(self, lease: RunLease, run: TrainingRun, questions: RunQuestions) -> None:
         train_in_cloud(
             lease,
             run,
-            pairs=pairs,
+            questions=questions,
             store=self._store,
             embedder=self._embedder,
             watching=self._watching,

@@ -13,10 +13,11 @@ from services.deep_memory.cloud_jobs import Submission, cancel_job
 from services.deep_memory.kept_models import run_in_use, tidy_models
 from services.deep_memory.local_training import measure_test_set, train_locally
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import OwnQuestion
 from services.deep_memory.trained_model import DeepMemoryModel
 from services.errors import AppError
-from services.models import TrainingPair, TrainingRun
+from services.models import TrainingRun
 from services.ranking.indexes import SearchIndexes
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
@@ -59,12 +60,12 @@ class LocalBackend:
     def is_for(self, chunk_count: int) -> bool:
         return chunk_count <= MOST_CHUNKS
 
-    def train(self, lease: RunLease, run: TrainingRun, pairs: Sequence[TrainingPair]) -> None:
+    def train(self, lease: RunLease, run: TrainingRun, questions: RunQuestions) -> None:
         snapshot = self._store.snapshot()
         train_locally(
             lease,
             run,
-            pairs=pairs,
+            questions=questions,
             snapshot=snapshot,
             index=self._indexes.of(self._user_id, snapshot),
             embedder=self._embedder,

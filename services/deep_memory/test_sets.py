@@ -21,6 +21,8 @@ from services.pairs.exchange import read_csv
 from services.pairs.rules import is_relevant, question_key
 from services.retrieval.content import Snapshot
 
+SAMPLE_TEST_SET = "Hand-written questions of the sample"
+FROM_SEARCHES = "Questions from searches"
 MOST_QUESTIONS = 5000
 CHUNKS_FOR_DOCUMENTS = 100  # best chunks among which the first ten documents are looked for
 _SPLITS = ("test", "dev", "train")
@@ -224,5 +226,6 @@ def figures_of(
         "questions": len(found.texts),
         "not_found": found.not_found,
         "by_document": found.by_document,
+        "knowledge_base": snapshot.version,
         **compared(Questions(found.texts, vectors, found.relevant, sources), ranked, groups),
     }

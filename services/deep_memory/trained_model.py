@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from services.deep_memory.query_map import QueryMap
+from services.deep_memory.taught import Taught, lift
 from services.errors import TrainingError
 from services.ranking.index import RankingIndex
 from services.ranking.ranker import FIXED_WEIGHTS, Ranker
 from services.ranking.signals import NAMES, candidates
+from services.retrieval.nearest import best_rows
 from services.retrieval.search import Found
 
 _LARGEST_WEIGHT = 1e6  # those that are learned are below 10
@@ -35,6 +37,7 @@ class DeepMemoryModel:
     weights: np.ndarray  # (signals,), in the order of `signals.NAMES`
     documents: frozenset[str] | None = None  # ids of those that the pairs ask about; None: any
     lowest_score: float | None = None  # of a best chunk that answers; None: nothing is said of it
+    taught: Taught | None = None  # people's training questions; None: there are none
 
     def search(
         self, query: np.ndarray, text: str, k: int, index: RankingIndex
@@ -52,10 +55,17 @@ class DeepMemoryModel:
         self.query_map.require_width(query[None])
         untrained = Ranker.untrained(index)
         found = candidates(text, query, self.query_map.matrix, index, k)
-        if not self._knows(untrained.best(found, _LOOKED_AT)[0], index):
+        is_known = self._knows(untrained.best(found, _LOOKED_AT)[0], index)
+        lifted = self.taught.lifted(query, index) if self.taught else {}
+        if not is_known and not lifted:
             return Found(*untrained.search(query, text, k, index))
-        rows, scores = Ranker(self.query_map.matrix, self.weights).best(found, k)
-        if self.lowest_score is None or not len(scores):
+        weights = self.weights if is_known else untrained.weights
+        rows, scores = found.rows, found.signals @ weights
+        if lifted:
+            rows, scores = lift(rows, scores, lifted)
+        best = best_rows(scores, k)
+        rows, scores = rows[best], scores[best]
+        if self.lowest_score is None or not is_known or not len(scores):
             return Found(rows, scores)
         return Found(rows, scores, is_answerable=float(scores[0]) >= self.lowest_score)
 
@@ -74,6 +84,7 @@ class DeepMemoryModel:
             "weights": weights,
             "documents": documents,
             "lowest_score": self.lowest_score,
+            "taught": self.taught.as_json() if self.taught else None,
         }
         replace(self.query_map, settings=settings).save(path)
 
@@ -91,13 +102,16 @@ class DeepMemoryModel:
         weights = _weights(query_map.settings)
         documents = query_map.settings.get("documents")
         lowest = query_map.settings.get("lowest_score")
-        if weights is None or not _are_ids(documents) or not _is_score(lowest):
+        kept = query_map.settings.get("taught")
+        taught = None if kept is None else Taught.from_json(kept, len(query_map.matrix))
+        are_whole = _are_ids(documents) and _is_score(lowest) and (taught or kept is None)
+        if weights is None or not are_whole:
             raise TrainingError(
                 f"The trained model {Path(path).name} cannot be read.",
                 next_step="Switch to another model, or train again. The pairs are kept.",
             )
         known = None if documents is None else frozenset(documents)
-        return cls(query_map, weights, known, lowest)
+        return cls(query_map, weights, known, lowest, taught)
 
 
 def _are_ids(documents: Any) -> bool:

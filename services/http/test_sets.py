@@ -66,8 +66,10 @@ class Figures(BaseModel):
     same questions. `steps` has the figures of each part that search without training is made of,
     the last of them those of `before`. `not_found` questions are left out, because the knowledge
     base has not what answers them. `ranks` counts the questions by rank before and rank after; null
-    is beyond ten. `unanswerable` is null for a set without such questions, and in DeepLake Cloud;
-    they count in nothing else."""
+    is beyond ten. `verdict` is that on recall@10, `verdicts` has one for each measure; where one is
+    not proven, `more_questions` says about how many more would settle it. `hash` is that of the
+    questions and their answers, `knowledge_base` the version that was searched. `unanswerable` is
+    null for a set without such questions, and in DeepLake Cloud; they count in nothing else."""
 
     name: str
     questions: int
@@ -77,6 +79,10 @@ class Figures(BaseModel):
     before: dict[str, float]
     after: dict[str, float]
     verdict: str
+    verdicts: dict[str, str]
+    more_questions: dict[str, int]
+    hash: str
+    knowledge_base: str
     intervals: dict[str, tuple[float, float]]
     win_count: int
     loss_count: int

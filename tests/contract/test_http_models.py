@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from services.config import Settings
+from services.deep_memory.measured_sets import HELD_OUT
 from services.deep_memory.model_folder import FOLDER
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.query_map import QueryMap
@@ -98,8 +99,8 @@ def test_all_rank_changes_of_a_model_are_there(caller, trained):
     path = f"/deep-memory/models/{run.id}/rank-changes"
     assert caller.api.get(path).json() == []
     change = {"question": "Who?", "before": None, "after": 1, "relevant": ["c1"]}
-    models.save_rank_changes(run, [{"wins": [change], "losses": []}])
-    assert caller.api.get(path).json() == [{"wins": [change], "losses": []}]
+    models.save_rank_changes(run, {"wins": [change], "losses": []}, [])
+    assert caller.api.get(path).json() == [{"name": HELD_OUT, "wins": [change], "losses": []}]
 
 
 def test_both_lists_of_a_query_are_compared_with_any_model(caller, trained):

@@ -87,6 +87,8 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "models.rank_words": (f"GET {MODELS}",),
     "models.rank_changes": (f"GET {MODELS}/{{run_id}}/rank-changes",),
     "models.export": (f"GET {RUN}/model",),
+    "reports.as_json": (f"GET {RUN}/report",),
+    "reports.as_page": (f"GET {RUN}/report",),
     # ui/test_sets.py
     "test_sets.all": (f"GET {SETS}",),
     "test_sets.is_own": (f"GET {SETS}",),

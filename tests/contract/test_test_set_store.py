@@ -18,7 +18,7 @@ QUESTIONS = [
 
 @pytest.fixture
 def sets(user: SignedInUser) -> TestSetStore:
-    return TestSetStore(user.database)
+    return TestSetStore(user.database, user.identity.user_id)
 
 
 def test_a_set_comes_back_as_it_was_brought_and_the_newest_of_a_name_counts(sets):
@@ -41,7 +41,7 @@ def test_a_set_needs_a_name(sets):
 def test_nobody_sees_changes_or_takes_the_place_of_anothers_set(sets, new_user, user):
     sets.save("mine", QUESTIONS)
     other = new_user()
-    others = TestSetStore(other.database)
+    others = TestSetStore(other.database, other.identity.user_id)
     assert others.names() == []
     assert others.remove("mine") == 0
     others.save("mine", QUESTIONS[:1])

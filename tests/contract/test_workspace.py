@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.deep_memory.measurement import SAMPLE_TEST_SET
+from services.deep_memory.test_sets import SAMPLE_TEST_SET
 from services.errors import (
     ConfigurationError,
     DocumentRejected,

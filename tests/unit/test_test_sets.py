@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from services.deep_memory.evaluation import Verdict
 from services.deep_memory.local_training import measure_test_set
 from services.deep_memory.test_sets import (
     MOST_QUESTIONS,
@@ -20,6 +19,7 @@ from services.deep_memory.test_sets import (
     sample_set,
 )
 from services.deep_memory.trained_model import DeepMemoryModel
+from services.deep_memory.verdicts import Verdict
 from services.errors import DocumentRejected, NotAllowed
 from services.knowledge.sample import relevant_chunks, sample_questions
 from services.models import Chunk
