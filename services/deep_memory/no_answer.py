@@ -20,8 +20,8 @@ from services.ranking.index import RankingIndex
 from services.retrieval.embeddings import Embedder
 
 REFUSED = 0.05  # of the training questions, all of which have an answer, stay below the limit
-# Written questions repeat the words of their chunk, so people's reach less. With this much of their
-# limit, 6% of the sample's hand-written questions stay below; with all of it, nearly half.
+# Written questions repeat the words of their chunk, so people's reach less. Of the sample's
+# hand-written questions 5% stay below this much of their limit, and nearly half below all of it.
 _OF_WRITTEN = 0.55
 _FEWEST = 20  # questions: of fewer, the lowest one in twenty is chance
 _NORMAL = 1.959964  # the 97.5% point of the normal distribution
