@@ -11,6 +11,7 @@ from services.deep_memory.vectors import Vectors
 from services.knowledge.documents import Documents
 from services.pairs.review import Pairs
 from services.person import person_of
+from services.questions.judging import Judging
 from services.runs.operations import Runs
 from services.studio import Studio
 
@@ -27,5 +28,6 @@ class Workspace:
         self.pairs = Pairs(person)
         self.models = Models(person)
         self.test_sets = OwnTestSets(person, self.models)
+        self.judging = Judging(person, self.models, self.test_sets)
         self.search = Search(person, self.models)
         self.vectors = Vectors(person, self.models)

@@ -29,6 +29,10 @@ class Backend(Protocol):
     def ranks_words(self) -> bool:
         """Whether search ranks by words too, with a trained model and without."""
 
+    @property
+    def most_ranked(self) -> int:
+        """The most questions to `rank` while a person waits."""
+
     def is_for(self, chunk_count: int) -> bool:
         """Whether it is meant for search and training over this many chunks."""
 
@@ -60,6 +64,16 @@ class Backend(Protocol):
             NotAllowed: the knowledge base answers none of them.
             TrainingError: the model cannot be read.
             StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
+        """
+
+    def rank(
+        self, questions: Sequence[str], run: TrainingRun, k: int
+    ) -> list[tuple[list[str], list[str]]]:
+        """For each question the ids of the best `k` chunks, without training and by the model of
+        `run`. At most `most_ranked` questions take a bearable time.
+
+        Raises:
+            The same errors as `measure`, but for NotAllowed.
         """
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.accounts.database import Database
 from services.deep_memory.cloud_jobs import Submission, Watching, cancel_job
-from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
+from services.deep_memory.cloud_training import MOST_MEASURED, measure_in_cloud, train_in_cloud
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.test_sets import OwnQuestion
@@ -16,6 +16,7 @@ from services.models import TrainingPair, TrainingRun
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder
+from services.retrieval.nearest import best_rows
 from services.retrieval.search import Comparison, compare_in_cloud
 from services.runs.lease import RunLease
 
@@ -24,6 +25,7 @@ class CloudBackend:
     """See `backend.Backend`."""
 
     ranks_words = False
+    most_ranked = MOST_MEASURED
 
     def __init__(
         self,
@@ -63,6 +65,18 @@ class CloudBackend:
     ) -> dict[str, Any]:
         snapshot = self._store.snapshot()
         return measure_in_cloud(test_set, questions, snapshot, self._embedder, self._store)
+
+    def rank(
+        self, questions: Sequence[str], run: TrainingRun, k: int
+    ) -> list[tuple[list[str], list[str]]]:
+        snapshot = self._store.snapshot()
+        return [
+            (
+                [snapshot.chunks[row].id for row in best_rows(snapshot.embeddings @ vector, k)],
+                [hit.chunk_id for hit in self._store.search(vector, k, deep_memory=True)],
+            )
+            for vector in self._embedder.embed(questions)
+        ]
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
         in_cloud, otherwise = None, REPLACED_IN_CLOUD

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from services.accounts.database import Database
 from services.deep_memory.cloud_jobs import Submission, cancel_job
@@ -34,6 +36,7 @@ class LocalBackend:
     left a job that started while DeepLake Cloud did the training."""
 
     ranks_words = True
+    most_ranked = 1_000
 
     def __init__(
         self,
@@ -101,6 +104,21 @@ class LocalBackend:
         index = self._indexes.of(self._user_id, snapshot)
         model = self._models.load(run)
         return measure_test_set(test_set, questions, snapshot, index, self._embedder, model)
+
+    def rank(
+        self, questions: Sequence[str], run: TrainingRun, k: int
+    ) -> list[tuple[list[str], list[str]]]:
+        snapshot = self._store.snapshot()
+        index = self._indexes.of(self._user_id, snapshot)
+        model = self._models.load(run)
+
+        def ids(search: Callable[..., tuple[np.ndarray, np.ndarray]], *asked: Any) -> list[str]:
+            return [snapshot.chunks[row].id for row in search(*asked, k, index)[0]]
+
+        return [
+            (ids(Untrained.RANKER.search, vector, text), ids(model.search, vector, text))
+            for text, vector in zip(questions, self._embedder.embed(questions), strict=True)
+        ]
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
         return {run.id: reason for run in runs if (reason := self._why_unusable(run))}

@@ -7,10 +7,16 @@ from typing import Any
 from services.deep_memory.measurement import SAMPLE_TEST_SET
 from services.deep_memory.models import Models
 from services.deep_memory.test_set_store import TestSetStore
-from services.deep_memory.test_sets import read_test_set, sample_set
+from services.deep_memory.test_sets import (
+    OwnQuestion,
+    read_test_set,
+    sample_set,
+    with_judgements,
+)
 from services.errors import NotAllowed
 from services.knowledge.sample import sample_questions
 from services.person import Person
+from services.questions.counted import CountedJudgements
 
 
 class OwnTestSets:
@@ -22,6 +28,7 @@ class OwnTestSets:
         self._models = models
         self._runs = person.runs
         self._test_sets = TestSetStore(person.database)
+        self._counted = CountedJudgements(person.database, person.identity.user_id)
 
     def all(self) -> dict[str, int]:
         """Name -> number of questions of each test set; the sample's first."""
@@ -49,7 +56,12 @@ class OwnTestSets:
 
     def remove(self, name: str) -> int:
         """Delete a set; returns how many there were, 0 or 1."""
+        self._counted.let_model_count(name, False)  # another set may get this name
         return self._test_sets.remove(name)
+
+    def questions(self, name: str) -> list[OwnQuestion]:
+        """The questions of a set, without what was judged. Raises NotFound: there is none."""
+        return self._test_sets.load(name) if self.is_own(name) else sample_set()
 
     def measure(self, name: str, run_id: str) -> dict[str, Any]:
         """The figures of a completed run's model on a test set, as `figures_of` returns them.
@@ -63,5 +75,5 @@ class OwnTestSets:
         """
         run = self._runs.get(run_id)
         self._models.require_usable(run)
-        questions = self._test_sets.load(name) if self.is_own(name) else sample_set()
+        questions = with_judgements(self.questions(name), self._counted.of(name))
         return self._backend.measure(name, questions, run)

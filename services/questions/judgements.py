@@ -53,14 +53,16 @@ class JudgementStore:
             for judged in judgements
         ]
         for first in range(0, len(rows), _SAVED_AT_ONCE):
-            batch = rows[first : first + _SAVED_AT_ONCE]
-            self._database.execute(
-                lambda c, batch=batch: c.table(_JUDGEMENTS).upsert(
-                    batch,
-                    on_conflict="user_id,question_key,chunk_id,judge",
-                    returning=ReturnMethod.minimal,
-                )
+            self._upsert(rows[first : first + _SAVED_AT_ONCE])
+
+    def _upsert(self, rows: list[dict[str, Any]]) -> None:
+        self._database.execute(
+            lambda c: c.table(_JUDGEMENTS).upsert(
+                rows,
+                on_conflict="user_id,question_key,chunk_id,judge",
+                returning=ReturnMethod.minimal,
             )
+        )
 
     def remove(self, question: str, chunk_id: str, judge: Judge = Judge.PERSON) -> None:
         """Take a judgement back; it does not matter whether there was one."""
