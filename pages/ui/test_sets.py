@@ -10,6 +10,7 @@ import streamlit as st
 from pages.ui.both_lists import both_lists
 from pages.ui.components import attempt, count_text, flash
 from pages.ui.figures import attribution, figures_of, rank_changes_of, verdict
+from pages.ui.judged_figures import judged_figures
 from services.deep_memory.cloud_training import MOST_MEASURED
 from services.models import TrainingRun
 from services.workspace import Workspace
@@ -35,7 +36,7 @@ def own_questions(space: Workspace, run: TrainingRun) -> None:
 
 
 def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
-    columns = st.columns([4, 1, 1], vertical_alignment="bottom")
+    columns = st.columns([4, 1, 1, 1], vertical_alignment="bottom")
     name = columns[0].selectbox("Measure on", list(sets), key="test_set")
     if run.metrics.get("trainer") == "cloud":
         st.caption(
@@ -54,7 +55,9 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
             flash(f"Removed the test set {name}.")
 
     columns[1].button("Measure", key="measure", type="primary", on_click=measure, width="stretch")
-    columns[2].button(
+    if columns[2].button("Judge", key="judge", width="stretch"):
+        st.switch_page("judge.py", query_params={"set": name, "run": run.id})
+    columns[3].button(
         "Remove",
         key="remove_test_set",
         on_click=remove,
@@ -74,6 +77,7 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
             "knowledge base does not contain the answers."
         )
     figures_of(figures)
+    judged_figures(figures)
     attribution(figures)
     rank_changes_of(figures, f"{run.id}_own", partial(both_lists, space, run))
 

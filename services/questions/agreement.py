@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from services.questions.pool import Judged
 
 FEWEST_TO_TRUST = 20  # chunks that both judged; below, kappa says little
 
@@ -23,16 +22,10 @@ class Agreement:
         return self.judged_by_both >= FEWEST_TO_TRUST
 
 
-def agreement(one: Judged, other: Judged) -> Agreement:
-    """Cohen's kappa (1960) on the chunks that both judged: (p - c) / (1 - c), where p is the share
-    on which they agree, and c the share on which they would if each gave as many yeses as they did,
-    but by chance."""
-    both = [
-        (says, other[key][chunk_id])
-        for key, of in one.items()
-        for chunk_id, says in of.items()
-        if chunk_id in other.get(key, {})
-    ]
+def agreement(both: Sequence[tuple[bool, bool]]) -> Agreement:
+    """Cohen's kappa (1960) of what two judges said about the same chunks: (p - c) / (1 - c), where
+    p is the share on which they agree, and c the share on which they would if each said yes as
+    often as they did, but by chance."""
     if not both:
         return Agreement(0, 0, None)
     agreed = sum(first == second for first, second in both)

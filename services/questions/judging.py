@@ -46,7 +46,7 @@ class RankedSet:
     name: str
     run_id: str
     questions: tuple[RankedQuestion, ...]
-    places: dict[str, tuple[str, int]]  # chunk id -> its document, and its position there
+    positions: dict[str, tuple[str, int]]  # chunk id -> its document, and its position there
     left_out: int  # questions that were not ranked: there are too many, or they are too long
 
 
@@ -57,6 +57,16 @@ class ToJudge:
     chunks: list[Unjudged]
     judged: int
     answering: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaidByModel:
+    """`both` has what the person says, and the model's judgement, of chunks that both judged."""
+
+    judged: int
+    both: list[tuple[bool, Judgement]]
+    agreement: Agreement
+    counts: bool  # where the person has not judged
 
 
 class Judging:
@@ -108,7 +118,7 @@ class Judging:
     def to_judge(self, ranked: RankedSet, latest: str = "") -> ToJudge:
         """What is left for the person; first the chunks of `latest`, the question just read."""
         own = by_question(self._judgements.all())
-        chunks = unjudged(ranked.questions, own, ranked.places, latest)
+        chunks = unjudged(ranked.questions, own, ranked.positions, latest)
         return ToJudge(chunks, *count_judged(ranked.questions, own))
 
     def judge(self, judgements: Sequence[tuple[str, str, bool]]) -> None:
@@ -132,25 +142,27 @@ class Judging:
         """Forget the person's judgement; it does not matter whether there was one."""
         self._judgements.remove(question, chunk_id)
 
-    def agreement(self, test_set: str) -> Agreement:
-        """How far a model agrees with the person on the chunks of this set that both judged.
+    def said_by_model(self, test_set: str) -> SaidByModel:
+        """What a model said about the questions of this set, beside what the person says.
 
         Raises:
             NotFound: there is no such set.
         """
-        keys = self._keys(test_set)
-        own, of_model = by_question(self._judgements.all()), self._of_model()
-        return agreement({key: of for key, of in own.items() if key in keys}, of_model)
-
-    def of_model(self, test_set: str) -> list[Judgement]:
-        """What a model said about this set. Raises NotFound: there is no such set."""
-        keys = self._keys(test_set)
-        kept = self._judgements.all([Judge.MODEL])
-        return [one for one in kept if question_key(one.question) in keys]
-
-    def counts_model(self, test_set: str) -> bool:
-        """Whether a model's judgements count in this set, where the person has none."""
-        return self._counted.counts_model(test_set)
+        keys, own = self._keys(test_set), by_question(self._judgements.all())
+        said = [
+            one for one in self._judgements.all([Judge.MODEL]) if question_key(one.question) in keys
+        ]
+        both = [
+            (mine, one)
+            for one in said
+            if (mine := own.get(question_key(one.question), {}).get(one.chunk_id)) is not None
+        ]
+        return SaidByModel(
+            len(said),
+            both,
+            agreement([(mine, one.answers) for mine, one in both]),
+            self._counted.counts_model(test_set),
+        )
 
     def let_model_count(self, test_set: str, counts: bool) -> None:
         """Have a model's judgements count in this set, or no longer.
@@ -175,7 +187,7 @@ class Judging:
         ]
         others = [
             (one.question, one.chunk_id)
-            for one in unjudged(ranked.questions, own, ranked.places)
+            for one in unjudged(ranked.questions, own, ranked.positions)
             if one.chunk_id not in said.get(question_key(one.question), {})
         ]
         chunks = self._chunks

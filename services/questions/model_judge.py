@@ -72,12 +72,16 @@ class ModelJudge:
         done: list[Judgement] = []
         failure = None
         with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-            for future in [pool.submit(self.judge, *one) for one in asked]:
+            futures = [pool.submit(self.judge, *one) for one in asked]
+            for future in futures:
+                if future.cancelled():
+                    continue
                 try:
                     judged = future.result()
                 except GenerationError as error:
                     failure = failure or error
-                    self._calls.stop.set()  # no further calls
+                    for other in futures:  # those in flight are paid for, so they are awaited
+                        other.cancel()
                 else:
                     done += [judged] if judged else []
         return done, failure
