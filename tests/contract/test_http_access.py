@@ -88,6 +88,9 @@ def estate(new_caller: Callable[[], Caller]) -> Estate:
             "question_text": "Whose is this?",
             "enabled": True,
             "query": query,
+            "question": query,
+            "judgements": [{"question": query, "chunk_id": hit["id"], "answers": True}],
+            "counts": True,
         },
     )
 

@@ -11,6 +11,8 @@ import pytest
 from services.accounts.database import Database
 from services.errors import NotAllowed, NotFound, NotSignedIn
 from services.pairs.store import PairStore
+from services.questions.counted import CountedJudgements
+from services.questions.judgements import Judgement, JudgementStore
 from services.runs.states import RunStatus
 from services.runs.store import RunStore
 from tests.imports import ImportScript
@@ -24,6 +26,8 @@ TABLES = [
     "deep_memory_settings",
     "document_imports",
     "document_import_files",
+    "deep_memory_judgements",
+    "deep_memory_model_counts",
 ]
 READ_ONLY = ["document_imports", "document_import_files"]  # written by functions alone
 ONLY_THE_SERVER = ["app_sessions", "deep_memory_watch"]
@@ -31,8 +35,12 @@ ONLY_THE_SERVER = ["app_sessions", "deep_memory_watch"]
 
 @pytest.fixture
 def ann(new_user, service) -> Script:
-    """Ann has a completed run, one in review, and an import: something in every table."""
+    """Ann has a completed run, one in review, an import and a judgement: something in every
+    table."""
     ann = new_user()
+    user_id = ann.identity.user_id
+    JudgementStore(ann.database, user_id).save([Judgement("Who?", "c1", True, reason="Ann's")])
+    CountedJudgements(ann.database, user_id).let_model_count("mine", True)
     ImportScript(ann, service).to("stopped")
     Script(ann, service).to(RunStatus.COMPLETED)
     return Script(ann, service).to(RunStatus.GENERATED)
@@ -48,6 +56,7 @@ def everything(script: Script, owner) -> list[tuple]:
     mine = "training_run_id in (select id from deep_memory_training_runs where user_id = %(user)s)"
     columns = dict.fromkeys(TABLES[1:4], mine)
     columns |= dict.fromkeys((TABLES[0], TABLES[4], TABLES[5]), "user_id = %(user)s")
+    columns |= dict.fromkeys(TABLES[7:], "user_id = %(user)s")
     columns[TABLES[6]] = "import_id in (select id from document_imports where user_id = %(user)s)"
     return [
         row
@@ -121,6 +130,8 @@ def test_raw_client_changes_and_deletes_no_row_of_another_user(ann, ben, owner, 
         "deep_memory_run_chunks": ("problem", "ben was here"),
         "deep_memory_run_events": ("message", "ben was here"),
         "deep_memory_settings": ("enabled", True),
+        "deep_memory_judgements": ("reason", "ben was here"),
+        "deep_memory_model_counts": ("test_set", "ben was here"),
     }[table]
     for change in (
         lambda c: c.table(table).update({column: value}).not_.is_(column, "null"),
@@ -136,6 +147,13 @@ def test_raw_client_adds_nothing_to_another_user(ann, ben, owner):
     rows = {
         "deep_memory_training_runs": {"user_id": ann.user.identity.user_id},
         "deep_memory_settings": {"user_id": ann.user.identity.user_id},
+        "deep_memory_judgements": {
+            "user_id": ann.user.identity.user_id,
+            "question": "From ben?",
+            "chunk_id": "c1",
+            "answers": True,
+        },
+        "deep_memory_model_counts": {"user_id": ann.user.identity.user_id, "test_set": "ben"},
         "deep_memory_training_pairs": {
             "training_run_id": ann.run.id,
             "question_text": "From ben?",
@@ -165,6 +183,16 @@ def test_a_completed_run_of_another_user_is_not_removed_by_its_function_or_by_ha
     assert by_hand.data == []
     assert everything(ann, owner) == before
     assert ann.user.database.rpc("remove_completed_run", p_run=run.id) == 2
+
+
+def test_judgements_of_another_user_are_neither_taken_nor_taken_back(ann, ben, owner):
+    before = everything(ann, owner)
+    store = JudgementStore(ben.database, ann.user.identity.user_id)  # in her name
+    assert store.all() == []
+    store.remove("Who?", "c1")
+    with pytest.raises(NotAllowed):
+        store.save([Judgement("Who?", "c1", False)])
+    assert everything(ann, owner) == before
 
 
 def test_own_row_can_not_be_given_to_another_user(ann, ben, service):
