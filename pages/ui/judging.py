@@ -12,14 +12,12 @@ from services.questions.judging import RankedSet
 from services.questions.pool import Unjudged
 from services.workspace import Workspace
 
-_DONE = "judged_here"  # (question, chunk id) of this visit, the latest last
-_SKIPPED = "skipped_here"
+_DONE = "judged_here"  # (question, chunk id, whether it was skipped) of this visit, the latest last
 
 
 def judging(space: Workspace, ranked: RankedSet) -> None:
     """The next chunk to judge, with its question, and how far the person is."""
-    done: list[tuple[str, str]] = st.session_state.setdefault(_DONE, [])
-    skipped: list[tuple[str, str]] = st.session_state.setdefault(_SKIPPED, [])
+    done: list[tuple[str, str, bool]] = st.session_state.setdefault(_DONE, [])
     left = space.judging.to_judge(ranked, latest=done[-1][0] if done else "")
     st.progress(
         left.judged / max(1, left.judged + len(left.chunks)),
@@ -31,12 +29,12 @@ def judging(space: Workspace, ranked: RankedSet) -> None:
             f":material/info: {count_text(ranked.left_out, 'question')} left out: there are too "
             "many to search for at once, or they are too long."
         )
-    waiting = [one for one in left.chunks if (one.question, one.chunk_id) not in skipped]
+    waiting = [one for one in left.chunks if (one.question, one.chunk_id, True) not in done]
     if waiting:
         _question(space, ranked, waiting)
     elif left.chunks:
         st.info("All others were skipped.", icon=":material/skip_next:")
-        st.button("Show the skipped ones", key="unskip", on_click=skipped.clear)
+        st.button("Show the skipped ones", key="unskip", on_click=_unskip)
     else:
         st.success("All of them are judged.", icon=":material/task_alt:")
     st.button(
@@ -44,7 +42,7 @@ def judging(space: Workspace, ranked: RankedSet) -> None:
         key="judge_undo",
         icon=":material/undo:",
         shortcut="u",
-        disabled=not (done or skipped),
+        disabled=not done,
         on_click=_undo,
         args=(space,),
     )
@@ -53,7 +51,6 @@ def judging(space: Workspace, ranked: RankedSet) -> None:
 def forget_visit() -> None:
     """Begin anew with another set: Undo and Skip are about one set."""
     st.session_state.pop(_DONE, None)
-    st.session_state.pop(_SKIPPED, None)
 
 
 def _question(space: Workspace, ranked: RankedSet, waiting: list[Unjudged]) -> None:
@@ -120,22 +117,25 @@ def _judge(space: Workspace, one: Unjudged, answers: bool) -> None:
         return True
 
     if attempt(judge):
-        st.session_state[_DONE].append((one.question, one.chunk_id))
+        st.session_state[_DONE].append((one.question, one.chunk_id, False))
 
 
 def _skip(one: Unjudged) -> None:
-    st.session_state[_SKIPPED].append((one.question, one.chunk_id))
+    st.session_state[_DONE].append((one.question, one.chunk_id, True))
+
+
+def _unskip() -> None:
+    st.session_state[_DONE] = [one for one in st.session_state[_DONE] if not one[2]]
 
 
 def _undo(space: Workspace) -> None:
-    """Take the latest judgement of this visit back, or the latest skip if there is none."""
+    """Take the latest judgement or skip of this visit back."""
+    question, chunk_id, was_skipped = st.session_state[_DONE][-1]
 
     def take_back() -> bool:
-        space.judging.take_back(*done[-1])
+        if not was_skipped:
+            space.judging.take_back(question, chunk_id)
         return True
 
-    done, skipped = st.session_state[_DONE], st.session_state[_SKIPPED]
-    if not done:
-        skipped.pop()
-    elif attempt(take_back):
-        done.pop()
+    if attempt(take_back):
+        st.session_state[_DONE].pop()
