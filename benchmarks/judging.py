@@ -68,7 +68,10 @@ def found_by(
     keys = {one.text: one.key for one in questions}
     latest, hits = "", 0
     for _ in range(judgements):
-        one = choose(unjudged(questions, judged, places, latest))
+        left = unjudged(questions, judged, places, latest)
+        if not left:
+            break
+        one = choose(left)
         latest, key = one.question, keys[one.question]
         is_hit = hidden.get(key) == one.chunk_id
         judged.setdefault(key, {})[one.chunk_id] = is_hit

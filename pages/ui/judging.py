@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from pages.ui.components import attempt, count_text, plain
 from pages.ui.hits import place_text
-from services.errors import NotFound
 from services.models import Chunk
 from services.questions.judging import RankedSet
 from services.questions.pool import Unjudged
 from services.workspace import Workspace
 
+_MOST_ANSWERS = 10
 _DONE = "judged_here"  # (question, chunk id, whether it was skipped) of this visit, the latest last
 
 
@@ -58,10 +60,11 @@ def _question(space: Workspace, ranked: RankedSet, waiting: list[Unjudged]) -> N
     here = sum(other.question == one.question for other in waiting)
     with st.container(border=True, key="to_judge"):
         st.subheader(plain(one.question), anchor=False)
-        _known_answers(space, ranked, one.question)
-        try:
-            _chunk(space.documents.chunk(one.chunk_id), one)
-        except NotFound:
+        chunks = space.documents.chunks()
+        _known_answers(chunks, ranked, one.question)
+        if one.chunk_id in chunks:
+            _chunk(chunks[one.chunk_id], one)
+        else:
             st.info("This chunk was removed. Skip it.", icon=":material/info:")
         with st.container(horizontal=True):
             for label, key, icon, shortcut in (
@@ -83,13 +86,13 @@ def _question(space: Workspace, ranked: RankedSet, waiting: list[Unjudged]) -> N
         st.caption(f"{count_text(here, 'chunk')} of this question to judge.")
 
 
-def _known_answers(space: Workspace, ranked: RankedSet, question: str) -> None:
+def _known_answers(chunks: Mapping[str, Chunk], ranked: RankedSet, question: str) -> None:
     [asked] = [one for one in ranked.questions if one.text == question]
-    with st.expander(f"What answers it already: {count_text(len(asked.answers), 'chunk')}"):
-        for chunk_id in sorted(asked.answers, key=ranked.positions.__getitem__)[:10]:
-            chunk = space.documents.chunk(chunk_id)
-            st.caption(f"**{plain(chunk.document)}**")
-            st.text(chunk.text)
+    known = sorted(asked.answers & chunks.keys(), key=ranked.positions.__getitem__)
+    with st.expander(f"What the set names as its answer: {count_text(len(known), 'chunk')}"):
+        for chunk_id in known[:_MOST_ANSWERS]:
+            st.caption(f"**{plain(chunks[chunk_id].document)}**")
+            st.text(chunks[chunk_id].text)
 
 
 def _chunk(chunk: Chunk, one: Unjudged) -> None:

@@ -18,7 +18,19 @@ _MOST = 20  # judgements that are shown
 
 
 def model_judgements(space: Workspace, ranked: RankedSet) -> None:
-    st.subheader("A model's judgements", anchor=False)
+    """A collapsed section, so that judging by hand does not wait for it."""
+    folded = st.expander(
+        "A model's judgements",
+        icon=":material/smart_toy:",
+        key="model_judgements",
+        on_change="rerun",
+    )
+    if folded.open:
+        with folded:
+            _model(space, ranked)
+
+
+def _model(space: Workspace, ranked: RankedSet) -> None:
     said = space.judging.said_by_model(ranked.name)
     if space.judging.model is None and not said.judged:
         st.caption("With a question model (OPENAI_API_KEY), it can propose judgements here.")
@@ -49,7 +61,7 @@ def _said(space: Workspace, ranked: RankedSet, said: SaidByModel) -> None:
         help="They count at the next measurement. You can switch it off again.",
     )
     if said.both:
-        with st.expander("What it said of the chunks that you judged"):
+        with st.popover("What it said of the chunks that you judged"):
             # Where you disagree comes first; of other chunks nothing, so that it does not sway you.
             for mine, one in sorted(said.both, key=lambda pair: pair[0] == pair[1].answers)[:_MOST]:
                 st.markdown(

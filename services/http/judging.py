@@ -117,7 +117,10 @@ async def to_judge(
     def work() -> ToJudge:
         ranked = space.judging.rank(test_set, str(run_id))
         left = space.judging.to_judge(ranked)
-        chunks = [(one, space.documents.chunk(one.chunk_id)) for one in left.chunks[:limit]]
+        known = space.documents.chunks()
+        chunks = [
+            (one, known[one.chunk_id]) for one in left.chunks[:limit] if one.chunk_id in known
+        ]
         return ToJudge(
             chunks=[
                 ChunkToJudge(

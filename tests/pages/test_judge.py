@@ -52,6 +52,7 @@ def open_judge(workspace: Workspace, **query: str) -> Screen:
     app = AppTest.from_file(str(NAVIGATION), default_timeout=TIMEOUT_S)
     app.session_state[context._WORKSPACE] = workspace
     app.run()
+    app.session_state["model_judgements"] = True  # unfolded
     for name, value in query.items():
         app.query_params[name] = value
     app.switch_page("judge.py")

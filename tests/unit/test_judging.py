@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from math import log2
 
 import numpy as np
 import pytest
 
+from benchmarks.judging import found_by, planted
 from services.deep_memory.judged_measures import (
     bpref,
     condensed_ndcg,
@@ -215,3 +217,17 @@ def test_kappa_is_not_defined_without_judgements_of_both_kinds(both):
 def test_fewer_than_twenty_chunks_are_not_enough():
     assert not agreement(pairs(10, 0, 0, 9)).is_enough
     assert agreement(pairs(10, 0, 0, 10)).is_enough
+
+
+# The benchmark ---------------------------------------------------------------------------------
+
+
+def test_the_benchmark_hides_answers_and_counts_those_that_judging_finds():
+    questions = [asked(text, "c1 c3 c5", "c1 c5 c3", "c1", "c5") for text in ("a", "b", "c")]
+    shown, hidden = planted(questions, 2, random.Random(0))
+    assert [len(one.answers) for one in shown] == [1, 1, 2]
+    assert hidden.keys() == {"a", "b"}
+    assert all(hidden[one.key] not in one.answers for one in shown[:2])
+    # Two questions miss two chunks each, the third one: five judgements find all there is.
+    assert found_by(shown, hidden, PLACES, 5, lambda order: order[0]) == 1
+    assert found_by(shown, hidden, PLACES, 1, lambda order: order[-1]) == 0
