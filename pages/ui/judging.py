@@ -37,17 +37,10 @@ def judging(space: Workspace, ranked: RankedSet) -> None:
     elif left.chunks:
         st.info("All others were skipped.", icon=":material/skip_next:")
         st.button("Show the skipped ones", key="unskip", on_click=_unskip)
+        _undo_button(space)
     else:
         st.success("All of them are judged.", icon=":material/task_alt:")
-    st.button(
-        "Undo",
-        key="judge_undo",
-        icon=":material/undo:",
-        shortcut="u",
-        disabled=not done,
-        on_click=_undo,
-        args=(space,),
-    )
+        _undo_button(space)
 
 
 def forget_visit() -> None:
@@ -80,14 +73,31 @@ def _question(space: Workspace, ranked: RankedSet, waiting: list[Unjudged]) -> N
                     args=(space, one, key == "judge_yes"),
                 )
             st.button(
-                "Skip", key="judge_skip", icon=":material/skip_next:", shortcut="s", on_click=_skip,
+                "Skip",
+                key="judge_skip",
+                icon=":material/skip_next:",
+                shortcut="s",
+                on_click=_skip,
                 args=(one,),
-            )  # fmt: skip
+            )
+            _undo_button(space)
         st.caption(f"{count_text(here, 'chunk')} of this question to judge.")
 
 
+def _undo_button(space: Workspace) -> None:
+    st.button(
+        "Undo",
+        key="judge_undo",
+        icon=":material/undo:",
+        shortcut="u",
+        disabled=not st.session_state[_DONE],
+        on_click=_undo,
+        args=(space,),
+    )
+
+
 def _known_answers(chunks: Mapping[str, Chunk], ranked: RankedSet, question: str) -> None:
-    [asked] = [one for one in ranked.questions if one.text == question]
+    asked = next(one for one in ranked.questions if one.text == question)
     known = sorted(asked.answers & chunks.keys(), key=ranked.positions.__getitem__)
     with st.expander(f"What the set names as its answer: {count_text(len(known), 'chunk')}"):
         for chunk_id in known[:_MOST_ANSWERS]:

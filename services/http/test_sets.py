@@ -52,8 +52,9 @@ class Figures(BaseModel):
     """Search without training (in DeepLake Cloud by plain cosine) and the model of a run, on the
     same questions. `steps` has the figures of each part that search without training is made of,
     the last of them those of `before`. `not_found` questions are left out, because the knowledge
-    base has not what answers them. `ranks` counts the questions by rank before and rank after; null
-    is beyond ten."""
+    base has not what answers them. Where chunks were judged not to answer, `before`, `after` and
+    `intervals` have bpref, condensed_ndcg@10 and judged@10 too: see docs/judging.md. `ranks` counts
+    the questions by rank before and rank after; null is beyond ten."""
 
     name: str
     questions: int
