@@ -65,10 +65,10 @@ def _set(
         )
     if found.is_enough:
         figures_of({**figures, "questions": found.questions})
-        without_answer(figures)
         attribution(figures)
     else:
         st.caption(f"{count_text(found.questions, 'question')}: too few for figures.")
+    without_answer(figures)
     rank_changes_of(
         {**figures, "questions": found.questions},
         f"{run.id}_{number}",
