@@ -21,6 +21,7 @@ PAGES = [
     st.Page("knowledge_base.py", title="Knowledge base", icon=":material/library_books:"),
     st.Page("document.py", title="Document", visibility="hidden"),
     st.Page("search.py", title="Search", icon=":material/search:"),
+    st.Page("missed.py", title="Missed questions", icon=":material/search_off:"),
     st.Page("account.py", title="Account", icon=":material/person:"),
 ]
 

@@ -12,6 +12,9 @@ from services.deep_memory.vectors import Vectors
 from services.knowledge.documents import Documents
 from services.pairs.review import Pairs
 from services.person import person_of
+from services.questions.feedback import Feedback
+from services.questions.kept_searches import KeptSearches
+from services.questions.missed import Missed
 from services.runs.operations import Runs
 from services.studio import Studio
 
@@ -31,3 +34,6 @@ class Workspace:
         self.reports = Reports(person)
         self.search = Search(person, self.models)
         self.vectors = Vectors(person, self.models)
+        self.feedback = Feedback(person)
+        self.kept_searches = KeptSearches(person)
+        self.missed = Missed(person, self.models)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from services.accounts.database import Database
@@ -61,6 +61,18 @@ class Backend(Protocol):
             NotAllowed: the knowledge base answers none of them.
             TrainingError: the model cannot be read.
             StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
+        """
+
+    def rank_both(
+        self, questions: Sequence[str], run: TrainingRun | None
+    ) -> Iterator[tuple[list[str], list[str]]]:
+        """The ids of the first ten chunks of each question, twice: as the model of `run` ranks them
+        and as search without training does. Without a run: the best without training, and by
+        cosine. Each is ranked when it is asked for.
+
+        Raises:
+            TrainingError: the model cannot be read.
+            StoreUnavailable: the knowledge base cannot be read.
         """
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:

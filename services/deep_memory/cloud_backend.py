@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from services.accounts.database import Database
 from services.deep_memory.cloud_jobs import Submission, Watching, cancel_job
 from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
+from services.deep_memory.evaluation import RANKING_DEPTH
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.run_questions import RunQuestions
@@ -17,6 +18,7 @@ from services.models import TrainingRun
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder
+from services.retrieval.nearest import best_rows
 from services.retrieval.search import Comparison, compare_in_cloud
 from services.runs.lease import RunLease
 
@@ -64,6 +66,21 @@ class CloudBackend:
     ) -> dict[str, Any]:
         snapshot = self._store.snapshot()
         return measure_in_cloud(test_set, questions, snapshot, self._embedder, self._store)
+
+    def rank_both(
+        self, questions: Sequence[str], run: TrainingRun | None
+    ) -> Iterator[tuple[list[str], list[str]]]:
+        """Without a run both lists are the same: there is one ranking without training, by cosine,
+        for which the service is not asked."""
+        snapshot = self._store.snapshot()
+        for vector in self._embedder.embed(questions):
+            rows = best_rows(snapshot.embeddings @ vector, RANKING_DEPTH)
+            other = [snapshot.chunks[row].id for row in rows]
+            used = other
+            if run is not None:
+                hits = self._store.search(vector, RANKING_DEPTH, deep_memory=True)
+                used = [hit.chunk_id for hit in hits]
+            yield used, other
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
         in_cloud, otherwise = None, REPLACED_IN_CLOUD

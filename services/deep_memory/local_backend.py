@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from services.accounts.database import Database
 from services.deep_memory.cloud_jobs import Submission, cancel_job
+from services.deep_memory.evaluation import RANKING_DEPTH
 from services.deep_memory.kept_models import run_in_use, tidy_models
 from services.deep_memory.local_training import measure_test_set, train_locally
 from services.deep_memory.model_store import ModelStore
@@ -102,6 +105,22 @@ class LocalBackend:
         index = self._indexes.of(self._user_id, snapshot)
         model = self._models.load(run)
         return measure_test_set(test_set, questions, snapshot, index, self._embedder, model)
+
+    def rank_both(
+        self, questions: Sequence[str], run: TrainingRun | None
+    ) -> Iterator[tuple[list[str], list[str]]]:
+        snapshot = self._store.snapshot()
+        index = self._indexes.of(self._user_id, snapshot)
+        model = None if run is None else self._models.load(run)
+        used = Untrained.RANKER.search if model is None else model.search
+        other = (Untrained.COSINE if model is None else Untrained.RANKER).search
+
+        def first_ten(search: Callable[..., Any], vector: np.ndarray, text: str) -> list[str]:
+            rows, _ = search(vector, text, RANKING_DEPTH, index)
+            return [snapshot.chunks[row].id for row in rows]
+
+        for vector, text in zip(self._embedder.embed(questions), questions, strict=True):
+            yield first_ten(used, vector, text), first_ten(other, vector, text)
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
         return {run.id: reason for run in runs if (reason := self._why_unusable(run))}

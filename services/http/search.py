@@ -7,7 +7,7 @@ from uuid import UUID
 
 import anyio.to_thread
 from anyio import CapacityLimiter
-from fastapi import APIRouter
+from fastapi import APIRouter, BackgroundTasks
 from pydantic import BaseModel, Field, StrictBool, StrictInt
 
 from services.deep_memory.search import NO_MODEL
@@ -15,6 +15,7 @@ from services.http.bearer import Space
 from services.http.error_responses import error_responses
 from services.http.shapes import Body
 from services.models import SearchHit
+from services.questions.kept_searches import Source
 from services.ranking.untrained import Untrained
 from services.retrieval.search import KEPT_ORDER, Comparison
 from services.workspace import Workspace
@@ -110,9 +111,18 @@ def _notice_of_model(comparison: Comparison) -> str | None:
 
 
 @router.post("", response_model=Hits, responses=error_responses(400, 401, 404, 413, 422, 503))
-async def search(body: SearchRequest, space: Space) -> Hits:
-    """The `k` chunks that answer the query best, with Deep Memory or without."""
-    return await anyio.to_thread.run_sync(_search, body, space, limiter=_searches)
+async def search(body: SearchRequest, space: Space, after: BackgroundTasks) -> Hits:
+    """The `k` chunks that answer the query best, with Deep Memory or without. With the person's
+    consent (`PUT /account/kept-searches`) the query and the ids of its hits are kept."""
+    found = await anyio.to_thread.run_sync(_search, body, space, limiter=_searches)
+    after.add_task(_keep, body.query, found, space)
+    return found
+
+
+def _keep(query: str, found: Hits, space: Workspace) -> None:
+    run_id = str(found.trained_run_id) if found.trained_run_id else None
+    shown = [hit.id for hit in found.hits]
+    space.kept_searches.keep(query, Source.APPLICATION, shown, run_id)
 
 
 def _search(body: SearchRequest, space: Workspace) -> Hits:

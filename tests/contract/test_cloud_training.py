@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from services.deep_memory import cloud_training
+from services.deep_memory.cloud_backend import CloudBackend
 from services.deep_memory.cloud_jobs import WORKING, Watching
 from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
 from services.deep_memory.measurement import at_most
@@ -143,6 +144,24 @@ def test_the_model_in_the_cloud_is_measured_on_some_of_a_persons_own_questions(
     assert (figures["name"], figures["questions"], figures["by_document"]) == ("own", 5, True)
     assert len(fake.calls(SEARCHES)) == 5
     assert figures["after"]["mrr@10"] > figures["before"]["mrr@10"]
+
+
+def test_questions_of_a_log_are_ranked_with_the_model_and_by_cosine(
+    shared, fake, script, train, tmp_path
+):
+    train()
+    fake.log.clear()
+    backend = CloudBackend(
+        script.user.database, shared[1], ModelStore(tmp_path), Turned(), NO_PAUSE
+    )
+    asked = [f"Question {n}?" for n in range(3)]
+    for number, (used, other) in enumerate(backend.rank_both(asked, script.now)):
+        assert used[0] == f"c{number}"
+        assert used != other
+        assert len(used) == len(other) == 10
+    assert len(fake.calls(SEARCHES)) == 3
+    assert all(used == other for used, other in backend.rank_both(asked, None))
+    assert len(fake.calls(SEARCHES)) == 3  # without a model nobody is asked
 
 
 def test_a_part_of_the_held_out_questions_is_measured_where_there_are_many(
