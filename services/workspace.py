@@ -13,6 +13,7 @@ from services.knowledge.documents import Documents
 from services.pairs.review import Pairs
 from services.person import person_of
 from services.questions.feedback import Feedback
+from services.questions.judging import Judging
 from services.questions.kept_searches import KeptSearches
 from services.questions.missed import Missed
 from services.runs.operations import Runs
@@ -32,6 +33,7 @@ class Workspace:
         self.models = Models(person)
         self.test_sets = OwnTestSets(person, self.models)
         self.reports = Reports(person)
+        self.judging = Judging(person, self.models, self.test_sets)
         self.search = Search(person, self.models)
         self.vectors = Vectors(person, self.models)
         self.feedback = Feedback(person)

@@ -120,6 +120,30 @@ GRANT ALL ON TABLE public.deep_memory_judgements TO authenticated;
 GRANT ALL ON TABLE public.deep_memory_judgements TO service_role;
 
 
+-- deep_memory_model_counts
+
+CREATE TABLE public.deep_memory_model_counts (
+    user_id uuid DEFAULT auth.uid() NOT NULL,
+    test_set text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT deep_memory_model_counts_test_set_check CHECK (((btrim(test_set) <> ''::text) AND (length(test_set) <= 500)))
+);
+
+ALTER TABLE ONLY public.deep_memory_model_counts
+    ADD CONSTRAINT deep_memory_model_counts_pkey PRIMARY KEY (user_id, test_set);
+
+ALTER TABLE ONLY public.deep_memory_model_counts
+    ADD CONSTRAINT deep_memory_model_counts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can manage their own counted model judgements" ON public.deep_memory_model_counts TO authenticated USING ((( SELECT auth.uid() AS uid) = user_id)) WITH CHECK ((( SELECT auth.uid() AS uid) = user_id));
+
+ALTER TABLE public.deep_memory_model_counts ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_model_counts TO anon;
+GRANT ALL ON TABLE public.deep_memory_model_counts TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_model_counts TO service_role;
+
+
 -- deep_memory_questions
 
 CREATE TABLE public.deep_memory_questions (

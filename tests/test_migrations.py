@@ -305,6 +305,7 @@ def test_every_table_has_row_level_security_and_its_owner_or_nobody_gets_in(owne
         "deep_memory_run_chunks",
         "deep_memory_run_events",
         "deep_memory_judgements",
+        "deep_memory_model_counts",
         "deep_memory_questions",
         "deep_memory_searches",
         "deep_memory_test_sets",

@@ -10,6 +10,7 @@ import streamlit as st
 from pages.ui.both_lists import both_lists
 from pages.ui.components import attempt, count_text, flash, percent
 from pages.ui.figures import attribution, figures_of, rank_changes_of
+from pages.ui.judged_figures import judged_figures
 from pages.ui.models import switch_to
 from pages.ui.pair_exchange import pair_exchange
 from pages.ui.run_details import run_details
@@ -65,6 +66,7 @@ def _set(
         )
     if found.is_enough:
         figures_of({**figures, "questions": found.questions})
+        judged_figures(figures)
         attribution(figures)
     else:
         st.caption(f"{count_text(found.questions, 'question')}: too few for figures.")

@@ -31,7 +31,7 @@ def own_questions(space: Workspace, run: TrainingRun) -> None:
 
 
 def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
-    columns = st.columns([4, 1, 1], vertical_alignment="bottom")
+    columns = st.columns([4, 1, 1, 1], vertical_alignment="bottom")
     name = columns[0].selectbox("Measure on", list(sets), key="test_set")
     if run.metrics.get("trainer") == "cloud":
         st.caption(
@@ -50,7 +50,9 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
             flash(f"Removed the test set {name}.")
 
     columns[1].button("Measure", key="measure", type="primary", on_click=measure, width="stretch")
-    columns[2].button(
+    if columns[2].button("Judge", key="judge", width="stretch"):
+        st.switch_page("judge.py", query_params={"set": name, "run": run.id})
+    columns[3].button(
         "Remove",
         key="remove_test_set",
         on_click=remove,

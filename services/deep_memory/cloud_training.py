@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,6 @@ from services.deep_memory.measurement import (
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import (
-    CHUNKS_FOR_DOCUMENTS,
     OwnQuestion,
     evaluate_places,
     figures_of,
@@ -184,22 +183,18 @@ def measure_in_cloud(
         AppError: the embedder or the service does not answer.
     """
     found = require_answers(questions, snapshot)
-    chosen = at_most(np.arange(len(found.texts)), MOST_MEASURED)
-    found = replace(
-        found,
-        texts=[found.texts[row] for row in chosen],
-        relevant=[found.relevant[row] for row in chosen],
-    )
+    found = found.only(at_most(np.arange(len(found.texts)), MOST_MEASURED))
     vectors = embedder.embed(found.texts)
-    depth = CHUNKS_FOR_DOCUMENTS if found.by_document else RANKING_DEPTH
     row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
     ranked = []
     for vector in vectors:
         if check:
             check()
-        hits = store.search(vector, depth, deep_memory=True)
+        hits = store.search(vector, found.depth, deep_memory=True)
         ranked.append([row_of[hit.chunk_id] for hit in hits if hit.chunk_id in row_of])
-    by_cosine = [best_rows(snapshot.embeddings @ vector, depth).tolist() for vector in vectors]
+    by_cosine = [
+        best_rows(snapshot.embeddings @ vector, found.depth).tolist() for vector in vectors
+    ]
     before = evaluate_places(by_cosine, found, snapshot)
     after = evaluate_places(ranked, found, snapshot)
     return figures_of(name, found, vectors, snapshot, Ranked({Untrained.COSINE: before}, after))

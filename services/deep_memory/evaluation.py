@@ -6,8 +6,8 @@ order in which they are stored, so that measurements are exactly reproducible.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,14 +25,17 @@ class Evaluation:
     recall: dict[int, np.ndarray]  # depth -> (n,) share of the question's passages found
     mrr: np.ndarray  # (n,) reciprocal rank of the first relevant passage, 0 beyond rank 10
     ndcg: np.ndarray  # (n,)
+    of_judged: Mapping[str, np.ndarray] = field(default_factory=dict)  # see `judged_measures`
 
     def __len__(self) -> int:
         return len(self.mrr)
 
     def figures(self) -> dict[str, np.ndarray]:
-        """By name, (n,): "recall@1", "recall@3", "recall@5", "recall@10", "mrr@10", "ndcg@10"."""
+        """By name, (n,): "recall@1", "recall@3", "recall@5", "recall@10", "mrr@10", "ndcg@10", and
+        those `of_judged` chunks alone, if there are any."""
         figures = {f"recall@{depth}": self.recall[depth] for depth in RECALL_DEPTHS}
-        return figures | {f"mrr@{RANKING_DEPTH}": self.mrr, f"ndcg@{RANKING_DEPTH}": self.ndcg}
+        figures |= {f"mrr@{RANKING_DEPTH}": self.mrr, f"ndcg@{RANKING_DEPTH}": self.ndcg}
+        return {**figures, **self.of_judged}
 
     def as_metrics(self) -> dict[str, float]:
         """The mean of each figure; 0 if there are no questions."""

@@ -38,6 +38,7 @@ class LocalBackend:
     left a job that started while DeepLake Cloud did the training."""
 
     ranks_words = True
+    most_ranked = 1_000
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class LocalBackend:
         return measure_test_set(test_set, questions, snapshot, index, self._embedder, model)
 
     def rank_both(
-        self, questions: Sequence[str], run: TrainingRun | None
+        self, questions: Sequence[str], run: TrainingRun | None, k: int = RANKING_DEPTH
     ) -> Iterator[tuple[list[str], list[str]]]:
         snapshot = self._store.snapshot()
         index = self._indexes.of(self._user_id, snapshot)
@@ -115,12 +116,12 @@ class LocalBackend:
         used = Untrained.RANKER.search if model is None else model.search
         other = (Untrained.COSINE if model is None else Untrained.RANKER).search
 
-        def first_ten(search: Callable[..., Any], vector: np.ndarray, text: str) -> list[str]:
-            rows, _ = search(vector, text, RANKING_DEPTH, index)
+        def best(search: Callable[..., Any], vector: np.ndarray, text: str) -> list[str]:
+            rows, _ = search(vector, text, k, index)
             return [snapshot.chunks[row].id for row in rows]
 
         for vector, text in zip(self._embedder.embed(questions), questions, strict=True):
-            yield first_ten(used, vector, text), first_ten(other, vector, text)
+            yield best(used, vector, text), best(other, vector, text)
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
         return {run.id: reason for run in runs if (reason := self._why_unusable(run))}

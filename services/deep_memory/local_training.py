@@ -28,7 +28,6 @@ from services.deep_memory.ranker_training import train_model
 from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.taught import Taught
 from services.deep_memory.test_sets import (
-    CHUNKS_FOR_DOCUMENTS,
     OwnQuestion,
     evaluate_places,
     figures_of,
@@ -198,10 +197,9 @@ def measure_test_set(
     """
     found = require_answers(questions, snapshot)
     vectors = embedder.embed(found.texts)
-    depth = CHUNKS_FOR_DOCUMENTS if found.by_document else RANKING_DEPTH
 
     def evaluate(search: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Evaluation:
-        rows = _ranked(found.texts, vectors, partial(search, index=index), depth, check)
+        rows = _ranked(found.texts, vectors, partial(search, index=index), found.depth, check)
         return evaluate_places(rows, found, snapshot)
 
     ranked = Ranked({step: evaluate(step.search) for step in _STEPS}, evaluate(model.search))

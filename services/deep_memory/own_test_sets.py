@@ -7,9 +7,15 @@ from typing import Any
 from services.deep_memory.measurement import first_changes
 from services.deep_memory.models import Models
 from services.deep_memory.test_set_store import TestSetStore, is_own
-from services.deep_memory.test_sets import SAMPLE_TEST_SET, read_test_set
+from services.deep_memory.test_sets import (
+    SAMPLE_TEST_SET,
+    OwnQuestion,
+    read_test_set,
+    with_judgements,
+)
 from services.knowledge.sample import sample_questions
 from services.person import Person
+from services.questions.counted import CountedJudgements
 
 
 class OwnTestSets:
@@ -23,6 +29,7 @@ class OwnTestSets:
         self._model_store = person.models
         self._runs = person.runs
         self._test_sets = TestSetStore(person.database, person.identity.user_id)
+        self._counted = CountedJudgements(person.database, person.identity.user_id)
 
     def all(self) -> dict[str, int]:
         """Name -> number of questions of each test set; the sample's first."""
@@ -48,7 +55,12 @@ class OwnTestSets:
 
     def remove(self, name: str) -> int:
         """Delete a set; returns how many there were, 0 or 1."""
+        self._counted.let_model_count(name, False)  # another set may get this name
         return self._test_sets.remove(name)
+
+    def questions(self, name: str) -> list[OwnQuestion]:
+        """The questions of a set, without what was judged. Raises NotFound: there is none."""
+        return self._test_sets.load(name)
 
     def measure(self, name: str, run_id: str) -> dict[str, Any]:
         """The figures of a completed run's model on a test set, as `figures_of` returns them.
@@ -64,7 +76,8 @@ class OwnTestSets:
         """
         run = self._runs.get(run_id)
         self._models.require_usable(run)
-        figures = self._backend.measure(name, self._test_sets.load(name), run)
+        questions = with_judgements(self.questions(name), self._counted.of(name))
+        figures = self._backend.measure(name, questions, run)
         self._database.rpc("keep_measurement", p_run=run_id, p_figures=first_changes(figures))
         self._model_store.add_rank_changes(run, figures)
         return figures

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from services.accounts.database import Database
 from services.deep_memory.test_set_store import TestSetStore
-from services.deep_memory.test_sets import SAMPLE_TEST_SET, OwnQuestion
+from services.deep_memory.test_sets import SAMPLE_TEST_SET, OwnQuestion, with_judgements
 from services.models import TrainingPair, TrainingRun
 from services.pairs.rules import question_key
 from services.pairs.store import PairStore
 from services.questions.answered import answered
+from services.questions.counted import CountedJudgements
 from services.questions.store import Purpose
 
 
@@ -31,6 +32,7 @@ class RunQuestions:
 def questions_of(run: TrainingRun, service: Database) -> RunQuestions:
     """Read them with the service's rights."""
     sets = TestSetStore(service, run.user_id)
+    counted = CountedJudgements(service, run.user_id)
     names = [name for name, _ in sets.names()]
     of_people = [
         TrainingPair("", run.id, one.question, chunk_id, "", 1.0)
@@ -40,5 +42,8 @@ def questions_of(run: TrainingRun, service: Database) -> RunQuestions:
     return RunQuestions(
         PairStore(service).all(run.id),
         of_people,
-        {name: sets.load(name) for name in (*names, SAMPLE_TEST_SET)},
+        {
+            name: with_judgements(sets.load(name), counted.of(name))
+            for name in (*names, SAMPLE_TEST_SET)
+        },
     )

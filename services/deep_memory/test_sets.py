@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
-from services.deep_memory.evaluation import Evaluation, evaluate_ids
+from services.deep_memory.evaluation import RANKING_DEPTH, Evaluation, evaluate_ids
 from services.deep_memory.figures import Questions, Ranked, compared
+from services.deep_memory.judged_measures import SEARCHED_FOR_JUDGED, judged_measures
 from services.deep_memory.split import answering_groups
 from services.errors import DocumentRejected, NotAllowed
 from services.knowledge.answers import chunks_that_hold, one_spaced
@@ -40,6 +41,7 @@ class Expected:
 class OwnQuestion:
     question: str
     expected: tuple[Expected, ...]  # any of these answers it; none: the documents have no answer
+    refused: frozenset[str] = frozenset()  # ids of chunks that do not, somebody judged
 
     @property
     def is_unanswerable(self) -> bool:
@@ -52,12 +54,30 @@ class FoundAnswers:
     """The questions whose answers are in the knowledge base.
 
     `relevant` holds rows of the snapshot; if `by_document`, indices into the list of documents.
+    `refused` holds the rows that were judged not to answer; by document there are none.
     """
 
     texts: list[str]
     relevant: list[set[int]]
     by_document: bool
     not_found: int
+    refused: list[set[int]]
+
+    @property
+    def depth(self) -> int:
+        """How many chunks a search has to return for all measures."""
+        if self.by_document:
+            return CHUNKS_FOR_DOCUMENTS
+        return SEARCHED_FOR_JUDGED if any(self.refused) else RANKING_DEPTH
+
+    def only(self, rows: Iterable[int]) -> FoundAnswers:
+        rows = list(rows)
+        return replace(
+            self,
+            texts=[self.texts[row] for row in rows],
+            relevant=[self.relevant[row] for row in rows],
+            refused=[self.refused[row] for row in rows],
+        )
 
 
 def read_test_set(file_name: str, data: bytes) -> list[OwnQuestion]:
@@ -138,14 +158,44 @@ def find_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundA
         for question in questions
         for expected in question.expected
     )
-    texts, relevant = [], []
+    texts, relevant, refused = [], [], []
     for question in questions:
-        rows = set().union(*(place.rows(expected) for expected in question.expected))
+        rows = place.rows_of(question)
         if rows:
             texts.append(question.question)
             relevant.append({place.document_of[row] for row in rows} if by_document else rows)
+            refused.append(set() if by_document else place.known(question.refused) - rows)
     answerable = sum(not question.is_unanswerable for question in questions)
-    return FoundAnswers(texts, relevant, by_document, answerable - len(texts))
+    return FoundAnswers(texts, relevant, by_document, answerable - len(texts), refused)
+
+
+def answering_chunks(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> list[frozenset[str]]:
+    """For each question, the ids of all chunks that answer it; empty where none is there."""
+    place = _Places(snapshot)
+    return [
+        frozenset(snapshot.chunks[row].id for row in place.rows_of(question))
+        for question in questions
+    ]
+
+
+def with_judgements(
+    questions: Sequence[OwnQuestion], judged: Mapping[str, Mapping[str, bool]]
+) -> list[OwnQuestion]:
+    """The questions with what was judged: question key -> chunk id -> whether it answers.
+
+    A chunk that the set itself names stays an answer, whatever was judged.
+    """
+    return [
+        replace(
+            question,
+            expected=question.expected
+            + tuple(Expected(chunk_id) for chunk_id, answers in of.items() if answers),
+            refused=frozenset(chunk_id for chunk_id, answers in of.items() if not answers),
+        )
+        if (of := judged.get(question_key(question.question)))
+        else question
+        for question in questions
+    ]
 
 
 class _Places:
@@ -161,7 +211,14 @@ class _Places:
             for name in {chunk.document_id, chunk.document, PurePath(chunk.document).stem}:
                 self.of_document.setdefault(name, set()).add(row)
 
-    def rows(self, expected: Expected) -> set[int]:
+    def rows_of(self, question: OwnQuestion) -> set[int]:
+        """The rows that answer the question in any of its ways."""
+        return set().union(*(self._rows(expected) for expected in question.expected))
+
+    def known(self, chunk_ids: Iterable[str]) -> set[int]:
+        return {self._row_of[id_] for id_ in chunk_ids if id_ in self._row_of}
+
+    def _rows(self, expected: Expected) -> set[int]:
         if not expected.source:
             return self._rows_anywhere(one_spaced(expected.answer))
         own = self.of_document.get(expected.source)
@@ -203,7 +260,10 @@ def evaluate_places(
     if found.by_document:
         document = document_starts(snapshot.chunks, numbered=True).tolist()
         ranked = [list(dict.fromkeys(document[row] for row in rows)) for rows in ranked]
-    return evaluate_ids(ranked, found.relevant)
+    evaluation = evaluate_ids(ranked, found.relevant)
+    if not any(found.refused):
+        return evaluation
+    return replace(evaluation, of_judged=judged_measures(ranked, found.relevant, found.refused))
 
 
 def figures_of(

@@ -62,6 +62,36 @@ def test_a_model_is_measured_on_questions_that_were_brought(
     expect(page.get_by_text("Removed the test set mine.")).to_be_visible()
 
 
+def test_a_set_is_judged_by_keyboard_and_measured_as_far_as_it_was(
+    app: RunningApp, page: Page
+) -> None:
+    sign_in_as_demo(app, page)
+    page.get_by_text("Measure on your own test questions").click()
+    page.locator(".st-key-own_questions").get_by_role("button", name="Judge").click()
+    expect(page.get_by_role("heading", name="Judge Hand-written questions")).to_be_visible()
+    expect(page.get_by_text("0 judged")).to_be_visible()
+    chunk = page.locator(".st-key-to_judge")
+    for key, then in (
+        ("y", "1 judged, 1 of them answer"),
+        ("n", "2 judged, 1 of them answer"),
+        ("s", "2 judged, 1 of them answer"),
+        ("u", "2 judged, 1 of them answer"),
+        ("n", "3 judged, 1 of them answer"),
+        ("u", "2 judged, 1 of them answer"),
+    ):
+        before = chunk.inner_text()
+        page.keyboard.press(key)
+        expect(page.get_by_text(then)).to_be_visible()
+        expect(chunk).not_to_have_text(before, use_inner_text=True)
+
+    page.get_by_role("link", name="Deep Memory").last.click()
+    page.get_by_text("Measure on your own test questions").click()
+    card = page.locator(".st-key-own_questions")
+    card.get_by_role("button", name="Measure", exact=True).click()
+    expect(card.get_by_text("As far as it was judged")).to_be_visible()
+    expect(card.get_by_role("row", name="bpref")).to_be_visible()
+
+
 def test_a_question_that_was_won_opens_with_both_lists(app: RunningApp, page: Page) -> None:
     sign_in_as_demo(app, page)
     page.get_by_role("tab", name="Hand-written questions of the sample").click()
