@@ -20,6 +20,7 @@ PAGES = [
     st.Page("deep_memory.py", title="Deep Memory", icon=":material/neurology:", default=True),
     st.Page("knowledge_base.py", title="Knowledge base", icon=":material/library_books:"),
     st.Page("document.py", title="Document", visibility="hidden"),
+    st.Page("judge.py", title="Judge", visibility="hidden"),
     st.Page("search.py", title="Search", icon=":material/search:"),
     st.Page("missed.py", title="Missed questions", icon=":material/search_off:"),
     st.Page("account.py", title="Account", icon=":material/person:"),

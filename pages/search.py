@@ -184,4 +184,6 @@ with with_:
         st.caption(_TRAINED if ranks_words else _CLOUD)
         _in_use(settings.enabled, deep_memory=True, name="Deep Memory")
         _reranking(is_of_trained=True)
+        if comparison.is_answerable is False:
+            st.info("Probably nothing here answers this.", icon=":material/search_off:")
         hit_list(comparison.with_, comparison.moved, below=_marking("with"))

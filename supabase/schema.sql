@@ -120,6 +120,30 @@ GRANT ALL ON TABLE public.deep_memory_judgements TO authenticated;
 GRANT ALL ON TABLE public.deep_memory_judgements TO service_role;
 
 
+-- deep_memory_model_counts
+
+CREATE TABLE public.deep_memory_model_counts (
+    user_id uuid DEFAULT auth.uid() NOT NULL,
+    test_set text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT deep_memory_model_counts_test_set_check CHECK (((btrim(test_set) <> ''::text) AND (length(test_set) <= 500)))
+);
+
+ALTER TABLE ONLY public.deep_memory_model_counts
+    ADD CONSTRAINT deep_memory_model_counts_pkey PRIMARY KEY (user_id, test_set);
+
+ALTER TABLE ONLY public.deep_memory_model_counts
+    ADD CONSTRAINT deep_memory_model_counts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+CREATE POLICY "Users can manage their own counted model judgements" ON public.deep_memory_model_counts TO authenticated USING ((( SELECT auth.uid() AS uid) = user_id)) WITH CHECK ((( SELECT auth.uid() AS uid) = user_id));
+
+ALTER TABLE public.deep_memory_model_counts ENABLE ROW LEVEL SECURITY;
+
+GRANT ALL ON TABLE public.deep_memory_model_counts TO anon;
+GRANT ALL ON TABLE public.deep_memory_model_counts TO authenticated;
+GRANT ALL ON TABLE public.deep_memory_model_counts TO service_role;
+
+
 -- deep_memory_questions
 
 CREATE TABLE public.deep_memory_questions (
@@ -1369,6 +1393,28 @@ end $$;
 REVOKE ALL ON FUNCTION public.judge_hit(p_question text, p_chunk text, p_answers boolean, p_judge text, p_first_hit text, p_origin text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.judge_hit(p_question text, p_chunk text, p_answers boolean, p_judge text, p_first_hit text, p_origin text) TO authenticated;
 GRANT ALL ON FUNCTION public.judge_hit(p_question text, p_chunk text, p_answers boolean, p_judge text, p_first_hit text, p_origin text) TO service_role;
+
+
+-- keep_measurement: 035_keep_measurements.sql
+
+CREATE FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  update public.deep_memory_training_runs r
+     set metrics = jsonb_set(r.metrics, '{test_sets}', (
+       select coalesce(jsonb_agg(kept.figures order by kept.place), '[]')
+         from jsonb_array_elements(coalesce(r.metrics -> 'test_sets', '[]'))
+              with ordinality as kept (figures, place)
+        where kept.figures ->> 'name' is distinct from p_figures ->> 'name')
+       || jsonb_build_array(p_figures || jsonb_build_object('measured_at', now())))
+   where r.id = p_run and r.user_id = (select auth.uid()) and r.status = 'completed'
+  returning r.*;
+$$;
+
+REVOKE ALL ON FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) TO service_role;
+GRANT ALL ON FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) TO authenticated;
 
 
 -- keep_search: 033_learn_from_searches.sql

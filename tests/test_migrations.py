@@ -31,6 +31,7 @@ PEOPLE_CALL |= {"use_model", "model_in_cloud", "may_remove_run", "remove_complet
 PEOPLE_CALL |= {"settle_cloud_job", "settle_cloud_submission", "say_job_goes_on"}
 PEOPLE_CALL |= {"deep_memory_state", "run_problems", "log_run_event", "add_pairs"}
 PEOPLE_CALL |= {"start_import", "stop_import", "go_on_with_import", "give_up_import"}
+PEOPLE_CALL |= {"keep_measurement"}
 PEOPLE_CALL |= {"begin_import", "acknowledge_import", "import_state"}
 PEOPLE_CALL |= {"keep_search", "save_log", "person_found_an_answer", "judge_hit", "marks_of"}
 PEOPLE_CALL |= {"say_nothing_answers", "decide_purpose", "say_unanswerable", "dismiss_question"}
@@ -304,6 +305,7 @@ def test_every_table_has_row_level_security_and_its_owner_or_nobody_gets_in(owne
         "deep_memory_run_chunks",
         "deep_memory_run_events",
         "deep_memory_judgements",
+        "deep_memory_model_counts",
         "deep_memory_questions",
         "deep_memory_searches",
         "deep_memory_test_sets",

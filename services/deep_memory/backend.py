@@ -9,10 +9,12 @@ from services.accounts.database import Database
 from services.config import Settings
 from services.deep_memory.cloud_backend import CloudBackend
 from services.deep_memory.cloud_jobs import Watching
+from services.deep_memory.evaluation import RANKING_DEPTH
 from services.deep_memory.local_backend import LocalBackend
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import OwnQuestion
-from services.models import TrainingPair, TrainingRun
+from services.models import TrainingRun
 from services.ranking.indexes import SearchIndexes
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
@@ -29,10 +31,14 @@ class Backend(Protocol):
     def ranks_words(self) -> bool:
         """Whether search ranks by words too, with a trained model and without."""
 
+    @property
+    def most_ranked(self) -> int:
+        """The most questions to `rank` while a person waits."""
+
     def is_for(self, chunk_count: int) -> bool:
         """Whether it is meant for search and training over this many chunks."""
 
-    def train(self, lease: RunLease, run: TrainingRun, pairs: Sequence[TrainingPair]) -> None:
+    def train(self, lease: RunLease, run: TrainingRun, questions: RunQuestions) -> None:
         """Train and measure, and complete the run.
 
         Raises:
@@ -63,9 +69,9 @@ class Backend(Protocol):
         """
 
     def rank_both(
-        self, questions: Sequence[str], run: TrainingRun | None
+        self, questions: Sequence[str], run: TrainingRun | None, k: int = RANKING_DEPTH
     ) -> Iterator[tuple[list[str], list[str]]]:
-        """The ids of the first ten chunks of each question, twice: as the model of `run` ranks them
+        """The ids of the first `k` chunks of each question, twice: as the model of `run` ranks them
         and as search without training does. Without a run: the best without training, and by
         cosine. Each is ranked when it is asked for.
 

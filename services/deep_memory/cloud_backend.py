@@ -7,13 +7,14 @@ from typing import Any
 
 from services.accounts.database import Database
 from services.deep_memory.cloud_jobs import Submission, Watching, cancel_job
-from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
+from services.deep_memory.cloud_training import MOST_MEASURED, measure_in_cloud, train_in_cloud
 from services.deep_memory.evaluation import RANKING_DEPTH
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import OwnQuestion
 from services.errors import ConfigurationError, StoreUnavailable
-from services.models import TrainingPair, TrainingRun
+from services.models import TrainingRun
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder
@@ -26,6 +27,7 @@ class CloudBackend:
     """See `backend.Backend`."""
 
     ranks_words = False
+    most_ranked = MOST_MEASURED
 
     def __init__(
         self,
@@ -44,11 +46,11 @@ class CloudBackend:
     def is_for(self, chunk_count: int) -> bool:
         return True
 
-    def train(self, lease: RunLease, run: TrainingRun, pairs: Sequence[TrainingPair]) -> None:
+    def train(self, lease: RunLease, run: TrainingRun, questions: RunQuestions) -> None:
         train_in_cloud(
             lease,
             run,
-            pairs=pairs,
+            questions=questions,
             store=self._store,
             embedder=self._embedder,
             watching=self._watching,
@@ -67,17 +69,17 @@ class CloudBackend:
         return measure_in_cloud(test_set, questions, snapshot, self._embedder, self._store)
 
     def rank_both(
-        self, questions: Sequence[str], run: TrainingRun | None
+        self, questions: Sequence[str], run: TrainingRun | None, k: int = RANKING_DEPTH
     ) -> Iterator[tuple[list[str], list[str]]]:
         """Without a run both lists are the same: there is one ranking without training, by cosine,
         for which the service is not asked."""
         snapshot = self._store.snapshot()
         for vector in self._embedder.embed(questions):
-            rows = best_rows(snapshot.embeddings @ vector, RANKING_DEPTH)
+            rows = best_rows(snapshot.embeddings @ vector, k)
             other = [snapshot.chunks[row].id for row in rows]
             used = other
             if run is not None:
-                hits = self._store.search(vector, RANKING_DEPTH, deep_memory=True)
+                hits = self._store.search(vector, k, deep_memory=True)
                 used = [hit.chunk_id for hit in hits]
             yield used, other
 

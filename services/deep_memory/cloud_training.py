@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -32,18 +32,19 @@ from services.deep_memory.measurement import (
     at_most,
     complete,
     measured,
+    on_test_sets,
     prepare,
 )
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import (
-    CHUNKS_FOR_DOCUMENTS,
     OwnQuestion,
     evaluate_places,
     figures_of,
     require_answers,
 )
 from services.errors import TrainingError
-from services.models import TrainingPair, TrainingRun
+from services.models import TrainingRun
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.content import Snapshot
@@ -61,7 +62,7 @@ def train_in_cloud(
     lease: RunLease,
     run: TrainingRun,
     *,
-    pairs: Sequence[TrainingPair],
+    questions: RunQuestions,
     store: CloudVectorStore,
     embedder: Embedder,
     watching: Watching,
@@ -77,16 +78,22 @@ def train_in_cloud(
         RunLost: the run was stopped or handed on. The job continues until somebody cancels it.
     """
     snapshot = store.snapshot()
-    material = prepare(lease, pairs, snapshot, embedder)
+    material = prepare(lease, questions, snapshot, embedder)
     began = time.monotonic()
     figures = _train(lease, run, store, material, watching)
     train_seconds = time.monotonic() - began
 
     lease.note_training("Measuring on held-out questions", 0.95)
+    sets = on_test_sets(
+        lease,
+        questions,
+        lambda name, own: measure_in_cloud(name, own, snapshot, embedder, store, check=lease.check),
+    )
     metrics = measured(
         material,
         at_most(material.split.held_out, MOST_MEASURED),
-        lambda questions: _measure(lease, questions, snapshot, store),
+        lambda asked: _measure(lease, asked, snapshot, store),
+        sets,
         embedder,
         train_seconds,
         service=asdict(figures),
@@ -164,31 +171,30 @@ def measure_in_cloud(
     snapshot: Snapshot,
     embedder: Embedder,
     store: CloudVectorStore,
+    check: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Measure the model that DeepLake Cloud holds, on at most MOST_MEASURED of the questions.
 
-    Each question is one search there. When measured by document, the first ten documents are
-    those of the first hundred chunks.
+    Each question is one search there; `check` is called before it, and may end it. When measured by
+    document, the first ten documents are those of the first hundred chunks.
 
     Raises:
         NotAllowed: the knowledge base answers none of them.
         AppError: the embedder or the service does not answer.
     """
     found = require_answers(questions, snapshot)
-    chosen = at_most(np.arange(len(found.texts)), MOST_MEASURED)
-    found = replace(
-        found,
-        texts=[found.texts[row] for row in chosen],
-        relevant=[found.relevant[row] for row in chosen],
-    )
+    found = found.only(at_most(np.arange(len(found.texts)), MOST_MEASURED))
     vectors = embedder.embed(found.texts)
-    depth = CHUNKS_FOR_DOCUMENTS if found.by_document else RANKING_DEPTH
     row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
     ranked = []
     for vector in vectors:
-        hits = store.search(vector, depth, deep_memory=True)
+        if check:
+            check()
+        hits = store.search(vector, found.depth, deep_memory=True)
         ranked.append([row_of[hit.chunk_id] for hit in hits if hit.chunk_id in row_of])
-    by_cosine = [best_rows(snapshot.embeddings @ vector, depth).tolist() for vector in vectors]
+    by_cosine = [
+        best_rows(snapshot.embeddings @ vector, found.depth).tolist() for vector in vectors
+    ]
     before = evaluate_places(by_cosine, found, snapshot)
     after = evaluate_places(ranked, found, snapshot)
     return figures_of(name, found, vectors, snapshot, Ranked({Untrained.COSINE: before}, after))

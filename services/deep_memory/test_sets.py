@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
-from services.deep_memory.evaluation import Evaluation, evaluate_ids
+from services.deep_memory.evaluation import RANKING_DEPTH, Evaluation, evaluate_ids
 from services.deep_memory.figures import Questions, Ranked, compared
+from services.deep_memory.judged_measures import SEARCHED_FOR_JUDGED, judged_measures
 from services.deep_memory.split import answering_groups
 from services.errors import DocumentRejected, NotAllowed
 from services.knowledge.answers import chunks_that_hold, one_spaced
@@ -21,6 +22,8 @@ from services.pairs.exchange import read_csv
 from services.pairs.rules import is_relevant, question_key
 from services.retrieval.content import Snapshot
 
+SAMPLE_TEST_SET = "Hand-written questions of the sample"
+FROM_SEARCHES = "Questions from searches"
 MOST_QUESTIONS = 5000
 CHUNKS_FOR_DOCUMENTS = 100  # best chunks among which the first ten documents are looked for
 _SPLITS = ("test", "dev", "train")
@@ -37,7 +40,13 @@ class Expected:
 @dataclass(frozen=True, slots=True)
 class OwnQuestion:
     question: str
-    expected: tuple[Expected, ...]  # any of these answers it
+    expected: tuple[Expected, ...]  # any of these answers it; none: the documents have no answer
+    refused: frozenset[str] = frozenset()  # ids of chunks that do not, somebody judged
+
+    @property
+    def is_unanswerable(self) -> bool:
+        """Whether search is to say that nothing answers it. It counts in no other measure."""
+        return not self.expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +54,44 @@ class FoundAnswers:
     """The questions whose answers are in the knowledge base.
 
     `relevant` holds rows of the snapshot; if `by_document`, indices into the list of documents.
+    `refused` holds the rows that were judged not to answer; by document there are none.
     """
 
     texts: list[str]
     relevant: list[set[int]]
     by_document: bool
     not_found: int
+    refused: list[set[int]]
+
+    @property
+    def depth(self) -> int:
+        """How many chunks a search has to return for all measures."""
+        if self.by_document:
+            return CHUNKS_FOR_DOCUMENTS
+        return SEARCHED_FOR_JUDGED if any(self.refused) else RANKING_DEPTH
+
+    def only(self, rows: Iterable[int]) -> FoundAnswers:
+        rows = list(rows)
+        return replace(
+            self,
+            texts=[self.texts[row] for row in rows],
+            relevant=[self.relevant[row] for row in rows],
+            refused=[self.refused[row] for row in rows],
+        )
 
 
 def read_test_set(file_name: str, data: bytes) -> list[OwnQuestion]:
     """Read BEIR as zip, or CSV: `question`, and one or more of `chunk_id`, `document`, `answer`.
 
-    Rows with the same question become one question with several answers.
+    Rows with the same question become one question with several answers. A question that the
+    documents do not answer has "no" in the column `answerable`, and none of these.
 
     Raises:
         DocumentRejected: the file or one of its lines is invalid. The whole file is refused.
     """
     match file_name.lower().rpartition(".")[2]:
         case "zip":
-            found = [
+            found: list[tuple[str, Expected | None]] = [
                 (judged.question, Expected(judged.corpus_id))
                 for judged in read_beir(data, _SPLITS)
                 if is_relevant(judged.score)
@@ -72,24 +100,41 @@ def read_test_set(file_name: str, data: bytes) -> list[OwnQuestion]:
             found = [_expected(row, number) for number, row in read_csv(data, ["question"])]
         case _:
             raise DocumentRejected("Test questions come in as .csv or BEIR's .zip.")
-    asked: dict[str, tuple[str, list[Expected]]] = {}
+    asked: dict[str, tuple[str, list[Expected | None]]] = {}
     for question, answer in found:
         asked.setdefault(question_key(question), (question, []))[1].append(answer)
-    if not asked:
+    questions = [OwnQuestion(text, _answers(answers)) for text, answers in asked.values()]
+    if all(question.is_unanswerable for question in questions):
         raise DocumentRejected("The file holds no question with an answer.")
-    if len(asked) > MOST_QUESTIONS:
+    if len(questions) > MOST_QUESTIONS:
         raise DocumentRejected(f"The file holds more than {MOST_QUESTIONS:,} questions.")
-    return [OwnQuestion(question, tuple(answers)) for question, answers in asked.values()]
+    return questions
 
 
-def _expected(row: Mapping[str, str], number: int) -> tuple[str, Expected]:
+def _answers(answers: Sequence[Expected | None]) -> tuple[Expected, ...]:
+    known = tuple(answer for answer in answers if answer is not None)
+    if known and len(known) < len(answers):
+        raise DocumentRejected("A question is answerable in one row and not in another.")
+    return known
+
+
+def _expected(row: Mapping[str, str], number: int) -> tuple[str, Expected | None]:
+    """The question of a row and what answers it; None: the documents do not."""
     source = row.get("chunk_id") or row.get("document") or ""
     question, expected = row.get("question", ""), Expected(source, row.get("answer", "").strip())
     if not question.strip():
         raise DocumentRejected(f"Row {number} has no question.")
-    if expected == Expected():
-        raise DocumentRejected(f"Row {number} has no chunk_id, document or answer.")
-    return question, expected
+    match row.get("answerable", "").strip().lower(), expected == Expected():
+        case "no", True:
+            return question, None
+        case "no", False:
+            raise DocumentRejected(f"Row {number} has an answer, but is not answerable.")
+        case "" | "yes", True:
+            raise DocumentRejected(f"Row {number} has no chunk_id, document or answer.")
+        case "" | "yes", False:
+            return question, expected
+        case _:
+            raise DocumentRejected(f"Row {number} is to have yes or no as answerable.")
 
 
 def sample_set() -> list[OwnQuestion]:
@@ -102,6 +147,7 @@ def sample_set() -> list[OwnQuestion]:
 
 def find_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundAnswers:
     """Find which rows of the snapshot answer the questions; those without an answer are left out.
+    `not_found` counts those of them that should have one.
 
     If one of them names only a document, all are measured by document: a document then ranks
     where its best chunk does.
@@ -112,13 +158,44 @@ def find_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundA
         for question in questions
         for expected in question.expected
     )
-    texts, relevant = [], []
+    texts, relevant, refused = [], [], []
     for question in questions:
-        rows = set().union(*(place.rows(expected) for expected in question.expected))
+        rows = place.rows_of(question)
         if rows:
             texts.append(question.question)
             relevant.append({place.document_of[row] for row in rows} if by_document else rows)
-    return FoundAnswers(texts, relevant, by_document, len(questions) - len(texts))
+            refused.append(set() if by_document else place.known(question.refused) - rows)
+    answerable = sum(not question.is_unanswerable for question in questions)
+    return FoundAnswers(texts, relevant, by_document, answerable - len(texts), refused)
+
+
+def answering_chunks(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> list[frozenset[str]]:
+    """For each question, the ids of all chunks that answer it; empty where none is there."""
+    place = _Places(snapshot)
+    return [
+        frozenset(snapshot.chunks[row].id for row in place.rows_of(question))
+        for question in questions
+    ]
+
+
+def with_judgements(
+    questions: Sequence[OwnQuestion], judged: Mapping[str, Mapping[str, bool]]
+) -> list[OwnQuestion]:
+    """The questions with what was judged: question key -> chunk id -> whether it answers.
+
+    A chunk that the set itself names stays an answer, whatever was judged.
+    """
+    return [
+        replace(
+            question,
+            expected=question.expected
+            + tuple(Expected(chunk_id) for chunk_id, answers in of.items() if answers),
+            refused=frozenset(chunk_id for chunk_id, answers in of.items() if not answers),
+        )
+        if (of := judged.get(question_key(question.question)))
+        else question
+        for question in questions
+    ]
 
 
 class _Places:
@@ -134,7 +211,14 @@ class _Places:
             for name in {chunk.document_id, chunk.document, PurePath(chunk.document).stem}:
                 self.of_document.setdefault(name, set()).add(row)
 
-    def rows(self, expected: Expected) -> set[int]:
+    def rows_of(self, question: OwnQuestion) -> set[int]:
+        """The rows that answer the question in any of its ways."""
+        return set().union(*(self._rows(expected) for expected in question.expected))
+
+    def known(self, chunk_ids: Iterable[str]) -> set[int]:
+        return {self._row_of[id_] for id_ in chunk_ids if id_ in self._row_of}
+
+    def _rows(self, expected: Expected) -> set[int]:
         if not expected.source:
             return self._rows_anywhere(one_spaced(expected.answer))
         own = self.of_document.get(expected.source)
@@ -176,7 +260,10 @@ def evaluate_places(
     if found.by_document:
         document = document_starts(snapshot.chunks, numbered=True).tolist()
         ranked = [list(dict.fromkeys(document[row] for row in rows)) for rows in ranked]
-    return evaluate_ids(ranked, found.relevant)
+    evaluation = evaluate_ids(ranked, found.relevant)
+    if not any(found.refused):
+        return evaluation
+    return replace(evaluation, of_judged=judged_measures(ranked, found.relevant, found.refused))
 
 
 def figures_of(
@@ -199,5 +286,6 @@ def figures_of(
         "questions": len(found.texts),
         "not_found": found.not_found,
         "by_document": found.by_document,
+        "knowledge_base": snapshot.version,
         **compared(Questions(found.texts, vectors, found.relevant, sources), ranked, groups),
     }

@@ -65,12 +65,14 @@ class Hits(BaseModel):
     about documents without training pairs to search without training. `notice` says why, where it
     was to rank and did not. `reranked_ms` is the time that a reranker took to
     order the first 30 hits anew, which then have its scores; null if none is set, or if it failed,
-    which `notice` says too."""
+    which `notice` says too. `answerable`: false, if the model finds that probably nothing here
+    answers; null, if it did not rank, or does not say."""
 
     hits: list[Hit]
     deep_memory: bool
     trained_run_id: UUID | None
     reranked_ms: int | None
+    answerable: bool | None
     notice: str | None
 
 
@@ -78,12 +80,13 @@ class TwoLists(BaseModel):
     """One query without training, and with a model. `moved` has by id how many ranks each hit of
     the latter went up (negative: down); null when the former does not have it. No reranker orders
     them, because they show what training brings. Where the model did not rank, `trained_run_id` is
-    null, its list may be empty, and `notice` says why."""
+    null, its list may be empty, and `notice` says why. `answerable` is as in a search."""
 
     without: list[Hit]
     with_deep_memory: list[Hit]
     moved: dict[str, int | None]
     trained_run_id: UUID | None
+    answerable: bool | None
     notice: str | None
 
 
@@ -132,6 +135,7 @@ def _search(body: SearchRequest, space: Workspace) -> Hits:
         deep_memory=used,
         trained_run_id=_ranked_by(comparison),
         reranked_ms=_reranked_ms(comparison),
+        answerable=comparison.is_answerable,
         notice=_notice(comparison),
     )
 
@@ -157,6 +161,7 @@ def _compare(body: CompareRequest, space: Workspace) -> TwoLists:
         with_deep_memory=_hits(found.with_),
         moved=found.moved,
         trained_run_id=_ranked_by(found),
+        answerable=found.is_answerable,
         notice=_notice(found),
     )
 

@@ -13,10 +13,11 @@ from tests.browser.screens import generate_on_the_sample, open_page, sign_in_as_
 from tests.embedded import temporary_data_dir
 from tests.running_app import RunningApp, run_app
 
-QUESTIONS = """question,document,answer
-Who may get into the systems with extra rights?,access-management.md,
-What may not be bought with the company card?,corporate-card-rules,
-Who was the first king of Rome?,rome.md,
+QUESTIONS = """question,document,answer,answerable
+Who may get into the systems with extra rights?,access-management.md,,
+What may not be bought with the company card?,corporate-card-rules,,yes
+Who was the first king of Rome?,rome.md,,
+How do whales sleep without drowning?,,,no
 """
 
 
@@ -47,7 +48,7 @@ def test_a_model_is_measured_on_questions_that_were_brought(
     card.locator("input[type=file]").set_input_files(file)
     expect(card.get_by_text("mine.csv")).to_be_visible()  # it is uploaded
     card.get_by_role("button", name="Add test questions").click()
-    expect(page.get_by_text("Added 3 test questions.")).to_be_visible()
+    expect(page.get_by_text("Added 4 test questions.")).to_be_visible()
     card.get_by_role("button", name="Measure", exact=True).click()
 
     expect(
@@ -55,9 +56,41 @@ def test_a_model_is_measured_on_questions_that_were_brought(
     ).to_be_visible()
     expect(card.get_by_text("1 question left out")).to_be_visible()
     expect(card.get_by_role("row", name="Recall@10")).to_be_visible()
+    recognised = card.get_by_test_id("stMetric").filter(has_text="Recognised")
+    expect(recognised.get_by_text(re.compile(r"^(0|100)\.0%$"))).to_be_visible()
 
     card.get_by_role("button", name="Remove").click()
     expect(page.get_by_text("Removed the test set mine.")).to_be_visible()
+
+
+def test_a_set_is_judged_by_keyboard_and_measured_as_far_as_it_was(
+    app: RunningApp, page: Page
+) -> None:
+    sign_in_as_demo(app, page)
+    page.get_by_text("Measure on your own test questions").click()
+    page.locator(".st-key-own_questions").get_by_role("button", name="Judge").click()
+    expect(page.get_by_role("heading", name="Judge Hand-written questions")).to_be_visible()
+    expect(page.get_by_text("0 judged")).to_be_visible()
+    chunk = page.locator(".st-key-to_judge")
+    for key, then in (
+        ("y", "1 judged, 1 of them answer"),
+        ("n", "2 judged, 1 of them answer"),
+        ("s", "2 judged, 1 of them answer"),
+        ("u", "2 judged, 1 of them answer"),
+        ("n", "3 judged, 1 of them answer"),
+        ("u", "2 judged, 1 of them answer"),
+    ):
+        before = chunk.inner_text()
+        page.keyboard.press(key)
+        expect(page.get_by_text(then)).to_be_visible()
+        expect(chunk).not_to_have_text(before, use_inner_text=True)
+
+    page.get_by_role("link", name="Deep Memory").last.click()
+    page.get_by_text("Measure on your own test questions").click()
+    card = page.locator(".st-key-own_questions")
+    card.get_by_role("button", name="Measure", exact=True).click()
+    expect(card.get_by_text("As far as it was judged")).to_be_visible()
+    expect(card.get_by_role("row", name="bpref")).to_be_visible()
 
 
 def test_a_question_that_was_won_opens_with_both_lists(app: RunningApp, page: Page) -> None:

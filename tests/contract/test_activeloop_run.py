@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 
 from services.deep_memory.cloud_jobs import WORKING
-from services.deep_memory.measurement import SAMPLE_TEST_SET
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
+from services.deep_memory.test_sets import SAMPLE_TEST_SET
 from services.errors import NotAllowed, TrainingError
 from services.knowledge.sample import sample_documents
 from services.models import TrainingRun
@@ -135,6 +135,10 @@ def test_a_run_is_trained_in_the_cloud_stopped_proceeded_and_found_better(
     workspace.test_sets.add_file("mine", "mine.csv", asked % document.encode())
     by_document = workspace.test_sets.measure("mine", run.id)
     assert (by_document["questions"], by_document["after"]["recall@1"]) == (1, 1.0)
+    [to_judge] = workspace.judging.rank("mine", run.id).questions
+    assert to_judge.without[:5] == tuple(hit.chunk_id for hit in comparison.without)
+    assert to_judge.with_[:5] == tuple(hit.chunk_id for hit in comparison.with_)
+    assert len(to_judge.without) == len(to_judge.with_) == 10
 
 
 def test_a_stop_while_the_training_is_submitted_cancels_the_job_that_comes_of_it(

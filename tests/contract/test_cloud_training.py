@@ -13,6 +13,7 @@ from services.deep_memory.cloud_jobs import WORKING, Watching
 from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
 from services.deep_memory.measurement import at_most
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import Expected, OwnQuestion
 from services.models import Chunk, Document, TrainingPair, Waiting
 from services.retrieval.cloud_calls import CloudProcesses, CloudRetryPolicy
@@ -99,7 +100,7 @@ def train(shared, script, tmp_path):
         train_in_cloud(
             script.lease,
             script.now,
-            pairs=pairs,
+            questions=RunQuestions(pairs),
             store=shared[1],
             embedder=Turned(),
             watching=NO_PAUSE,
@@ -123,7 +124,7 @@ def test_the_service_trains_on_some_documents_and_this_app_measures_on_the_other
     assert (metrics["trainer"], metrics["embedder"]) == ("cloud", "turned")
     assert (metrics["held_out_questions"], metrics["held_out_by"]) == (HELD_OUT, "document")
     assert metrics["trained_questions"] == metrics["trained_chunks"] == QUESTIONS - HELD_OUT
-    assert metrics["pairs_without_chunk"] == 1
+    assert metrics["left_out"] == {"chunk is gone": 1}
     assert metrics["service"]["job_id"] == run.deeplake_job_id
     assert metrics["test_sets"] == []
     assert 0 <= metrics["train_seconds"] < 60

@@ -109,6 +109,8 @@ def estate(new_caller: Callable[[], Caller]) -> Estate:
             "answers": True,
             "confirmed": True,
             "keeps_searches": True,
+            "judgements": [{"question": query, "chunk_id": hit["id"], "answers": True}],
+            "counts": True,
         },
     )
 

@@ -11,6 +11,8 @@ import pytest
 from services.accounts.database import Database
 from services.errors import NotAllowed, NotFound, NotSignedIn
 from services.pairs.store import PairStore
+from services.questions.counted import CountedJudgements
+from services.questions.judgements import Judgement, JudgementStore
 from services.runs.states import RunStatus
 from services.runs.store import RunStore
 from tests.imports import ImportScript
@@ -27,6 +29,7 @@ TABLES = [
     "deep_memory_questions",
     "deep_memory_judgements",
     "deep_memory_searches",
+    "deep_memory_model_counts",
 ]
 READ_ONLY = ["document_imports", "document_import_files"]  # written by functions alone
 ONLY_THE_SERVER = ["app_sessions", "deep_memory_watch"]
@@ -43,8 +46,12 @@ JUDGED = {
 
 @pytest.fixture
 def ann(new_user, service) -> Script:
-    """Ann has a completed run, one in review, and an import: something in every table."""
+    """Ann has a completed run, one in review, an import and a judgement: something in every
+    table."""
     ann = new_user()
+    user_id = ann.identity.user_id
+    JudgementStore(ann.database, user_id).save([Judgement("Who?", "c1", True, reason="Ann's")])
+    CountedJudgements(ann.database, user_id).let_model_count("mine", True)
     ImportScript(ann, service).to("stopped")
     ann.database.rpc("save_log", p_rows=[LOGGED])
     ann.database.rpc("judge_hit", **JUDGED)
@@ -139,6 +146,7 @@ def test_raw_client_changes_and_deletes_no_row_of_another_user(ann, ben, owner, 
         "deep_memory_questions": ("first_hit", "ben was here"),
         "deep_memory_judgements": ("reason", "ben was here"),
         "deep_memory_searches": ("question", "ben was here"),
+        "deep_memory_model_counts": ("test_set", "ben was here"),
     }[table]
     for change in (
         lambda c: c.table(table).update({column: value}).not_.is_(column, "null"),
@@ -154,6 +162,7 @@ def test_raw_client_adds_nothing_to_another_user(ann, ben, owner):
     rows = {
         "deep_memory_training_runs": {"user_id": ann.user.identity.user_id},
         "deep_memory_settings": {"user_id": ann.user.identity.user_id},
+        "deep_memory_model_counts": {"test_set": "ben"},
         "deep_memory_training_pairs": {
             "training_run_id": ann.run.id,
             "question_text": "From ben?",
@@ -202,6 +211,16 @@ def test_functions_about_questions_show_and_change_nothing_of_another_user(ann, 
     assert everything(ann, owner) == before
     [missed] = ann.user.database.rpc("missed_questions", p_disagreeing=False, p_limit=10)
     assert missed["question"] == "Who pays?"
+
+
+def test_judgements_of_another_user_are_neither_taken_nor_taken_back(ann, ben, owner):
+    before = everything(ann, owner)
+    store = JudgementStore(ben.database, ann.user.identity.user_id)  # in her name
+    assert store.all() == []
+    store.remove("Who?", "c1")
+    with pytest.raises(NotAllowed):
+        store.save([Judgement("Who?", "c1", False)])
+    assert everything(ann, owner) == before
 
 
 def test_own_row_can_not_be_given_to_another_user(ann, ben, service):

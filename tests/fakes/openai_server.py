@@ -225,7 +225,11 @@ class FakeOpenAI(WireServer):
                 code="context_length_exceeded",
                 param="messages",
             )
-        questions = questions_about(body["messages"][-1]["content"])
+        request = body["messages"][-1]["content"]
+        if request.startswith("Question: "):
+            judged = judgement_of(request)
+            return completion(body["model"], judged, prompt_tokens, number=next(self._numbers))
+        questions = questions_about(request)
         content = json.dumps({"questions": questions})
         if self.ignores_forms or body.get("response_format") is None:
             lines = [f"{number}. {question}" for number, question in enumerate(questions, start=1)]
@@ -421,6 +425,15 @@ def questions_about(request_text: str) -> list[str]:
         )
         for number in range(int(asked.group()) if asked else 1)
     ]
+
+
+def judgement_of(request_text: str) -> str:
+    """A passage answers a question if it has at least half of the question's longer words."""
+    question, _, passage = request_text.partition("<passage>")
+    asked = set(_WORD.findall(question.partition("\n")[0].removeprefix("Question: ").casefold()))
+    shared = asked & set(_WORD.findall(passage.casefold()))
+    reason = f"It has {len(shared)} of {len(asked)} words."
+    return json.dumps({"reason": reason, "answers": 2 * len(shared) >= len(asked) > 0})
 
 
 def embedding_of(text: str, width: int) -> np.ndarray:

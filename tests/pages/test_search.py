@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pages.ui.components import plain
@@ -72,6 +74,19 @@ def test_a_hit_leads_to_its_document_and_says_where_in_it_the_chunk_is(open_page
 def test_as_many_hits_are_shown_as_were_asked_for(open_page, workspace):
     screen = ask(open_page(workspace, "search.py"), hits=1)
     assert [text for text in TEXTS if text in screen.words] == [TEXTS[0]]
+
+
+@pytest.mark.parametrize("lowest", [None, -2.0, 2.0])
+def test_a_question_that_probably_nothing_answers_is_told_above_the_hits(
+    open_page, with_model, lowest
+):
+    run = with_model.models.state().active
+    model = replace(ranking_by(turn=-1), lowest_score=lowest)
+    models_of(with_model).save(run, model)
+    screen = ask(open_page(with_model, "search.py"))
+    assert ("Probably nothing here answers this." in screen.words) is (lowest == 2.0)
+    assert screen.words.count(TEXTS[0]) == 2
+    assert screen.problems == []
 
 
 def test_with_a_model_both_lists_stand_side_by_side(open_page, with_model):
