@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import streamlit as st
 
 from pages.ui import context
@@ -15,12 +17,12 @@ from services.questions.store import Purpose
 space = context.require_workspace()
 
 st.title(":material/search_off: Missed questions")
-tests, training = (
-    len(space.feedback.questions(purpose)) for purpose in (Purpose.TEST, Purpose.TRAINING)
-)
+purposes = Counter(asked.purpose for asked in space.feedback.questions())
 st.caption(
-    f"From people's questions so far: {count_text(tests, 'test question')}, which measure search, "
-    f"and {count_text(training, 'training pair')}, from which the next training learns."
+    "From people's questions so far: "
+    f"{count_text(purposes[Purpose.TEST], 'test question')}, which measure search, and "
+    f"{count_text(purposes[Purpose.TRAINING], 'training pair')}, from which the next training "
+    "learns."
 )
 TABS = {
     "Missed": missed_list,

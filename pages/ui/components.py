@@ -172,7 +172,7 @@ def small_screens() -> None:
           [class*="st-key-model_row"] [data-testid="stColumn"]:nth-child(3)::before
             { content: "MRR@10"; }
         }
-        [data-testid="stLayoutWrapper"]:has(> .st-key-question_bar)
+        [data-testid="stLayoutWrapper"]:has(> [class*="st-key-stays_in_view"])
           { position: sticky; top: 3.75rem; z-index: 10; padding: 0.5rem 0;
             background: Canvas; }
         [class*="st-key-rank_change"] button { text-align: left; }

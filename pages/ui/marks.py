@@ -60,7 +60,7 @@ def mark_buttons(
 def question_bar(space: Workspace, question: str, marks: Marks) -> None:
     """What the question is now, and what it can be made with one press."""
     with st.container(
-        horizontal=True, vertical_alignment="center", gap="small", key="question_bar"
+        horizontal=True, vertical_alignment="center", gap="small", key="stays_in_view"
     ):
         if marks.purpose is not Purpose.OPEN:
             _decided(space, question, marks)

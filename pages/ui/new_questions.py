@@ -113,6 +113,7 @@ def _new_question(space: Workspace) -> None:
         show_error(error)
         return
     st.caption("Choose every passage that answers it.")
+    buttons = st.container(horizontal=True, key="stays_in_view_to_add")
     chosen = [hit.chunk_id for hit in hits if _choice(hit)]
 
     def add(purpose: Purpose) -> None:
@@ -120,7 +121,7 @@ def _new_question(space: Workspace) -> None:
         st.session_state[_NEW] = ""
         flash(f"Added as a {'test question' if purpose is Purpose.TEST else 'training pair'}.")
 
-    with st.container(horizontal=True):
+    with buttons:
         for purpose, label in (
             (Purpose.TEST, "Add as a test question"),
             (Purpose.TRAINING, "Add as a training pair"),

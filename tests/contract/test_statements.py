@@ -73,7 +73,7 @@ def metrics() -> TrainingMetrics:
     figures = evaluate_embeddings(vectors, vectors, questions.relevant)
     ranked = Ranked({Untrained.RANKER: figures}, figures)
     held_out = compared(questions, ranked, np.arange(4))
-    return TrainingMetrics(held_out, 4, "document", 8, 8, 0, 1.0, "wordllama-256")
+    return TrainingMetrics(held_out, 4, "document", 8, 8, 0, {}, 1.0, "wordllama-256")
 
 
 @pytest.fixture
@@ -109,8 +109,16 @@ def test_a_dashboard_with_a_completed_run_reads_the_state_once(statements):
     assert statements("deep_memory.py") == {STATE: 1, RUNS: 1, EVENTS: 1}
 
 
-def test_the_search_page_asks_the_database_once(statements):
-    assert statements("search.py", query="Who pays harbour dues?") == {STATE: 1}
+def test_the_search_page_asks_for_the_state_and_for_what_was_said_before(statements):
+    asks = statements("search.py", query="Who pays harbour dues?")
+    assert asks == {STATE: 1, "rpc/marks_of": 1}
+
+
+def test_the_page_of_missed_questions_asks_for_what_its_open_tab_shows(statements):
+    questions = {"deep_memory_questions": 1}
+    assert statements("missed.py") == {**questions, "rpc/missed_questions": 1}
+    votes = statements("missed.py", missed_tab="Votes to review")
+    assert votes == {**questions, "rpc/application_votes": 1}
 
 
 def test_the_page_of_the_account_does_not_ask_the_database(statements):
