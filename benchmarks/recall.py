@@ -34,10 +34,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.beir import DataSet, Questions, read_beir
-from services.deep_memory.evaluation import Evaluation, compare, evaluate_ids
+from services.deep_memory.evaluation import Evaluation, evaluate_ids
 from services.deep_memory.ranker_training import train_model
 from services.deep_memory.split import answering_groups
 from services.deep_memory.trained_model import DeepMemoryModel
+from services.deep_memory.verdicts import compare
 from services.generation.offline_writer import OfflineQuestionWriter
 from services.models import Chunk
 from services.ranking.index import RankingIndex
@@ -201,7 +202,7 @@ def _gain(
     return {
         "gain": _rounded({name: value - was[name] for name, value in mean.items()}),
         "95%": {name: [round(x, 4) for x in pair] for name, pair in gain.intervals.items()},
-        "verdict": gain.verdict.value,
+        "verdict": gain.verdicts["recall@10"].value,
         "wins": len(gain.wins),
         "losses": len(gain.losses),
     }

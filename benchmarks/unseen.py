@@ -25,9 +25,10 @@ import numpy as np
 
 from benchmarks.beir import Questions, read_beir
 from benchmarks.recall import DEPTH, Bench
-from services.deep_memory.evaluation import Evaluation, compare, is_improvement
+from services.deep_memory.evaluation import Evaluation
 from services.deep_memory.split import answering_groups
 from services.deep_memory.trained_model import DeepMemoryModel
+from services.deep_memory.verdicts import compare
 from services.ranking.ranker import Ranker
 
 
@@ -96,7 +97,7 @@ def taken_over(bench: Bench, models: int) -> int:
         before = evaluated(bench, Ranker.untrained(bench.index).search, asked)
         groups = answering_groups(asked.relevant, bench.data.documents)
         found = compare(before, evaluated(bench, model.search, asked), groups)
-        count += is_improvement(found.intervals, len(asked.texts))
+        count += found.is_improvement
     return count
 
 

@@ -22,6 +22,7 @@ PAGES = [
     st.Page("document.py", title="Document", visibility="hidden"),
     st.Page("judge.py", title="Judge", visibility="hidden"),
     st.Page("search.py", title="Search", icon=":material/search:"),
+    st.Page("missed.py", title="Missed questions", icon=":material/search_off:"),
     st.Page("account.py", title="Account", icon=":material/person:"),
 ]
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from pages.ui import context
 from pages.ui.components import attempt, empty_state, flash, plain, show_error
 from pages.ui.hits import INDEXING, hit_list
+from pages.ui.marks import mark_buttons, question_bar, was_marked
 from services.errors import NotAllowed
+from services.models import SearchHit
+from services.questions.feedback import LONGEST_QUESTION
+from services.questions.kept_searches import Source
 from services.ranking.untrained import Untrained
 from services.retrieval.search import KEPT_ORDER
 
@@ -30,6 +36,7 @@ _HELP = """The list on the left needs no training. What search uses while Deep M
 **best without training**: it scores each chunk by its embedding, by exact words, and by the chunks
 around it and its document, with fixed weights. **Plain cosine** and **exact words** (BM25) are
 parts of it, to compare with."""
+_ASKED, _FOUND = "_asked", "_found"
 
 space = context.require_workspace()
 
@@ -42,11 +49,22 @@ if space.documents.chunk_count() == 0:
     st.page_link("knowledge_base.py", label="Go to the knowledge base")
     st.stop()
 
+if "query" in st.query_params:  # a link to this page asks a question
+    st.session_state["query"] = st.query_params["query"]
+    del st.query_params["query"]
+
+
+def _asked() -> None:
+    st.session_state[_ASKED] = True
+
+
 with st.form("search", border=False):
     query_column, k_column, button_column = st.columns([6, 1, 1], vertical_alignment="bottom")
     query = query_column.text_input("Question", key="query", placeholder="In your own words")
     k = k_column.number_input("Hits", min_value=1, max_value=50, value=10, key="k")
-    button_column.form_submit_button("Search", type="primary", icon=":material/search:")
+    button_column.form_submit_button(
+        "Search", type="primary", icon=":material/search:", on_click=_asked
+    )
 
 if not query.strip():
     st.caption("Type a question to see what search finds without and with Deep Memory.")
@@ -92,14 +110,36 @@ if ranks_words:
 is_best = untrained is Untrained.RANKER or not ranks_words
 # Neither list is the one that search uses, if no model ranks and the left one is only to compare.
 uses_trained = settings.enabled if is_best or (settings.enabled and not problem) else None
-try:
-    comparison = space.search.compare(
-        query, int(k), active, untrained=untrained, uses_trained=uses_trained
-    )
-except NotAllowed as error:
-    show_error(error)
-    st.stop()
+search_of = (query, k, active.id if active else None, untrained, uses_trained)
+found_for, comparison = st.session_state.get(_FOUND, (None, None))
+if not was_marked() or found_for != search_of:
+    try:
+        comparison = space.search.compare(
+            query, int(k), active, untrained=untrained, uses_trained=uses_trained
+        )
+    except NotAllowed as error:
+        show_error(error)
+        st.stop()
+    st.session_state[_FOUND] = (search_of, comparison)
 problem = comparison.problem or problem
+
+# What search itself would have shown.
+is_by_model = bool(uses_trained) and comparison.run_id is not None
+used = comparison.with_ if is_by_model else comparison.without
+first_hit = used[0].chunk_id if used and uses_trained is not None else None
+if st.session_state.pop(_ASKED, False) and uses_trained is not None:
+    shown = [hit.chunk_id for hit in used]
+    run_id = comparison.run_id if is_by_model else None
+    space.kept_searches.keep(query, Source.PAGE, shown, run_id)
+marks = space.feedback.of(query) if len(query) <= LONGEST_QUESTION else None
+if marks is not None:
+    question_bar(space, query, marks)
+
+
+def _marking(side: str) -> Callable[[SearchHit], None] | None:
+    if marks is None:
+        return None
+    return mark_buttons(space, query, marks, side=side, first_hit=first_hit)
 
 
 def _reranking(*, is_of_trained: bool) -> None:
@@ -128,7 +168,7 @@ with without:
     if comparison.is_indexing:
         st.info(INDEXING, icon=":material/hourglass_top:")
     _reranking(is_of_trained=False)
-    hit_list(comparison.without)
+    hit_list(comparison.without, below=_marking("without"))
 with with_:
     st.subheader("Deep Memory", anchor=False)
     if problem:
@@ -144,4 +184,6 @@ with with_:
         st.caption(_TRAINED if ranks_words else _CLOUD)
         _in_use(settings.enabled, deep_memory=True, name="Deep Memory")
         _reranking(is_of_trained=True)
-        hit_list(comparison.with_, comparison.moved)
+        if comparison.is_answerable is False:
+            st.info("Probably nothing here answers this.", icon=":material/search_off:")
+        hit_list(comparison.with_, comparison.moved, below=_marking("with"))

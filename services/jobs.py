@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from services.accounts.database import Database
 from services.config import MOST_QUESTIONS_PER_CHUNK, Settings
+from services.deep_memory.run_questions import questions_of
 from services.generation.batch_mode import BatchMode, is_batch_mode
 from services.generation.pair_generator import generate_pairs, usage_so_far
 from services.generation.question_writers import make_question_writer
 from services.models import TrainingRun
-from services.pairs.store import PairStore
 from services.places import Places
 from services.runs.lease import RunLease
 from services.runs.states import RunStatus
@@ -52,8 +52,8 @@ def jobs_of(
         )
 
     def train(lease: RunLease, run: TrainingRun) -> None:
-        pairs = lease.retrying(lambda: PairStore(service).all(run.id))
+        questions = lease.retrying(lambda: questions_of(run, service))
         models = places.models_of(run.user_id)
-        places.backend_of(run.user_id, service, models).train(lease, run, pairs)
+        places.backend_of(run.user_id, service, models).train(lease, run, questions)
 
     return {RunStatus.GENERATING: generate, RunStatus.TRAINING: train}

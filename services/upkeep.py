@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from services.accounts.database import Database
 from services.config import Settings
 from services.deep_memory.kept_models import tidy_all_models
 from services.disk import require_room
-from services.errors import DatabaseUnavailable
+from services.errors import AppError, DatabaseUnavailable
 from services.knowledge.import_rows import unfinished_imports
 from services.knowledge.kept_files import KeptFiles
 from services.retrieval.stores import sweep_stores
@@ -17,6 +18,8 @@ from services.retrieval.vector_store import VectorStore
 from services.schema import require_known_schema
 
 log = logging.getLogger(__name__)
+
+_OLD_SEARCHES_EVERY_S = 3600.0
 
 
 def refuse_another_schema(service: Database) -> None:
@@ -40,7 +43,8 @@ def require_ready(settings: Settings, service: Database, store: VectorStore) -> 
 
 
 def start_tidying(settings: Settings, service: Database, kept: KeptFiles) -> None:
-    """Start deleting files of removed data that a crash left behind on this machine."""
+    """Start deleting files of removed data that a crash left behind on this machine, and searches
+    that are kept no longer."""
 
     def tidy() -> None:
         sweep_stores(settings)
@@ -49,3 +53,21 @@ def start_tidying(settings: Settings, service: Database, kept: KeptFiles) -> Non
 
     # Daemon: the next start finishes what this one does not.
     threading.Thread(target=tidy, name="tidy", daemon=True).start()
+    threading.Thread(target=_keep_deleting, args=(service,), name="retention", daemon=True).start()
+
+
+def delete_old_searches(service: Database) -> None:
+    """Delete everybody's searches that are older than they were to be kept."""
+    count = service.rpc("delete_old_searches")
+    if count:
+        log.info("old_searches_deleted count=%d", count)
+
+
+def _keep_deleting(service: Database) -> None:
+    """Delete searches that are kept no longer, now and every hour."""
+    while True:
+        try:
+            delete_old_searches(service)
+        except AppError as error:
+            log.warning("old_searches_not_deleted code=%s", error.code)
+        time.sleep(_OLD_SEARCHES_EVERY_S)

@@ -154,6 +154,11 @@ CREATE TABLE public.deep_memory_questions (
     origin text NOT NULL,
     is_unanswerable boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    found_nothing_by text,
+    first_hit text,
+    dismissed_at timestamp with time zone,
+    CONSTRAINT deep_memory_questions_first_hit_check CHECK ((length(first_hit) <= 200)),
+    CONSTRAINT deep_memory_questions_found_nothing_by_check CHECK ((found_nothing_by = ANY (ARRAY['person'::text, 'application'::text]))),
     CONSTRAINT deep_memory_questions_origin_check CHECK ((origin = ANY (ARRAY['search'::text, 'application'::text, 'log'::text, 'form'::text]))),
     CONSTRAINT deep_memory_questions_purpose_check CHECK ((purpose = ANY (ARRAY['open'::text, 'test'::text, 'training'::text]))),
     CONSTRAINT deep_memory_questions_question_check CHECK (((btrim(question) <> ''::text) AND (length(question) <= 2000)))
@@ -260,17 +265,24 @@ CREATE TABLE public.deep_memory_searches (
     question_key text GENERATED ALWAYS AS (public.question_key(question)) STORED NOT NULL,
     source text NOT NULL,
     shown jsonb DEFAULT '[]'::jsonb NOT NULL,
-    nothing_answers boolean DEFAULT false NOT NULL,
     training_run_id uuid,
     asked_at timestamp with time zone DEFAULT now() NOT NULL,
+    times integer DEFAULT 1 NOT NULL,
+    expected jsonb DEFAULT '[]'::jsonb NOT NULL,
+    is_missed boolean DEFAULT false NOT NULL,
+    disagreement real,
+    CONSTRAINT deep_memory_searches_disagreement_check CHECK (((disagreement >= (0)::double precision) AND (disagreement <= (1)::double precision))),
     CONSTRAINT deep_memory_searches_question_check CHECK (((btrim(question) <> ''::text) AND (length(question) <= 2000))),
-    CONSTRAINT deep_memory_searches_source_check CHECK ((source = ANY (ARRAY['page'::text, 'application'::text, 'log'::text])))
+    CONSTRAINT deep_memory_searches_source_check CHECK ((source = ANY (ARRAY['page'::text, 'application'::text, 'log'::text]))),
+    CONSTRAINT deep_memory_searches_times_check CHECK (((times >= 1) AND (times <= 1000000)))
 );
 
 ALTER TABLE ONLY public.deep_memory_searches
     ADD CONSTRAINT deep_memory_searches_pkey PRIMARY KEY (id);
 
 CREATE INDEX idx_searches_newest ON public.deep_memory_searches USING btree (user_id, asked_at DESC, id);
+
+CREATE UNIQUE INDEX one_logged_question ON public.deep_memory_searches USING btree (user_id, question_key) WHERE (source = 'log'::text);
 
 ALTER TABLE ONLY public.deep_memory_searches
     ADD CONSTRAINT deep_memory_searches_training_run_id_fkey FOREIGN KEY (training_run_id) REFERENCES public.deep_memory_training_runs(id) ON DELETE SET NULL;
@@ -657,6 +669,30 @@ GRANT ALL ON FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) TO authenticat
 GRANT ALL ON FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) TO service_role;
 
 
+-- application_votes: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.application_votes(p_limit integer) RETURNS TABLE(question text, chunk_id text, answers boolean, said_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select j.question, j.chunk_id, j.answers, j.judged_at
+    from public.deep_memory_judgements j
+   where j.user_id = (select auth.uid()) and j.judge = 'application' and not exists (
+     select from public.deep_memory_judgements own
+      where own.user_id = j.user_id and own.question_key = j.question_key
+        and own.chunk_id = j.chunk_id and own.judge = 'person')
+  union all
+  select q.question, null, false, q.created_at from public.deep_memory_questions q
+   where q.user_id = (select auth.uid()) and q.found_nothing_by = 'application'
+  order by 4, 1, 2
+  limit p_limit
+$$;
+
+REVOKE ALL ON FUNCTION public.application_votes(p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.application_votes(p_limit integer) TO authenticated;
+GRANT ALL ON FUNCTION public.application_votes(p_limit integer) TO service_role;
+
+
 -- applied_migrations: 025_applied_migrations.sql
 
 CREATE FUNCTION public.applied_migrations() RETURNS SETOF text
@@ -908,6 +944,30 @@ GRANT ALL ON FUNCTION public.count_pairs() TO authenticated;
 GRANT ALL ON FUNCTION public.count_pairs() TO service_role;
 
 
+-- decide_purpose: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.decide_purpose(p_question text, p_purpose text, p_origin text) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with decided as (
+    insert into public.deep_memory_questions as q (question, origin, purpose)
+    select p_question, p_origin, p_purpose
+     where p_purpose = 'open' or public.person_found_an_answer(p_question)
+        or (p_purpose = 'test' and exists (
+              select from public.deep_memory_questions
+               where user_id = (select auth.uid()) and is_unanswerable
+                 and question_key = public.question_key(p_question)))
+    on conflict (user_id, question_key) do update set purpose = excluded.purpose
+    returning 1)
+  select exists (select from decided)
+$$;
+
+REVOKE ALL ON FUNCTION public.decide_purpose(p_question text, p_purpose text, p_origin text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.decide_purpose(p_question text, p_purpose text, p_origin text) TO authenticated;
+GRANT ALL ON FUNCTION public.decide_purpose(p_question text, p_purpose text, p_origin text) TO service_role;
+
+
 -- deep_memory_state: 017_use_model.sql
 
 CREATE FUNCTION public.deep_memory_state() RETURNS jsonb
@@ -932,6 +992,40 @@ $$;
 REVOKE ALL ON FUNCTION public.deep_memory_state() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.deep_memory_state() TO authenticated;
 GRANT ALL ON FUNCTION public.deep_memory_state() TO service_role;
+
+
+-- delete_old_searches: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.delete_old_searches() RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with old as (
+    delete from public.deep_memory_searches s using public.deep_memory_settings c
+     where s.user_id = c.user_id and s.source <> 'log'
+       and s.asked_at < now() - make_interval(days => c.searches_kept_days)
+    returning 1)
+  select count(*) from old
+$$;
+
+REVOKE ALL ON FUNCTION public.delete_old_searches() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.delete_old_searches() TO service_role;
+
+
+-- dismiss_question: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.dismiss_question(p_question text, p_origin text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  insert into public.deep_memory_questions (question, origin, dismissed_at)
+  values (p_question, p_origin, now())
+  on conflict (user_id, question_key) do update set dismissed_at = now()
+$$;
+
+REVOKE ALL ON FUNCTION public.dismiss_question(p_question text, p_origin text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.dismiss_question(p_question text, p_origin text) TO authenticated;
+GRANT ALL ON FUNCTION public.dismiss_question(p_question text, p_origin text) TO service_role;
 
 
 -- fail_run: 009_run_recovery.sql
@@ -1263,6 +1357,89 @@ REVOKE ALL ON FUNCTION public.job_of_text(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.job_of_text(p_text text) TO service_role;
 
 
+-- judge_hit: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.judge_hit(p_question text, p_chunk text, p_answers boolean, p_judge text, p_first_hit text, p_origin text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into public.deep_memory_questions as q (question, origin, first_hit)
+  values (p_question, p_origin, p_first_hit)
+  on conflict (user_id, question_key) do update
+     set first_hit = coalesce(excluded.first_hit, q.first_hit),
+         dismissed_at = case when p_judge = 'person' then null else q.dismissed_at end;
+  if p_answers is null then
+    delete from public.deep_memory_judgements
+     where user_id = (select auth.uid()) and question_key = public.question_key(p_question)
+       and chunk_id = p_chunk and judge = p_judge;
+  else
+    insert into public.deep_memory_judgements (question, chunk_id, judge, answers)
+    values (p_question, p_chunk, p_judge, p_answers)
+    on conflict (user_id, question_key, chunk_id, judge) do update
+       set answers = excluded.answers, reason = '', judged_at = now();
+  end if;
+  if p_judge = 'person' then
+    update public.deep_memory_questions
+       set found_nothing_by = case when p_answers then null else found_nothing_by end,
+           is_unanswerable = is_unanswerable and p_answers is not true,
+           purpose = case when public.person_found_an_answer(p_question)
+                            or (is_unanswerable and purpose = 'test')
+                          then purpose else 'open' end
+     where user_id = (select auth.uid()) and question_key = public.question_key(p_question);
+  end if;
+end $$;
+
+REVOKE ALL ON FUNCTION public.judge_hit(p_question text, p_chunk text, p_answers boolean, p_judge text, p_first_hit text, p_origin text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.judge_hit(p_question text, p_chunk text, p_answers boolean, p_judge text, p_first_hit text, p_origin text) TO authenticated;
+GRANT ALL ON FUNCTION public.judge_hit(p_question text, p_chunk text, p_answers boolean, p_judge text, p_first_hit text, p_origin text) TO service_role;
+
+
+-- keep_measurement: 035_keep_measurements.sql
+
+CREATE FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) RETURNS SETOF public.deep_memory_training_runs
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  update public.deep_memory_training_runs r
+     set metrics = jsonb_set(r.metrics, '{test_sets}', (
+       select coalesce(jsonb_agg(kept.figures order by kept.place), '[]')
+         from jsonb_array_elements(coalesce(r.metrics -> 'test_sets', '[]'))
+              with ordinality as kept (figures, place)
+        where kept.figures ->> 'name' is distinct from p_figures ->> 'name')
+       || jsonb_build_array(p_figures || jsonb_build_object('measured_at', now())))
+   where r.id = p_run and r.user_id = (select auth.uid()) and r.status = 'completed'
+  returning r.*;
+$$;
+
+REVOKE ALL ON FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) TO service_role;
+GRANT ALL ON FUNCTION public.keep_measurement(p_run uuid, p_figures jsonb) TO authenticated;
+
+
+-- keep_search: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.keep_search(p_question text, p_source text, p_shown jsonb, p_run uuid) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with old as (
+    delete from public.deep_memory_searches s using public.deep_memory_settings c
+     where c.user_id = (select auth.uid()) and s.user_id = c.user_id and s.source <> 'log'
+       and s.asked_at < now() - make_interval(days => c.searches_kept_days)),
+  kept as (
+    insert into public.deep_memory_searches (user_id, question, source, shown, training_run_id)
+    select c.user_id, p_question, p_source, p_shown, p_run from public.deep_memory_settings c
+     where c.user_id = (select auth.uid()) and c.keeps_searches and p_source <> 'log'
+    returning 1)
+  select exists (select from kept)
+$$;
+
+REVOKE ALL ON FUNCTION public.keep_search(p_question text, p_source text, p_shown jsonb, p_run uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.keep_search(p_question text, p_source text, p_shown jsonb, p_run uuid) TO authenticated;
+GRANT ALL ON FUNCTION public.keep_search(p_question text, p_source text, p_shown jsonb, p_run uuid) TO service_role;
+
+
 -- lease_end: 009_run_recovery.sql
 
 CREATE FUNCTION public.lease_end() RETURNS timestamp with time zone
@@ -1307,6 +1484,28 @@ GRANT ALL ON FUNCTION public.log_run_event(p_run uuid, p_phase text, p_kind text
 GRANT ALL ON FUNCTION public.log_run_event(p_run uuid, p_phase text, p_kind text, p_message text, p_counts jsonb) TO service_role;
 
 
+-- marks_of: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.marks_of(p_question text) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select jsonb_build_object(
+    'answers', (
+      select coalesce(jsonb_object_agg(chunk_id, answers), '{}')
+        from public.deep_memory_judgements
+       where user_id = (select auth.uid()) and judge = 'person'
+         and question_key = public.question_key(p_question)),
+    'question', (
+      select to_jsonb(q) from public.deep_memory_questions q
+       where user_id = (select auth.uid()) and question_key = public.question_key(p_question)))
+$$;
+
+REVOKE ALL ON FUNCTION public.marks_of(p_question text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.marks_of(p_question text) TO authenticated;
+GRANT ALL ON FUNCTION public.marks_of(p_question text) TO service_role;
+
+
 -- may_remove_run: 021_remove_completed_run.sql
 
 CREATE FUNCTION public.may_remove_run(p_run public.deep_memory_training_runs) RETURNS boolean
@@ -1335,6 +1534,51 @@ $$;
 REVOKE ALL ON FUNCTION public.may_remove_run(p_run public.deep_memory_training_runs) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.may_remove_run(p_run public.deep_memory_training_runs) TO authenticated;
 GRANT ALL ON FUNCTION public.may_remove_run(p_run public.deep_memory_training_runs) TO service_role;
+
+
+-- missed_questions: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.missed_questions(p_disagreeing boolean, p_limit integer) RETURNS TABLE(question text, why text, times bigint, last_asked timestamp with time zone, has_answer boolean, disagreement real)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  with asked as (
+    select s.question_key, max(s.question) as question, sum(s.times) as times,
+           max(s.asked_at) as last_asked, bool_or(s.is_missed) as is_missed,
+           max(s.disagreement) as disagreement, array_agg(s.shown ->> 0) as first_hits
+      from public.deep_memory_searches s where s.user_id = (select auth.uid())
+     group by s.question_key),
+  judged as (
+    select j.question_key, bool_or(j.answers) as has_answer,
+           array_agg(j.chunk_id) filter (where not j.answers) as wrong
+      from public.deep_memory_judgements j
+     where j.user_id = (select auth.uid()) and j.judge = 'person'
+     group by j.question_key),
+  own as (select * from public.deep_memory_questions where user_id = (select auth.uid())),
+  known as (
+    select coalesce(q.question, a.question) as question,
+           case when q.found_nothing_by = 'person' then 'nothing answers'
+                when q.first_hit = any (j.wrong) or a.first_hits && j.wrong then 'first hit is wrong'
+                when a.is_missed then 'answer not found'
+                when a.disagreement > 0 and j.question_key is null then 'rankings disagree'
+           end as why,
+           greatest(coalesce(a.times, 1), 1) as times,
+           coalesce(a.last_asked, q.created_at) as last_asked,
+           coalesce(j.has_answer, false) as has_answer, a.disagreement
+      from own q full join asked a on a.question_key = q.question_key
+      left join judged j on j.question_key = coalesce(q.question_key, a.question_key)
+     where coalesce(q.purpose, 'open') = 'open' and q.is_unanswerable is not true
+       and q.dismissed_at is null)
+  select k.question, k.why, k.times, k.last_asked, k.has_answer, k.disagreement from known k
+   where (k.why = 'rankings disagree') = p_disagreeing
+   order by case when p_disagreeing then k.disagreement end desc, k.times desc,
+            k.last_asked desc, k.question
+   limit p_limit
+$$;
+
+REVOKE ALL ON FUNCTION public.missed_questions(p_disagreeing boolean, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.missed_questions(p_disagreeing boolean, p_limit integer) TO authenticated;
+GRANT ALL ON FUNCTION public.missed_questions(p_disagreeing boolean, p_limit integer) TO service_role;
 
 
 -- model_in_cloud: 022_jobs_that_outlive_their_run.sql
@@ -1433,6 +1677,23 @@ end $$;
 
 REVOKE ALL ON FUNCTION public.pairs_by_chunk(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.pairs_by_chunk(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
+
+
+-- person_found_an_answer: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.person_found_an_answer(p_question text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select exists (
+    select from public.deep_memory_judgements
+     where user_id = (select auth.uid()) and question_key = public.question_key(p_question)
+       and judge = 'person' and answers)
+$$;
+
+REVOKE ALL ON FUNCTION public.person_found_an_answer(p_question text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.person_found_an_answer(p_question text) TO authenticated;
+GRANT ALL ON FUNCTION public.person_found_an_answer(p_question text) TO service_role;
 
 
 -- proceed_run: 009_run_recovery.sql
@@ -1768,6 +2029,35 @@ GRANT ALL ON FUNCTION public.run_problems(p_run uuid) TO authenticated;
 GRANT ALL ON FUNCTION public.run_problems(p_run uuid) TO service_role;
 
 
+-- save_log: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.save_log(p_rows jsonb) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with saved as (
+    insert into public.deep_memory_searches
+      (user_id, question, source, shown, training_run_id, asked_at, times, expected, is_missed,
+       disagreement)
+    select distinct on (public.question_key(r.question))
+           (select auth.uid()), r.question, 'log', r.shown, r.training_run_id,
+           coalesce(r.asked_at, now()), r.times, r.expected, r.is_missed, r.disagreement
+      from jsonb_to_recordset(p_rows) as r (
+        question text, shown jsonb, training_run_id uuid, asked_at timestamptz, times int,
+        expected jsonb, is_missed boolean, disagreement real)
+    on conflict (user_id, question_key) where source = 'log' do update
+       set shown = excluded.shown, training_run_id = excluded.training_run_id,
+           asked_at = excluded.asked_at, times = excluded.times, expected = excluded.expected,
+           is_missed = excluded.is_missed, disagreement = excluded.disagreement
+    returning 1)
+  select count(*) from saved
+$$;
+
+REVOKE ALL ON FUNCTION public.save_log(p_rows jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.save_log(p_rows jsonb) TO authenticated;
+GRANT ALL ON FUNCTION public.save_log(p_rows jsonb) TO service_role;
+
+
 -- save_pairs: 019_keep_late_answers.sql
 
 CREATE FUNCTION public.save_pairs(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_chunks jsonb, p_pairs jsonb, p_usage jsonb) RETURNS SETOF public.deep_memory_training_runs
@@ -1865,6 +2155,50 @@ end $$;
 REVOKE ALL ON FUNCTION public.say_job_goes_on(p_run uuid, p_message text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.say_job_goes_on(p_run uuid, p_message text) TO service_role;
 GRANT ALL ON FUNCTION public.say_job_goes_on(p_run uuid, p_message text) TO authenticated;
+
+
+-- say_nothing_answers: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.say_nothing_answers(p_question text, p_is_so boolean, p_judge text, p_origin text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  insert into public.deep_memory_questions as q (question, origin, found_nothing_by)
+  values (p_question, p_origin, case when p_is_so then p_judge end)
+  on conflict (user_id, question_key) do update
+     set found_nothing_by = case
+           when p_judge = 'application' and q.found_nothing_by = 'person' then 'person'
+           when p_is_so then p_judge end,
+         dismissed_at = case when p_judge = 'person' then null else q.dismissed_at end
+$$;
+
+REVOKE ALL ON FUNCTION public.say_nothing_answers(p_question text, p_is_so boolean, p_judge text, p_origin text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.say_nothing_answers(p_question text, p_is_so boolean, p_judge text, p_origin text) TO authenticated;
+GRANT ALL ON FUNCTION public.say_nothing_answers(p_question text, p_is_so boolean, p_judge text, p_origin text) TO service_role;
+
+
+-- say_unanswerable: 033_learn_from_searches.sql
+
+CREATE FUNCTION public.say_unanswerable(p_question text, p_is_so boolean, p_origin text) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with said as (
+    insert into public.deep_memory_questions as q (question, origin, is_unanswerable)
+    select p_question, p_origin, p_is_so
+     where not (p_is_so and public.person_found_an_answer(p_question))
+    on conflict (user_id, question_key) do update
+       set is_unanswerable = excluded.is_unanswerable,
+           purpose = case when q.is_unanswerable and not excluded.is_unanswerable
+                            and not public.person_found_an_answer(p_question)
+                          then 'open' else q.purpose end
+    returning 1)
+  select exists (select from said)
+$$;
+
+REVOKE ALL ON FUNCTION public.say_unanswerable(p_question text, p_is_so boolean, p_origin text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.say_unanswerable(p_question text, p_is_so boolean, p_origin text) TO authenticated;
+GRANT ALL ON FUNCTION public.say_unanswerable(p_question text, p_is_so boolean, p_origin text) TO service_role;
 
 
 -- settle_cloud_job: 022_jobs_that_outlive_their_run.sql

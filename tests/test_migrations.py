@@ -31,7 +31,11 @@ PEOPLE_CALL |= {"use_model", "model_in_cloud", "may_remove_run", "remove_complet
 PEOPLE_CALL |= {"settle_cloud_job", "settle_cloud_submission", "say_job_goes_on"}
 PEOPLE_CALL |= {"deep_memory_state", "run_problems", "log_run_event", "add_pairs"}
 PEOPLE_CALL |= {"start_import", "stop_import", "go_on_with_import", "give_up_import"}
+PEOPLE_CALL |= {"keep_measurement"}
 PEOPLE_CALL |= {"begin_import", "acknowledge_import", "import_state"}
+PEOPLE_CALL |= {"keep_search", "save_log", "person_found_an_answer", "judge_hit", "marks_of"}
+PEOPLE_CALL |= {"say_nothing_answers", "decide_purpose", "say_unanswerable", "dismiss_question"}
+PEOPLE_CALL |= {"application_votes", "missed_questions"}
 ANYONE_MAY_CALL = {"run_moves", "run_phase", "lease_end", "question_key"}  # touch no row
 
 

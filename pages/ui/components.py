@@ -136,7 +136,8 @@ def page_of(rows: int, rows_a_page: int, *, key: str) -> int:
 
 
 def small_screens() -> None:
-    """Add the CSS for columns on a phone, and for rows that can be clicked anywhere.
+    """Add the CSS for columns on a phone, for rows that can be clicked anywhere, and for what stays
+    in view while a long list is scrolled.
 
     Below 640 pixels the heading row of a table is hidden, and the cells of a row stand two by two,
     each with its own label.
@@ -171,6 +172,9 @@ def small_screens() -> None:
           [class*="st-key-model_row"] [data-testid="stColumn"]:nth-child(3)::before
             { content: "MRR@10"; }
         }
+        [data-testid="stLayoutWrapper"]:has(> .st-key-question_bar)
+          { position: sticky; top: 3.75rem; z-index: 10; padding: 0.5rem 0;
+            background: Canvas; }
         [class*="st-key-rank_change"] button { text-align: left; }
         [class*="st-key-rank_change"] button > div { justify-content: flex-start; }
         [class*="st-key-run_row"] { position: relative; }

@@ -1,11 +1,11 @@
-"""Figures of a comparison on the same questions: the verdict, a chart, a table, wins and losses.
+"""Figures of a comparison on the same questions: charts, a table, wins and losses.
 
 Each function takes the result of `services.deep_memory.measurement.compared`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -13,16 +13,8 @@ import pandas as pd
 import streamlit as st
 
 from pages.ui.components import count_text, page_of, percent, plain
-from services.deep_memory.evaluation import Verdict
+from services.deep_memory.verdicts import MEASURE_NAMES
 
-_NAMES = {
-    "recall@1": "Recall@1",
-    "recall@3": "Recall@3",
-    "recall@5": "Recall@5",
-    "recall@10": "Recall@10",
-    "mrr@10": "MRR@10",
-    "ndcg@10": "nDCG@10",
-}
 _WON, _SAME, _LOST = "Won", "Same rank", "Lost"
 _CAME, _UP_FAR, _UP = "Into the first 10", "Up 4 or more", "Up 1 to 3"
 _NEVER = "Beyond 10, both times"
@@ -42,25 +34,6 @@ _CHANGES = {  # from best to worst, with colors
 }
 
 
-def verdict(figures: dict[str, Any], questions: str) -> None:
-    """Show the verdict (better, no change, not proven or worse) on `questions`, with interval."""
-    before, after = figures["before"]["recall@10"], figures["after"]["recall@10"]
-    low, high = figures["intervals"]["recall@10"]
-    went = f"Recall@10 on {questions} went from {percent(before)} to {percent(after)}."
-    change = f"The change lies between {100 * low:+.1f} and {100 * high:+.1f} points (95%)."
-    match Verdict(figures["verdict"]):
-        case Verdict.BETTER:
-            st.success(f"**Better.** {went} {change}", icon=":material/trending_up:")
-        case Verdict.WORSE:
-            st.warning(f"**Worse.** {went} {change}", icon=":material/trending_down:")
-        case Verdict.NO_CHANGE:
-            stayed = f"Recall@10 on {questions} stayed at {percent(after)}."
-            st.info(f"**No change.** {stayed} {change}", icon=":material/trending_flat:")
-        case Verdict.NOT_PROVEN:
-            chance = "With so few questions or documents, that may be chance."
-            st.info(f"**Not proven.** {went} {change} {chance}", icon=":material/trending_flat:")
-
-
 def figures_of(figures: dict[str, Any]) -> None:
     """All measures, without and with Deep Memory, and what each part of search brings."""
     without = baseline_text(figures)
@@ -68,14 +41,14 @@ def figures_of(figures: dict[str, Any]) -> None:
     chart, table = st.columns([3, 2])
     rows = [
         {"Measure": name, "Search": label, "Value": figures[when][key]}
-        for key, name in _NAMES.items()
+        for key, name in MEASURE_NAMES.items()
         for when, label in (("before", "Without"), ("after", "With Deep Memory"))
     ]
     chart.altair_chart(
         alt.Chart(pd.DataFrame(rows))
         .mark_bar()
         .encode(
-            x=alt.X("Measure:N", sort=list(_NAMES.values()), title=None),
+            x=alt.X("Measure:N", sort=list(MEASURE_NAMES.values()), title=None),
             xOffset=alt.XOffset("Search:N", sort=["Without", "With Deep Memory"]),
             y=alt.Y("Value:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"), title=""),
             color=alt.Color(
@@ -91,19 +64,19 @@ def figures_of(figures: dict[str, Any]) -> None:
     table.table(
         pd.DataFrame(
             {
-                "Without": [percent(figures["before"][key]) for key in _NAMES],
-                "With": [percent(figures["after"][key]) for key in _NAMES],
+                "Without": [percent(figures["before"][key]) for key in MEASURE_NAMES],
+                "With": [percent(figures["after"][key]) for key in MEASURE_NAMES],
                 "Change": [
                     f"{100 * (figures['after'][key] - figures['before'][key]):+.1f}"
-                    for key in _NAMES
+                    for key in MEASURE_NAMES
                 ],
             },
-            index=pd.Index(list(_NAMES.values()), name="Measure"),
+            index=pd.Index(list(MEASURE_NAMES.values()), name="Measure"),
         )
     )
 
 
-def baseline_text(figures: dict[str, Any]) -> str:
+def baseline_text(figures: Mapping[str, Any]) -> str:
     """How the search was done that the model is compared with."""
     steps = figures.get("steps", [{"search": "cosine"}])  # older measurements: plain cosine
     return _STEPS[steps[-1]["search"]][0]
@@ -122,7 +95,7 @@ def attribution(figures: dict[str, Any]) -> None:
         "and in its document. Training adds to that."
     )
     rows = [
-        {"Search": name, "Measure": _NAMES[key], "Value": metrics[key]}
+        {"Search": name, "Measure": MEASURE_NAMES[key], "Value": metrics[key]}
         for name, metrics in named.items()
         for key in ("recall@1", "recall@10")
     ]

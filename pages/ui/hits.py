@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import PurePath
 
 import streamlit as st
@@ -23,11 +23,13 @@ def hit_list(
     hits: Sequence[SearchHit],
     moved: Mapping[str, int | None] | None = None,
     relevant: Collection[str] = (),
+    below: Callable[[SearchHit], None] | None = None,
 ) -> None:
     """One card per hit, best first, with a link to the chunk in its document.
 
     `moved` says by chunk id how many ranks each went up, None for a new one. `relevant` holds the
     ids of the chunks, or the names of the documents, that answer the question: they are marked.
+    `below` draws what stands at the end of a card.
     """
     for hit in hits:
         badges = [_moved_text(moved[hit.chunk_id])] if moved else []
@@ -46,6 +48,8 @@ def hit_list(
             if len(hit.text) > _PREVIEW:
                 with st.expander("Whole chunk"):
                     st.text(hit.text)
+            if below is not None:
+                below(hit)
 
 
 def page_word(document: str) -> str:

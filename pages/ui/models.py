@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -15,12 +14,14 @@ import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash, percent, when_text
 from pages.ui.figures import baseline_text
+from pages.ui.verdict import choose_measure, verdict_text
+from services.deep_memory.measured_sets import HELD_OUT, MeasuredSet, measured_sets
+from services.deep_memory.verdicts import MEASURE_NAMES, Measure
 from services.models import TrainingRun
 from services.workspace import Workspace
 
-HELD_OUT = "Held-out questions"
 _WIDTHS = [4, 3, 3, 2, 3]
-_HEADINGS = ("Model", "Recall@10", "MRR@10", "Verdict", "")
+_HEADINGS = ("Model", "Change", "Points (95%)", "Verdict", "")
 
 
 def switch_to(space: Workspace, run: TrainingRun) -> None:
@@ -54,9 +55,10 @@ def compare_models(
         return
     with folded:
         test_set = _test_set(measured)
+        measure = choose_measure(key="measure_of_models")
         shown = [run for run in measured if _figures(run, test_set)]
         names = _names(shown)
-        _chart(shown, names, test_set)
+        _chart(shown, names, test_set, measure)
         with st.container(key="wide_only_models"):
             for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=True):
                 column.caption(heading)
@@ -64,7 +66,7 @@ def compare_models(
         for run in shown:
             with st.container(key=f"model_row_{run.id}"):
                 *cells, action = st.columns(_WIDTHS, vertical_alignment="center")
-                texts = [names[run.id], *_cells(run, test_set)]
+                texts = [names[run.id], *_cells(run, test_set, measure)]
                 for cell, text in zip(cells, texts, strict=True):
                     cell.markdown(text)
                 with action:
@@ -92,12 +94,14 @@ def _action(
 
 def _test_set(runs: Sequence[TrainingRun]) -> str:
     """The test set that the models are compared on, chosen by the person."""
-    names = Counter(kept["name"] for run in runs for kept in run.metrics.get("test_sets", []))
-    options = [*(name for name, count in names.items() if count > 1), HELD_OUT]
+    names = Counter(found.name for run in runs for found in measured_sets(run.metrics))
+    of_people = [name for name, count in names.items() if count > 1 and name != HELD_OUT]
+    options = [*of_people, HELD_OUT]
     chosen = options[0]
     if len(options) > 1:
         chosen = st.selectbox("Compared on", options, key="compared_on")
-    if len({baseline_text(_figures(run, chosen) or {}) for run in runs}) > 1:
+    measured = [found.figures for run in runs if (found := _figures(run, chosen))]
+    if len({baseline_text(figures) for figures in measured}) > 1:
         st.caption(
             ":material/info: Older models were compared with plain cosine, newer ones with the "
             "best search without training: do not compare their gains."
@@ -105,30 +109,27 @@ def _test_set(runs: Sequence[TrainingRun]) -> str:
     st.caption(
         "Each model's own held-out questions. They differ between models: compare the gains."
         if chosen == HELD_OUT
-        else "The same questions for every model, each measured when it was trained."
+        else "The same questions for every model, each as it was measured last."
     )
     return chosen
 
 
-def _figures(run: TrainingRun, test_set: str) -> dict[str, Any] | None:
-    """The figures of a run on a test set; None when it was not measured on it."""
-    sets = [{**run.metrics, "name": HELD_OUT}, *run.metrics.get("test_sets", [])]
-    found: dict[str, Any] = next((kept for kept in sets if kept["name"] == test_set), {})
-    measured = all("recall@10" in found.get(when, {}) for when in ("before", "after"))
-    return found if measured else None
+def _figures(run: TrainingRun, test_set: str) -> MeasuredSet | None:
+    """What a run was measured to be on a test set; None when it was not measured on it."""
+    sets = measured_sets(run.metrics)
+    return next((found for found in sets if found.name == test_set), None)
 
 
-def _cells(run: TrainingRun, test_set: str) -> list[str]:
-    figures = _figures(run, test_set) or {}
-    change = {
-        key: f"{percent(figures['before'][key])} → {percent(figures['after'][key])}"
-        for key in ("recall@10", "mrr@10")
-        if key in figures["before"] and key in figures["after"]
-    }
+def _cells(run: TrainingRun, test_set: str, measure: Measure) -> list[str]:
+    found = _figures(run, test_set)
+    if found is None:
+        return ["—"] * 3
+    before, after = found.figures["before"][measure], found.figures["after"][measure]
+    low, high = (100 * bound for bound in found.figures["intervals"][measure])
     return [
-        change.get("recall@10", "—"),
-        change.get("mrr@10", "—"),
-        figures.get("verdict", "—"),
+        f"{percent(before)} → {percent(after)}",
+        f"{100 * (after - before):+.1f} [{low:+.1f}, {high:+.1f}]",
+        verdict_text(found, measure),
     ]
 
 
@@ -142,18 +143,21 @@ def _names(runs: Sequence[TrainingRun]) -> dict[str, str]:
     return names
 
 
-def _chart(runs: Sequence[TrainingRun], names: dict[str, str], test_set: str) -> None:
-    """Recall@10 without and with each model, joined by a line; the newest on top."""
+def _chart(
+    runs: Sequence[TrainingRun], names: dict[str, str], test_set: str, measure: Measure
+) -> None:
+    """The measure without and with each model, joined by a line; the newest on top."""
     rows = [
-        {"Model": names[run.id], "Search": label, "Recall@10": figures[key]["recall@10"]}
+        {"Model": names[run.id], "Search": label, "Value": found.figures[key][measure]}
         for run in runs
-        if (figures := _figures(run, test_set))
+        if (found := _figures(run, test_set))
         for key, label in (("before", "Without"), ("after", "Model"))
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(
         y=alt.Y("Model:N", sort=list(names.values()), title=None, axis=alt.Axis(labelLimit=140)),
         x=alt.X(
-            "Recall@10:Q",
+            "Value:Q",
+            title=MEASURE_NAMES[measure],
             scale=alt.Scale(zero=False, nice=True, padding=12),
             axis=alt.Axis(format=".0%", tickCount=5),
         ),
@@ -166,6 +170,6 @@ def _chart(runs: Sequence[TrainingRun], names: dict[str, str], test_set: str) ->
             scale=alt.Scale(range=["#9aa5b1", "#2f7ed8"]),
             legend=alt.Legend(orient="top", title=None),
         ),
-        tooltip=["Model", "Search", alt.Tooltip("Recall@10:Q", format=".1%")],
+        tooltip=["Model", "Search", alt.Tooltip("Value:Q", format=".1%")],
     )
     st.altair_chart((line + points).properties(height=110 + 34 * len(runs)))

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import PurePath
 
 import streamlit as st
 
-from pages.ui.both_lists import both_lists
 from pages.ui.components import attempt, count_text, flash
-from pages.ui.figures import attribution, figures_of, rank_changes_of, verdict
-from pages.ui.judged_figures import judged_figures
 from services.deep_memory.cloud_training import MOST_MEASURED
 from services.models import TrainingRun
 from services.workspace import Workspace
 
-_MEASURED = "measured"  # ((run id, test set, version of the knowledge base), figures)
 _FILE, _NAME = "question_file", "test_set_name"
 
 
@@ -48,7 +43,7 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
         with st.spinner("Measuring"):
             figures = attempt(lambda: space.test_sets.measure(name, run.id))
         if figures is not None:
-            st.session_state[_MEASURED] = ((run.id, name, space.documents.version()), figures)
+            flash(f"Measured on {name}: see the verdict and its tab.")
 
     def remove() -> None:
         if attempt(lambda: space.test_sets.remove(name)) is not None:
@@ -64,22 +59,15 @@ def _measure(space: Workspace, run: TrainingRun, sets: dict[str, int]) -> None:
         disabled=not space.test_sets.is_own(name),
         width="stretch",
     )
-    of, figures = st.session_state.get(_MEASURED, (None, None))
-    if of != (run.id, name, space.documents.version()):
-        st.caption(f"{count_text(sets[name], 'question')}, not measured with this model yet.")
-        return
-    verdict(figures, f"“{name}”")
-    if figures["by_document"]:
-        st.caption("Measured by document: a document's rank is that of its best chunk.")
-    if figures["not_found"]:
-        st.caption(
-            f":material/info: {count_text(figures['not_found'], 'question')} left out: the "
-            "knowledge base does not contain the answers."
-        )
-    figures_of(figures)
-    judged_figures(figures)
-    attribution(figures)
-    rank_changes_of(figures, f"{run.id}_own", partial(both_lists, space, run))
+    kept = {found["name"]: found for found in run.metrics.get("test_sets", [])}
+    said = f"{count_text(sets[name], 'question')}, "
+    if name not in kept:
+        said += "not measured with this model yet"
+    elif kept[name].get("knowledge_base") == space.documents.version():
+        said += "measured with this model"
+    else:
+        said += "measured before the knowledge base changed"
+    st.caption(f"{said}.")
 
 
 def _upload(space: Workspace) -> None:
@@ -100,7 +88,8 @@ def _upload(space: Workspace) -> None:
             type=["csv", "zip"],
             key=_FILE,
             help="CSV needs a column question, and one of chunk_id, document (its name) or answer "
-            "(a quote from the text). BEIR needs queries.jsonl and qrels/test.tsv, with ids of "
+            "(a quote from the text). A question that the documents do not answer has “no” in a "
+            "column answerable instead. BEIR needs queries.jsonl and qrels/test.tsv, with ids of "
             "chunks or documents.",
         )
         st.text_input("Name of the test set", key=_NAME, placeholder="The name of the file")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from services.accounts.database import Database
 from services.config import Settings
 from services.deep_memory.cloud_backend import CloudBackend
 from services.deep_memory.cloud_jobs import Watching
+from services.deep_memory.evaluation import RANKING_DEPTH
 from services.deep_memory.local_backend import LocalBackend
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import OwnQuestion
-from services.models import TrainingPair, TrainingRun
+from services.models import TrainingRun
 from services.ranking.indexes import SearchIndexes
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
@@ -36,7 +38,7 @@ class Backend(Protocol):
     def is_for(self, chunk_count: int) -> bool:
         """Whether it is meant for search and training over this many chunks."""
 
-    def train(self, lease: RunLease, run: TrainingRun, pairs: Sequence[TrainingPair]) -> None:
+    def train(self, lease: RunLease, run: TrainingRun, questions: RunQuestions) -> None:
         """Train and measure, and complete the run.
 
         Raises:
@@ -66,14 +68,16 @@ class Backend(Protocol):
             StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
         """
 
-    def rank(
-        self, questions: Sequence[str], run: TrainingRun, k: int
-    ) -> list[tuple[list[str], list[str]]]:
-        """For each question the ids of the best `k` chunks, without training and by the model of
-        `run`. At most `most_ranked` questions take a bearable time.
+    def rank_both(
+        self, questions: Sequence[str], run: TrainingRun | None, k: int = RANKING_DEPTH
+    ) -> Iterator[tuple[list[str], list[str]]]:
+        """The ids of the first `k` chunks of each question, twice: as the model of `run` ranks them
+        and as search without training does. Without a run: the best without training, and by
+        cosine. Each is ranked when it is asked for.
 
         Raises:
-            The same errors as `measure`, but for NotAllowed.
+            TrainingError: the model cannot be read.
+            StoreUnavailable: the knowledge base cannot be read.
         """
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from services.accounts.database import Database
 from services.deep_memory.cloud_jobs import Submission, Watching, cancel_job
 from services.deep_memory.cloud_training import MOST_MEASURED, measure_in_cloud, train_in_cloud
+from services.deep_memory.evaluation import RANKING_DEPTH
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD, model_in_cloud
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import OwnQuestion
 from services.errors import ConfigurationError, StoreUnavailable
-from services.models import TrainingPair, TrainingRun
+from services.models import TrainingRun
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder
@@ -44,11 +46,11 @@ class CloudBackend:
     def is_for(self, chunk_count: int) -> bool:
         return True
 
-    def train(self, lease: RunLease, run: TrainingRun, pairs: Sequence[TrainingPair]) -> None:
+    def train(self, lease: RunLease, run: TrainingRun, questions: RunQuestions) -> None:
         train_in_cloud(
             lease,
             run,
-            pairs=pairs,
+            questions=questions,
             store=self._store,
             embedder=self._embedder,
             watching=self._watching,
@@ -66,17 +68,20 @@ class CloudBackend:
         snapshot = self._store.snapshot()
         return measure_in_cloud(test_set, questions, snapshot, self._embedder, self._store)
 
-    def rank(
-        self, questions: Sequence[str], run: TrainingRun, k: int
-    ) -> list[tuple[list[str], list[str]]]:
+    def rank_both(
+        self, questions: Sequence[str], run: TrainingRun | None, k: int = RANKING_DEPTH
+    ) -> Iterator[tuple[list[str], list[str]]]:
+        """Without a run both lists are the same: there is one ranking without training, by cosine,
+        for which the service is not asked."""
         snapshot = self._store.snapshot()
-        return [
-            (
-                [snapshot.chunks[row].id for row in best_rows(snapshot.embeddings @ vector, k)],
-                [hit.chunk_id for hit in self._store.search(vector, k, deep_memory=True)],
-            )
-            for vector in self._embedder.embed(questions)
-        ]
+        for vector in self._embedder.embed(questions):
+            rows = best_rows(snapshot.embeddings @ vector, k)
+            other = [snapshot.chunks[row].id for row in rows]
+            used = other
+            if run is not None:
+                hits = self._store.search(vector, k, deep_memory=True)
+                used = [hit.chunk_id for hit in hits]
+            yield used, other
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
         in_cloud, otherwise = None, REPLACED_IN_CLOUD

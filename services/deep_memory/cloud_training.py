@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -32,9 +32,11 @@ from services.deep_memory.measurement import (
     at_most,
     complete,
     measured,
+    on_test_sets,
     prepare,
 )
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import (
     OwnQuestion,
     evaluate_places,
@@ -42,7 +44,7 @@ from services.deep_memory.test_sets import (
     require_answers,
 )
 from services.errors import TrainingError
-from services.models import TrainingPair, TrainingRun
+from services.models import TrainingRun
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.content import Snapshot
@@ -60,7 +62,7 @@ def train_in_cloud(
     lease: RunLease,
     run: TrainingRun,
     *,
-    pairs: Sequence[TrainingPair],
+    questions: RunQuestions,
     store: CloudVectorStore,
     embedder: Embedder,
     watching: Watching,
@@ -76,16 +78,22 @@ def train_in_cloud(
         RunLost: the run was stopped or handed on. The job continues until somebody cancels it.
     """
     snapshot = store.snapshot()
-    material = prepare(lease, pairs, snapshot, embedder)
+    material = prepare(lease, questions, snapshot, embedder)
     began = time.monotonic()
     figures = _train(lease, run, store, material, watching)
     train_seconds = time.monotonic() - began
 
     lease.note_training("Measuring on held-out questions", 0.95)
+    sets = on_test_sets(
+        lease,
+        questions,
+        lambda name, own: measure_in_cloud(name, own, snapshot, embedder, store, check=lease.check),
+    )
     metrics = measured(
         material,
         at_most(material.split.held_out, MOST_MEASURED),
-        lambda questions: _measure(lease, questions, snapshot, store),
+        lambda asked: _measure(lease, asked, snapshot, store),
+        sets,
         embedder,
         train_seconds,
         service=asdict(figures),
@@ -163,11 +171,12 @@ def measure_in_cloud(
     snapshot: Snapshot,
     embedder: Embedder,
     store: CloudVectorStore,
+    check: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Measure the model that DeepLake Cloud holds, on at most MOST_MEASURED of the questions.
 
-    Each question is one search there. When measured by document, the first ten documents are
-    those of the first hundred chunks.
+    Each question is one search there; `check` is called before it, and may end it. When measured by
+    document, the first ten documents are those of the first hundred chunks.
 
     Raises:
         NotAllowed: the knowledge base answers none of them.
@@ -179,6 +188,8 @@ def measure_in_cloud(
     row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
     ranked = []
     for vector in vectors:
+        if check:
+            check()
         hits = store.search(vector, found.depth, deep_memory=True)
         ranked.append([row_of[hit.chunk_id] for hit in hits if hit.chunk_id in row_of])
     by_cosine = [

@@ -1,4 +1,4 @@
-"""Is search better? Recall, MRR and nDCG from the ranks of the relevant passages, and a verdict.
+"""How good is search? Recall, MRR and nDCG from the ranks of the relevant passages.
 
 Everything here is a pure function. Ranks start at 1. Passages with equal scores are ranked in the
 order in which they are stored, so that measurements are exactly reproducible.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from math import expm1, sqrt
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,6 @@ RECALL_DEPTHS = (1, 3, 5, 10)
 RANKING_DEPTH = 10  # ranks beyond this count nothing for MRR and nDCG
 NEAR_DUPLICATE = 0.95  # cosine above which two passages say the same
 _BLOCK_SCORES = 16_000_000  # scores held at once: 64 MB of float32
-FEWEST_TO_PROVE = 20  # questions; with fewer, all change the same way by chance too often
-_NOISE = 1e-9  # of a mean, from the order of adding; one question in a million counts 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,104 +137,3 @@ def _ranks(scores: np.ndarray, passages: Sequence[int]) -> list[int]:
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else 0.0
-
-
-class Verdict(StrEnum):
-    BETTER = "better"
-    NO_CHANGE = "no change"  # the mean is the same, even if single questions changed
-    NOT_PROVEN = "not proven"
-    WORSE = "worse"
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two evaluations of the same questions. Differences are after minus before."""
-
-    intervals: dict[str, tuple[float, float]]  # metric -> 95% interval of the mean difference
-    verdict: Verdict
-    wins: tuple[int, ...]  # questions whose nDCG rose, largest rise first
-    losses: tuple[int, ...]  # questions whose nDCG fell, largest fall first
-
-
-def compare(
-    before: Evaluation, after: Evaluation, groups: np.ndarray | None = None, *, seed: int = 0
-) -> Comparison:
-    """Compare two evaluations of the same questions in the same order.
-
-    Questions with the same value in `groups` (n,) are not independent, like those about one
-    document; without `groups`, all are. The verdict is on recall@10: no change if its mean is the
-    same, better if the whole 95% interval lies above 0, worse if below, and otherwise not proven,
-    as is any change with fewer than 20 questions. An interval that touches 0 proves nothing.
-    """
-    was, became = before.figures(), after.figures()
-    differences = np.stack([became[name] - was[name] for name in was], axis=1)
-    rows = mean_intervals(differences, groups, seed=seed).tolist()
-    intervals = {name: (low, high) for name, (low, high) in zip(was, rows, strict=True)}
-    change = _mean(became["recall@10"] - was["recall@10"])
-    ndcg_change = after.ndcg - before.ndcg
-    order = [int(question) for question in np.argsort(ndcg_change, kind="stable")]
-    return Comparison(
-        intervals,
-        _verdict(change, *intervals["recall@10"], len(before)),
-        wins=tuple(question for question in reversed(order) if ndcg_change[question] > 0),
-        losses=tuple(question for question in order if ndcg_change[question] < 0),
-    )
-
-
-def is_improvement(intervals: Mapping[str, Sequence[float]], questions: int) -> bool:
-    """Whether, by the intervals of a comparison on so many questions, recall@10 or
-    nDCG@10 is proven higher, and neither lower. Where recall@10 is nearly 1 before, only the order
-    of the first ten can become better."""
-    if questions < FEWEST_TO_PROVE:
-        return False
-    bounds = [intervals[name] for name in ("recall@10", "ndcg@10")]
-    return any(low > _NOISE for low, _ in bounds) and all(high >= -_NOISE for _, high in bounds)
-
-
-def _verdict(change: float, low: float, high: float, questions: int) -> Verdict:
-    if abs(change) <= _NOISE:
-        return Verdict.NO_CHANGE
-    if questions >= FEWEST_TO_PROVE and low > _NOISE:
-        return Verdict.BETTER
-    if questions >= FEWEST_TO_PROVE and high < -_NOISE:
-        return Verdict.WORSE
-    return Verdict.NOT_PROVEN
-
-
-def mean_intervals(
-    differences: np.ndarray,
-    groups: np.ndarray | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = 2000,
-) -> np.ndarray:
-    """95% intervals of the means of paired differences: (n, figures) to (figures, 2) bounds.
-
-    A cluster bootstrap: whole groups of questions are resampled with replacement (Field and Welsh,
-    2007). `groups` (n,) names the group of each question; without it, each is its own group. The
-    bounds are t intervals with the bootstrap's standard error (Hesterberg, 2015), because
-    percentiles are too narrow for a handful of groups. One group or none gives -1 to 1.
-    """
-    of = np.arange(len(differences))
-    if groups is not None:
-        of = np.unique(groups, return_inverse=True)[1]
-    count = len(np.unique(of))
-    if count < 2:
-        return np.tile([-1.0, 1.0], (differences.shape[1], 1))
-    totals = np.zeros((count, differences.shape[1] + 1))  # the sums of each group, and its size
-    np.add.at(totals, of, np.column_stack([differences, np.ones(len(differences))]))
-    rng = np.random.default_rng(seed)
-    times_drawn = (
-        np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(resamples)
-    )
-    drawn = np.array([times @ totals for times in times_drawn])
-    spread = (drawn[:, :-1] / drawn[:, -1:]).std(axis=0) * sqrt(count / (count - 1))
-    reach = _students_t(count - 1) * spread
-    mean = differences.mean(axis=0)
-    return np.clip(np.stack([mean - reach, mean + reach], axis=1), -1, 1)
-
-
-def _students_t(freedom: int) -> float:
-    """The 97.5% point of Student's t: from above, within 1.2% from 3 degrees on (Wallace, 1959)."""
-    normal = 1.959964 * (8 * freedom + 3) / (8 * freedom + 1)
-    return sqrt(freedom * expm1(normal**2 / freedom))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
-from services.deep_memory.evaluation import Evaluation, compare
+from services.deep_memory.evaluation import Evaluation
+from services.deep_memory.verdicts import Measure, compare
 from services.ranking.untrained import Untrained
 
 _MOST_RANK_CHANGES = 1000  # wins, and as many losses; 160 kB
@@ -26,6 +29,15 @@ class Questions:
     vectors: np.ndarray
     relevant: list[set[int]]
     sources: Sequence[str]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the questions with what answers them, whatever their order."""
+        answered = sorted(
+            [text, sorted(self.sources[row] for row in rows)]
+            for text, rows in zip(self.texts, self.relevant, strict=True)
+        )
+        return sha256(json.dumps(answered, ensure_ascii=False).encode()).hexdigest()
 
     def only(self, rows: np.ndarray) -> Questions:
         return Questions(
@@ -59,8 +71,9 @@ class Ranked:
 def compared(questions: Questions, ranked: Ranked, groups: np.ndarray) -> dict[str, Any]:
     """What a run stores of a comparison on the same questions, as JSON.
 
-    `groups` (n,) names the document or chunk of each question; see `evaluation.compare`.
+    `groups` (n,) names the document or chunk of each question; see `verdicts.compare`.
 
+    "verdict" is that on recall@10, "verdicts" has one for each measure.
     "ranks": [rank before, rank after, number of questions], None for a rank beyond the first ten.
     "steps": the metrics of each way to search without training, and its name; the last is that of
     "before".
@@ -81,12 +94,15 @@ def compared(questions: Questions, ranked: Ranked, groups: np.ndarray) -> dict[s
         ]
 
     return {
+        "hash": questions.hash,
         "steps": [
             {"search": step.value, **found.as_metrics()} for step, found in ranked.steps.items()
         ],
         "before": before.as_metrics(),
         "after": after.as_metrics(),
-        "verdict": result.verdict.value,
+        "verdict": result.verdicts[Measure.RECALL_10].value,
+        "verdicts": {name: verdict.value for name, verdict in result.verdicts.items()},
+        "more_questions": result.more_questions,
         "intervals": {name: list(interval) for name, interval in result.intervals.items()},
         "win_count": len(result.wins),
         "loss_count": len(result.losses),

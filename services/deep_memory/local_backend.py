@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,19 +12,21 @@ import numpy as np
 
 from services.accounts.database import Database
 from services.deep_memory.cloud_jobs import Submission, cancel_job
+from services.deep_memory.evaluation import RANKING_DEPTH
 from services.deep_memory.kept_models import run_in_use, tidy_models
 from services.deep_memory.local_training import measure_test_set, train_locally
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import OwnQuestion
 from services.deep_memory.trained_model import DeepMemoryModel
 from services.errors import AppError
-from services.models import TrainingPair, TrainingRun
+from services.models import TrainingRun
 from services.ranking.indexes import SearchIndexes
 from services.ranking.untrained import Untrained
 from services.retrieval.cloud_store import CloudVectorStore
 from services.retrieval.embeddings import Embedder
 from services.retrieval.nearest import MOST_CHUNKS, VectorIndex
-from services.retrieval.search import Comparison, Ranking, compare
+from services.retrieval.search import Comparison, Ranking, TrainedRanking, compare
 from services.retrieval.vector_store import VectorStore
 from services.runs.lease import RunLease
 
@@ -62,12 +64,12 @@ class LocalBackend:
     def is_for(self, chunk_count: int) -> bool:
         return chunk_count <= MOST_CHUNKS
 
-    def train(self, lease: RunLease, run: TrainingRun, pairs: Sequence[TrainingPair]) -> None:
+    def train(self, lease: RunLease, run: TrainingRun, questions: RunQuestions) -> None:
         snapshot = self._store.snapshot()
         train_locally(
             lease,
             run,
-            pairs=pairs,
+            questions=questions,
             snapshot=snapshot,
             index=self._indexes.of(self._user_id, snapshot),
             embedder=self._embedder,
@@ -87,13 +89,13 @@ class LocalBackend:
         model = None if run is None else self._models.load(run)
         is_plain = model is None and untrained is Untrained.COSINE
         index = None if is_plain else self._indexes.soon(self._user_id, snapshot)
-        trained: Ranking | None = None
+        trained: TrainedRanking | None = None
         if index is None:
             plain = self._indexes.plain(self._user_id, snapshot)
             without = _by_cosine(plain)
         else:
             without = partial(untrained.search, index=index)
-            trained = partial(model.search, index=index) if model is not None else None
+            trained = partial(model.find, index=index) if model is not None else None
         comparison = compare(query, self._embedder, snapshot, without, trained, k)
         return replace(comparison, is_indexing=index is None and not is_plain)
 
@@ -105,20 +107,21 @@ class LocalBackend:
         model = self._models.load(run)
         return measure_test_set(test_set, questions, snapshot, index, self._embedder, model)
 
-    def rank(
-        self, questions: Sequence[str], run: TrainingRun, k: int
-    ) -> list[tuple[list[str], list[str]]]:
+    def rank_both(
+        self, questions: Sequence[str], run: TrainingRun | None, k: int = RANKING_DEPTH
+    ) -> Iterator[tuple[list[str], list[str]]]:
         snapshot = self._store.snapshot()
         index = self._indexes.of(self._user_id, snapshot)
-        model = self._models.load(run)
+        model = None if run is None else self._models.load(run)
+        used = Untrained.RANKER.search if model is None else model.search
+        other = (Untrained.COSINE if model is None else Untrained.RANKER).search
 
-        def ids(search: Callable[..., tuple[np.ndarray, np.ndarray]], *asked: Any) -> list[str]:
-            return [snapshot.chunks[row].id for row in search(*asked, k, index)[0]]
+        def best(search: Callable[..., Any], vector: np.ndarray, text: str) -> list[str]:
+            rows, _ = search(vector, text, k, index)
+            return [snapshot.chunks[row].id for row in rows]
 
-        return [
-            (ids(Untrained.RANKER.search, vector, text), ids(model.search, vector, text))
-            for text, vector in zip(questions, self._embedder.embed(questions), strict=True)
-        ]
+        for vector, text in zip(self._embedder.embed(questions), questions, strict=True):
+            yield best(used, vector, text), best(other, vector, text)
 
     def why_unusable(self, runs: Sequence[TrainingRun]) -> dict[str, str]:
         return {run.id: reason for run in runs if (reason := self._why_unusable(run))}

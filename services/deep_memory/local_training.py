@@ -14,9 +14,19 @@ from services.deep_memory.evaluation import RANKING_DEPTH, Evaluation, evaluate_
 from services.deep_memory.figures import Questions, Ranked
 from services.deep_memory.local_trainer import TrainingStopped
 from services.deep_memory.map_alone import map_alone
-from services.deep_memory.measurement import SEED, at_most, complete, measured, prepare
+from services.deep_memory.measurement import (
+    SEED,
+    at_most,
+    complete,
+    measured,
+    on_test_sets,
+    prepare,
+)
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.no_answer import figures_without_answer
 from services.deep_memory.ranker_training import train_model
+from services.deep_memory.run_questions import RunQuestions
+from services.deep_memory.taught import Taught
 from services.deep_memory.test_sets import (
     OwnQuestion,
     evaluate_places,
@@ -24,7 +34,7 @@ from services.deep_memory.test_sets import (
     require_answers,
 )
 from services.deep_memory.trained_model import DeepMemoryModel
-from services.models import TrainingPair, TrainingRun
+from services.models import TrainingRun
 from services.ranking.index import RankingIndex
 from services.ranking.untrained import Untrained
 from services.retrieval.content import Snapshot
@@ -42,14 +52,14 @@ def train_locally(
     lease: RunLease,
     run: TrainingRun,
     *,
-    pairs: Sequence[TrainingPair],
+    questions: RunQuestions,
     snapshot: Snapshot,
     index: RankingIndex,
     embedder: Embedder,
     models: ModelStore,
     in_use: DeepMemoryModel | None,
 ) -> None:
-    """Train on most of the pairs, measure on the others, and complete the run.
+    """Train on most of the pairs, measure on the others and on test sets, and complete the run.
 
     `index` is that of `snapshot`; `in_use` is the model that search uses now.
 
@@ -57,21 +67,32 @@ def train_locally(
         TrainingError: too few pairs, or none whose chunk is still there. The pairs are kept.
         RunLost: the run was stopped or handed on.
     """
-    material = prepare(lease, pairs, snapshot, embedder)
+    material = prepare(lease, questions, snapshot, embedder)
     began = time.monotonic()
     asked_about = set().union(*material.questions.relevant)
+    of_people = material.questions.only(material.taught)
+    answers = [sorted(rows) for rows in of_people.relevant]
     model = replace(
         _fit(lease, material.train, index, embedder),
+        taught=Taught.of(of_people.vectors, answers, index) if answers else None,
         documents=frozenset(snapshot.chunks[row].document_id for row in asked_about),
     )
     train_seconds = time.monotonic() - began
 
     lease.note_training("Measuring on held-out questions", 0.95)
     held_out = at_most(material.split.held_out, _MOST_MEASURED)
+    sets = on_test_sets(
+        lease,
+        questions,
+        lambda name, own: measure_test_set(
+            name, own, snapshot, index, embedder, model, check=lease.check
+        ),
+    )
     metrics = measured(
         material,
         held_out,
-        lambda questions: _measure(lease, questions, index, model, in_use),
+        lambda asked: _measure(lease, asked, index, model, in_use),
+        sets,
         embedder,
         train_seconds,
     )
@@ -83,7 +104,7 @@ def train_locally(
     )
     metrics = replace(metrics, map_alone=alone)
     lease.check()  # whoever stopped the run may have removed it and its files
-    models.save(run, model)
+    metrics = replace(metrics, model_hash=models.save(run, model))
     complete(lease, run, metrics, models)
 
 
@@ -164,8 +185,11 @@ def measure_test_set(
     index: RankingIndex,
     embedder: Embedder,
     model: DeepMemoryModel,
+    check: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Measure search without training and with `model`; `index` is that of `snapshot`.
+
+    `check` is called before each search, and may end it.
 
     Raises:
         NotAllowed: the knowledge base answers none of them.
@@ -175,8 +199,11 @@ def measure_test_set(
     vectors = embedder.embed(found.texts)
 
     def evaluate(search: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Evaluation:
-        rows = _ranked(found.texts, vectors, partial(search, index=index), found.depth)
+        rows = _ranked(found.texts, vectors, partial(search, index=index), found.depth, check)
         return evaluate_places(rows, found, snapshot)
 
     ranked = Ranked({step: evaluate(step.search) for step in _STEPS}, evaluate(model.search))
-    return figures_of(name, found, vectors, snapshot, ranked)
+    return {
+        **figures_of(name, found, vectors, snapshot, ranked),
+        **figures_without_answer(questions, found.texts, model, index, embedder),
+    }

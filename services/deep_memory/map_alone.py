@@ -20,7 +20,7 @@ def map_alone(
 ) -> dict[str, Any]:
     """Compare plain cosine with the mapped questions over the chunks in context, without words.
 
-    `groups` (n,) names the document or chunk of each question; see `evaluation.compare`.
+    `groups` (n,) names the document or chunk of each question; see `verdicts.compare`.
     """
     mapped = query_map.apply(questions.vectors)
     before = evaluate_embeddings(questions.vectors, index.plain.vectors, questions.relevant)

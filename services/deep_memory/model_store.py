@@ -10,10 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from services.deep_memory.measured_sets import HELD_OUT
 from services.deep_memory.trained_model import DeepMemoryModel
 from services.errors import NotFound, TrainingError
 from services.models import TrainingRun
@@ -34,9 +38,14 @@ class ModelStore:
         self._found_whole: set[_Seen] = set()
         self._lock = threading.Lock()
 
-    def save(self, run: TrainingRun, model: DeepMemoryModel) -> None:
-        """Store the model of this attempt; saving it again replaces it atomically."""
-        model.save(self._path(run))
+    def save(self, run: TrainingRun, model: DeepMemoryModel) -> str:
+        """Store the model of this attempt; saving it again replaces it atomically.
+
+        Returns the SHA-256 of its file: the same model gives the same.
+        """
+        path = self._path(run)
+        model.save(path)
+        return sha256(path.read_bytes()).hexdigest()
 
     def load(self, run: TrainingRun) -> DeepMemoryModel:
         """The model of a completed run, from memory if it was the last one loaded.
@@ -51,23 +60,44 @@ class ModelStore:
                 self._loaded = (seen, DeepMemoryModel.load(path))
             return self._loaded[1]
 
-    def save_rank_changes(self, run: TrainingRun, changes: list[dict[str, Any]]) -> None:
+    def save_rank_changes(
+        self, run: TrainingRun, held_out: Mapping[str, Any], sets: Sequence[Mapping[str, Any]]
+    ) -> None:
         """Store the wins and losses on each set of questions, which are too many for the run's row.
 
         If the file cannot be written, the row still has the first of them.
         """
+        changes = [_changes(HELD_OUT, held_out), *(_changes(kept["name"], kept) for kept in sets)]
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._rank_changes_path(run).write_text(json.dumps(changes), encoding="utf-8")
         except OSError:
             log.warning("rank_changes_not_kept run=%s", run.id, exc_info=True)
 
-    def rank_changes(self, run: TrainingRun) -> list[dict[str, Any]]:
-        """What `save_rank_changes` stored; empty for older runs, and if the file is gone."""
+    def add_rank_changes(self, run: TrainingRun, figures: Mapping[str, Any]) -> None:
+        """Store those on a set that was measured later, in place of earlier ones on this set."""
+        others = self.rank_changes(run)
+        others.pop(figures["name"], None)
+        held_out = others.pop(HELD_OUT, {"wins": [], "losses": []})
+        sets = [{"name": name, **changes} for name, changes in others.items()]
+        self.save_rank_changes(run, held_out, [*sets, figures])
+
+    def rank_changes(self, run: TrainingRun) -> dict[str, dict[str, Any]]:
+        """Name of the set -> "wins" and "losses"; empty for older runs, and if the file is gone.
+
+        Files of an earlier version have no names: the first is that of the held-out questions, the
+        others are in the order of the row.
+        """
         try:
-            return json.loads(self._rank_changes_path(run).read_text(encoding="utf-8"))
+            kept = json.loads(self._rank_changes_path(run).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return []
+            return {}
+        names = [HELD_OUT, *(found["name"] for found in run.metrics.get("test_sets", []))]
+        return {
+            found.get("name", name): {side: found[side] for side in ("wins", "losses")}
+            for name, found in zip_longest(names, kept, fillvalue=None)
+            if found is not None
+        }
 
     def problem(self, run: TrainingRun) -> str:
         """Why the model of a completed run cannot be used; empty if it can.
@@ -110,6 +140,10 @@ class ModelStore:
 
     def _rank_changes_path(self, run: TrainingRun) -> Path:
         return self._path(run).with_suffix(".moves.json")  # existing files have this name
+
+
+def _changes(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "wins": figures["wins"], "losses": figures["losses"]}
 
 
 _Seen = tuple[Path, int, int]  # a file, its modification time in ns, and its size in bytes

@@ -193,8 +193,8 @@ class Models:
         """The ids of those `runs` whose model was deleted because there are newer ones."""
         return {run.id for run in runs if self._models.was_given_up(run)}
 
-    def rank_changes(self, run: TrainingRun) -> list[dict[str, Any]]:
-        """All wins and losses on each set of questions; empty if only the row has some."""
+    def rank_changes(self, run: TrainingRun) -> dict[str, dict[str, Any]]:
+        """Name of the set -> all "wins" and "losses"; empty if only the row has some."""
         return self._models.rank_changes(run)
 
     @property

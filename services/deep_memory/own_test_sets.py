@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.deep_memory.measurement import SAMPLE_TEST_SET
+from services.deep_memory.measurement import first_changes
 from services.deep_memory.models import Models
-from services.deep_memory.test_set_store import TestSetStore
+from services.deep_memory.test_set_store import TestSetStore, is_own
 from services.deep_memory.test_sets import (
+    SAMPLE_TEST_SET,
     OwnQuestion,
     read_test_set,
-    sample_set,
     with_judgements,
 )
-from services.errors import NotAllowed
 from services.knowledge.sample import sample_questions
 from services.person import Person
 from services.questions.counted import CountedJudgements
 
 
 class OwnTestSets:
-    """The test sets of one person: the sample's, if it is loaded, and those they added."""
+    """The test sets of one person: the sample's, if it is loaded, and their own."""
 
     def __init__(self, person: Person, models: Models) -> None:
         self._store = person.store
         self._backend = person.backend
+        self._database = person.database
         self._models = models
+        self._model_store = person.models
         self._runs = person.runs
-        self._test_sets = TestSetStore(person.database)
+        self._test_sets = TestSetStore(person.database, person.identity.user_id)
         self._counted = CountedJudgements(person.database, person.identity.user_id)
 
     def all(self) -> dict[str, int]:
@@ -35,21 +36,19 @@ class OwnTestSets:
         documents = {chunk.document for chunk in self._store.snapshot().chunks}
         answered = sum(question.document in documents for question in sample_questions())
         first = {SAMPLE_TEST_SET: answered} if answered else {}
-        return first | {n: c for n, c in self._test_sets.names() if self.is_own(n)}
+        return first | dict(self._test_sets.names())
 
     def is_own(self, name: str) -> bool:
-        """Whether the person added it."""
-        return name != SAMPLE_TEST_SET
+        """Whether the person brought it, and may remove it."""
+        return is_own(name)
 
     def add_file(self, name: str, file_name: str, data: bytes) -> int:
         """Store the test questions of a file; returns how many there are.
 
         Raises:
             DocumentRejected: the file is wrong; nothing was changed.
-            NotAllowed: the name is empty or the sample's.
+            NotAllowed: the name is empty, or that of one of the app's sets.
         """
-        if not self.is_own(name.strip()):
-            raise NotAllowed("That is the name of the sample's questions.")
         questions = read_test_set(file_name, data)
         self._test_sets.save(name, questions)
         return len(questions)
@@ -61,10 +60,12 @@ class OwnTestSets:
 
     def questions(self, name: str) -> list[OwnQuestion]:
         """The questions of a set, without what was judged. Raises NotFound: there is none."""
-        return self._test_sets.load(name) if self.is_own(name) else sample_set()
+        return self._test_sets.load(name)
 
     def measure(self, name: str, run_id: str) -> dict[str, Any]:
         """The figures of a completed run's model on a test set, as `figures_of` returns them.
+
+        They are kept with the run, in place of earlier ones on this set.
 
         Raises:
             NotFound: there is no such set, or no such run.
@@ -76,4 +77,7 @@ class OwnTestSets:
         run = self._runs.get(run_id)
         self._models.require_usable(run)
         questions = with_judgements(self.questions(name), self._counted.of(name))
-        return self._backend.measure(name, questions, run)
+        figures = self._backend.measure(name, questions, run)
+        self._database.rpc("keep_measurement", p_run=run_id, p_figures=first_changes(figures))
+        self._model_store.add_rank_changes(run, figures)
+        return figures

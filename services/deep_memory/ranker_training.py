@@ -27,6 +27,7 @@ from services.deep_memory.local_trainer import (
     TrainingStopped,
     fit_folds,
 )
+from services.deep_memory.no_answer import lowest_score
 from services.deep_memory.query_map import QueryMap
 from services.deep_memory.trained_model import DeepMemoryModel
 from services.deep_memory.training_questions import harder, repeat_words
@@ -86,9 +87,11 @@ def train_model(
         lesson = WRITTEN
         asked = harder(asked, index, seed)
         queries = embed(asked)
-    weights = _weights(queries, asked, answers, maps, index, lesson, should_stop)
+    weights, best = _weights(queries, asked, answers, maps, index, lesson, should_stop)
     return DeepMemoryModel(
-        QueryMap(fit.averaged(), embedder, seed, asdict(settings) | asdict(lesson)), weights
+        QueryMap(fit.averaged(), embedder, seed, asdict(settings) | asdict(lesson)),
+        weights,
+        lowest_score=lowest_score(best, are_written=lesson is WRITTEN),
     )
 
 
@@ -100,8 +103,9 @@ def _weights(
     index: RankingIndex,
     lesson: Lesson,
     should_stop: StopCheck | None,
-) -> np.ndarray:
-    """The weights that rank the questions best; the fixed ones if no question finds its chunk.
+) -> tuple[np.ndarray, np.ndarray]:
+    """The weights that rank the questions best, and the score of the best chunk of each question
+    that finds its own; the fixed ones, and no score, if none does.
 
     Each question is seen through `maps[i]`, which was trained without it: otherwise the map would
     be trusted too much.
@@ -119,14 +123,15 @@ def _weights(
             signals.append(found.signals)
             gains.append(gain)
     if not signals:
-        return FIXED_WEIGHTS
-    return fit_weights(
+        return FIXED_WEIGHTS, np.zeros(0, np.float32)
+    weights = fit_weights(
         np.concatenate(signals),
         np.concatenate(question),
         np.concatenate(gains),
         towards=FIXED_WEIGHTS,
         pull=lesson.pull,
     )
+    return weights, np.array([(found @ weights).max() for found in signals])
 
 
 def _gains(

@@ -36,6 +36,7 @@ def split_by_document(
     documents: Sequence[Any],
     chunks: np.ndarray,
     *,
+    taught: Collection[int] = (),
     seed: int = 0,
 ) -> Split:
     """Hold out the questions of some documents, so that the figures are about unseen text.
@@ -44,19 +45,24 @@ def split_by_document(
     of chunk c, and `chunks` (m, width) are the normalised embeddings. A training question whose
     chunk is a near-duplicate of a held-out chunk is in neither part. A fifth of the questions is
     held out; if whole documents yield less than half of that, or fewer than three documents are
-    held out, the questions are held out by chunk. The same arguments give the same split.
+    held out, the questions are held out by chunk. Documents and chunks of the questions `taught`
+    are never held out, unless all are. The same arguments give the same split.
 
     Raises:
         TrainingError: there are too few questions or chunks to hold any out.
     """
+    chunks_of_taught = set().union(*(relevant[question] for question in taught))
+    kept = {q for q, found in enumerate(relevant) if not chunks_of_taught.isdisjoint(found)}
     if len(relevant) >= _FEWEST_QUESTIONS:
-        by_document = _split(relevant, documents, chunks, "document", seed)
+        by_document = _split(relevant, documents, chunks, "document", kept, seed)
         if _is_usable(by_document) and _is_enough(by_document):
             return by_document
-        by_chunk = _split(relevant, range(len(documents)), chunks, "chunk", seed)
+        by_chunk = _split(relevant, range(len(documents)), chunks, "chunk", kept, seed)
         for split in (by_chunk, by_document):
             if _is_usable(split):
                 return split
+        if taught:
+            return split_by_document(relevant, documents, chunks, seed=seed)
     raise TrainingError(
         f"{len(relevant)} questions over these chunks are too few to train on and to measure.",
         next_step="Remove this run, and generate questions for more chunks.",
@@ -97,9 +103,11 @@ def _split(
     names: Sequence[Any],
     chunks: np.ndarray,
     by: Literal["document", "chunk"],
+    kept: Collection[int],
     seed: int,
 ) -> Split:
-    """Hold out groups in random order until the share is reached, skipping those too large.
+    """Hold out groups in random order until the share is reached, skipping those too large, and
+    those with a question that is to be `kept` for training.
 
     `names[c]` is the group of chunk c.
     """
@@ -112,7 +120,7 @@ def _split(
     held_out: set[int] = set()
     for position in np.random.default_rng(seed).permutation(len(order)):
         grown = held_out | members[order[position]]
-        if len(grown) <= largest:
+        if len(grown) <= largest and grown.isdisjoint(kept):
             held_out = grown
         if len(held_out) >= _wanted(len(relevant)):
             break

@@ -22,6 +22,8 @@ from services.pairs.exchange import read_csv
 from services.pairs.rules import is_relevant, question_key
 from services.retrieval.content import Snapshot
 
+SAMPLE_TEST_SET = "Hand-written questions of the sample"
+FROM_SEARCHES = "Questions from searches"
 MOST_QUESTIONS = 5000
 CHUNKS_FOR_DOCUMENTS = 100  # best chunks among which the first ten documents are looked for
 _SPLITS = ("test", "dev", "train")
@@ -38,8 +40,13 @@ class Expected:
 @dataclass(frozen=True, slots=True)
 class OwnQuestion:
     question: str
-    expected: tuple[Expected, ...]  # any of these answers it
+    expected: tuple[Expected, ...]  # any of these answers it; none: the documents have no answer
     refused: frozenset[str] = frozenset()  # ids of chunks that do not, somebody judged
+
+    @property
+    def is_unanswerable(self) -> bool:
+        """Whether search is to say that nothing answers it. It counts in no other measure."""
+        return not self.expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +83,15 @@ class FoundAnswers:
 def read_test_set(file_name: str, data: bytes) -> list[OwnQuestion]:
     """Read BEIR as zip, or CSV: `question`, and one or more of `chunk_id`, `document`, `answer`.
 
-    Rows with the same question become one question with several answers.
+    Rows with the same question become one question with several answers. A question that the
+    documents do not answer has "no" in the column `answerable`, and none of these.
 
     Raises:
         DocumentRejected: the file or one of its lines is invalid. The whole file is refused.
     """
     match file_name.lower().rpartition(".")[2]:
         case "zip":
-            found = [
+            found: list[tuple[str, Expected | None]] = [
                 (judged.question, Expected(judged.corpus_id))
                 for judged in read_beir(data, _SPLITS)
                 if is_relevant(judged.score)
@@ -92,24 +100,41 @@ def read_test_set(file_name: str, data: bytes) -> list[OwnQuestion]:
             found = [_expected(row, number) for number, row in read_csv(data, ["question"])]
         case _:
             raise DocumentRejected("Test questions come in as .csv or BEIR's .zip.")
-    asked: dict[str, tuple[str, list[Expected]]] = {}
+    asked: dict[str, tuple[str, list[Expected | None]]] = {}
     for question, answer in found:
         asked.setdefault(question_key(question), (question, []))[1].append(answer)
-    if not asked:
+    questions = [OwnQuestion(text, _answers(answers)) for text, answers in asked.values()]
+    if all(question.is_unanswerable for question in questions):
         raise DocumentRejected("The file holds no question with an answer.")
-    if len(asked) > MOST_QUESTIONS:
+    if len(questions) > MOST_QUESTIONS:
         raise DocumentRejected(f"The file holds more than {MOST_QUESTIONS:,} questions.")
-    return [OwnQuestion(question, tuple(answers)) for question, answers in asked.values()]
+    return questions
 
 
-def _expected(row: Mapping[str, str], number: int) -> tuple[str, Expected]:
+def _answers(answers: Sequence[Expected | None]) -> tuple[Expected, ...]:
+    known = tuple(answer for answer in answers if answer is not None)
+    if known and len(known) < len(answers):
+        raise DocumentRejected("A question is answerable in one row and not in another.")
+    return known
+
+
+def _expected(row: Mapping[str, str], number: int) -> tuple[str, Expected | None]:
+    """The question of a row and what answers it; None: the documents do not."""
     source = row.get("chunk_id") or row.get("document") or ""
     question, expected = row.get("question", ""), Expected(source, row.get("answer", "").strip())
     if not question.strip():
         raise DocumentRejected(f"Row {number} has no question.")
-    if expected == Expected():
-        raise DocumentRejected(f"Row {number} has no chunk_id, document or answer.")
-    return question, expected
+    match row.get("answerable", "").strip().lower(), expected == Expected():
+        case "no", True:
+            return question, None
+        case "no", False:
+            raise DocumentRejected(f"Row {number} has an answer, but is not answerable.")
+        case "" | "yes", True:
+            raise DocumentRejected(f"Row {number} has no chunk_id, document or answer.")
+        case "" | "yes", False:
+            return question, expected
+        case _:
+            raise DocumentRejected(f"Row {number} is to have yes or no as answerable.")
 
 
 def sample_set() -> list[OwnQuestion]:
@@ -122,6 +147,7 @@ def sample_set() -> list[OwnQuestion]:
 
 def find_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundAnswers:
     """Find which rows of the snapshot answer the questions; those without an answer are left out.
+    `not_found` counts those of them that should have one.
 
     If one of them names only a document, all are measured by document: a document then ranks
     where its best chunk does.
@@ -139,7 +165,8 @@ def find_answers(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> FoundA
             texts.append(question.question)
             relevant.append({place.document_of[row] for row in rows} if by_document else rows)
             refused.append(set() if by_document else place.known(question.refused) - rows)
-    return FoundAnswers(texts, relevant, by_document, len(questions) - len(texts), refused)
+    answerable = sum(not question.is_unanswerable for question in questions)
+    return FoundAnswers(texts, relevant, by_document, answerable - len(texts), refused)
 
 
 def answering_chunks(questions: Sequence[OwnQuestion], snapshot: Snapshot) -> list[frozenset[str]]:
@@ -259,5 +286,6 @@ def figures_of(
         "questions": len(found.texts),
         "not_found": found.not_found,
         "by_document": found.by_document,
+        "knowledge_base": snapshot.version,
         **compared(Questions(found.texts, vectors, found.relevant, sources), ranked, groups),
     }

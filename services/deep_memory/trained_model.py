@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from services.deep_memory.query_map import QueryMap
+from services.deep_memory.taught import Taught, lift
 from services.errors import TrainingError
 from services.ranking.index import RankingIndex
 from services.ranking.ranker import FIXED_WEIGHTS, Ranker
 from services.ranking.signals import NAMES, candidates
+from services.retrieval.nearest import best_rows
+from services.retrieval.search import Found
 
 _LARGEST_WEIGHT = 1e6  # those that are learned are below 10
 # Whether a question is about documents that the model was trained for: half of the ten chunks that
@@ -32,11 +36,18 @@ class DeepMemoryModel:
     query_map: QueryMap
     weights: np.ndarray  # (signals,), in the order of `signals.NAMES`
     documents: frozenset[str] | None = None  # ids of those that the pairs ask about; None: any
+    lowest_score: float | None = None  # of a best chunk that answers; None: nothing is said of it
+    taught: Taught | None = None  # people's training questions; None: there are none
 
     def search(
         self, query: np.ndarray, text: str, k: int, index: RankingIndex
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows and scores of the `k` best chunks; `query` (width,) embeds `text`.
+        """The rows and scores that `find` finds."""
+        return self.find(query, text, k, index)[:2]
+
+    def find(self, query: np.ndarray, text: str, k: int, index: RankingIndex) -> Found:
+        """Return the `k` best chunks, and whether one of them seems to answer; `query` (width,)
+        embeds `text`. Of questions that are left to search without training that is not said.
 
         Raises:
             TrainingError: the embedding differs in width from those it was trained on.
@@ -44,9 +55,19 @@ class DeepMemoryModel:
         self.query_map.require_width(query[None])
         untrained = Ranker.untrained(index)
         found = candidates(text, query, self.query_map.matrix, index, k)
-        if not self._knows(untrained.best(found, _LOOKED_AT)[0], index):
-            return untrained.search(query, text, k, index)
-        return Ranker(self.query_map.matrix, self.weights).best(found, k)
+        is_known = self._knows(untrained.best(found, _LOOKED_AT)[0], index)
+        lifted = self.taught.lifted(query, index) if self.taught else {}
+        if not is_known and not lifted:
+            return Found(*untrained.search(query, text, k, index))
+        weights = self.weights if is_known else untrained.weights
+        rows, scores = found.rows, found.signals @ weights
+        if lifted:
+            rows, scores = lift(rows, scores, lifted)
+        best = best_rows(scores, k)
+        rows, scores = rows[best], scores[best]
+        if self.lowest_score is None or not is_known or not len(scores):
+            return Found(rows, scores)
+        return Found(rows, scores, is_answerable=float(scores[0]) >= self.lowest_score)
 
     def _knows(self, rows: np.ndarray, index: RankingIndex) -> bool:
         if self.documents is None:
@@ -58,7 +79,13 @@ class DeepMemoryModel:
         """Write the map, the weights and the settings to one file; see `QueryMap.save`."""
         weights = dict(zip(NAMES, self.weights.tolist(), strict=True))
         documents = None if self.documents is None else sorted(self.documents)
-        settings = {**self.query_map.settings, "weights": weights, "documents": documents}
+        settings = {
+            **self.query_map.settings,
+            "weights": weights,
+            "documents": documents,
+            "lowest_score": self.lowest_score,
+            "taught": self.taught.as_json() if self.taught else None,
+        }
         replace(self.query_map, settings=settings).save(path)
 
     @classmethod
@@ -66,7 +93,7 @@ class DeepMemoryModel:
         """Read a model that `save` wrote.
 
         A model of a version before the ranker has a map but no weights: it ranks with the fixed
-        ones.
+        ones. One of before `lowest_score` has none.
 
         Raises:
             TrainingError: the file is missing, damaged, or not such a model.
@@ -74,12 +101,17 @@ class DeepMemoryModel:
         query_map = QueryMap.load(path)
         weights = _weights(query_map.settings)
         documents = query_map.settings.get("documents")
-        if weights is None or not _are_ids(documents):
+        lowest = query_map.settings.get("lowest_score")
+        kept = query_map.settings.get("taught")
+        taught = None if kept is None else Taught.from_json(kept, len(query_map.matrix))
+        are_whole = _are_ids(documents) and _is_score(lowest) and (taught or kept is None)
+        if weights is None or not are_whole:
             raise TrainingError(
                 f"The trained model {Path(path).name} cannot be read.",
                 next_step="Switch to another model, or train again. The pairs are kept.",
             )
-        return cls(query_map, weights, None if documents is None else frozenset(documents))
+        known = None if documents is None else frozenset(documents)
+        return cls(query_map, weights, known, lowest, taught)
 
 
 def _are_ids(documents: Any) -> bool:
@@ -87,6 +119,10 @@ def _are_ids(documents: Any) -> bool:
     if documents is None:
         return True
     return isinstance(documents, list) and all(isinstance(id_, str) for id_ in documents)
+
+
+def _is_score(lowest: Any) -> bool:
+    return lowest is None or (isinstance(lowest, float) and isfinite(lowest))
 
 
 def _weights(settings: dict[str, Any]) -> np.ndarray | None:

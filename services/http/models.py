@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal
 from uuid import UUID
 
 import anyio.to_thread
@@ -14,6 +14,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, StrictBool
 from starlette.responses import Response, StreamingResponse
 
+from services.deep_memory.verdicts import Measure
 from services.http.bearer import OwnRun, Space, UserSpace, require_own
 from services.http.error_responses import error_responses
 from services.http.shapes import Body, Done, Offset
@@ -80,8 +81,9 @@ class RankChange(BaseModel):
 
 
 class RankChanges(BaseModel):
-    """On one set of questions: the held-out ones first, then as in the run's `test_sets`."""
+    """On one set of questions: the held-out ones first, then those of people, by name."""
 
+    name: str
     wins: list[RankChange]
     losses: list[RankChange]
 
@@ -151,7 +153,31 @@ def use(run_id: UUID, space: Space) -> Done:
 def rank_changes(run: OwnRun, space: Space) -> Any:
     """All questions that won and lost, of which the run's `metrics` has the first; empty where no
     more are kept than those."""
-    return space.models.rank_changes(run)
+    changes = space.models.rank_changes(run)
+    return [{"name": name, **sides} for name, sides in changes.items()]
+
+
+@router.get(
+    "/runs/{run_id}/report",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The report, as JSON or as one HTML page.",
+            "content": {"application/json": {}, "text/html": {"schema": {"type": "string"}}},
+        },
+        **error_responses(400, 401, 404, 422, 503),
+    },
+)
+async def report(
+    run: OwnRun,
+    space: Space,
+    form: Annotated[Literal["json", "html"], Query()] = "json",
+    measure: Measure = Measure.RECALL_10,
+) -> Response:
+    """What a run was measured to be, on each set of questions, with the verdict on a measure."""
+    write = space.reports.as_json if form == "json" else space.reports.as_page
+    content = await anyio.to_thread.run_sync(write, run, measure, limiter=_exports)
+    return Response(content, media_type="application/json" if form == "json" else "text/html")
 
 
 @router.get(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import anyio.to_thread
 from anyio import CapacityLimiter
-from fastapi import APIRouter
+from fastapi import APIRouter, BackgroundTasks
 from pydantic import BaseModel, Field, StrictBool, StrictInt
 
 from services.deep_memory.search import NO_MODEL
@@ -15,6 +15,7 @@ from services.http.bearer import Space
 from services.http.error_responses import error_responses
 from services.http.shapes import Body
 from services.models import SearchHit
+from services.questions.kept_searches import Source
 from services.ranking.untrained import Untrained
 from services.retrieval.search import KEPT_ORDER, Comparison
 from services.workspace import Workspace
@@ -64,12 +65,14 @@ class Hits(BaseModel):
     about documents without training pairs to search without training. `notice` says why, where it
     was to rank and did not. `reranked_ms` is the time that a reranker took to
     order the first 30 hits anew, which then have its scores; null if none is set, or if it failed,
-    which `notice` says too."""
+    which `notice` says too. `answerable`: false, if the model finds that probably nothing here
+    answers; null, if it did not rank, or does not say."""
 
     hits: list[Hit]
     deep_memory: bool
     trained_run_id: UUID | None
     reranked_ms: int | None
+    answerable: bool | None
     notice: str | None
 
 
@@ -77,12 +80,13 @@ class TwoLists(BaseModel):
     """One query without training, and with a model. `moved` has by id how many ranks each hit of
     the latter went up (negative: down); null when the former does not have it. No reranker orders
     them, because they show what training brings. Where the model did not rank, `trained_run_id` is
-    null, its list may be empty, and `notice` says why."""
+    null, its list may be empty, and `notice` says why. `answerable` is as in a search."""
 
     without: list[Hit]
     with_deep_memory: list[Hit]
     moved: dict[str, int | None]
     trained_run_id: UUID | None
+    answerable: bool | None
     notice: str | None
 
 
@@ -107,9 +111,18 @@ def _notice_of_model(comparison: Comparison) -> str | None:
 
 
 @router.post("", response_model=Hits, responses=error_responses(400, 401, 404, 413, 422, 503))
-async def search(body: SearchRequest, space: Space) -> Hits:
-    """The `k` chunks that answer the query best, with Deep Memory or without."""
-    return await anyio.to_thread.run_sync(_search, body, space, limiter=_searches)
+async def search(body: SearchRequest, space: Space, after: BackgroundTasks) -> Hits:
+    """The `k` chunks that answer the query best, with Deep Memory or without. With the person's
+    consent (`PUT /account/kept-searches`) the query and the ids of its hits are kept."""
+    found = await anyio.to_thread.run_sync(_search, body, space, limiter=_searches)
+    after.add_task(_keep, body.query, found, space)
+    return found
+
+
+def _keep(query: str, found: Hits, space: Workspace) -> None:
+    run_id = str(found.trained_run_id) if found.trained_run_id else None
+    shown = [hit.id for hit in found.hits]
+    space.kept_searches.keep(query, Source.APPLICATION, shown, run_id)
 
 
 def _search(body: SearchRequest, space: Workspace) -> Hits:
@@ -122,6 +135,7 @@ def _search(body: SearchRequest, space: Workspace) -> Hits:
         deep_memory=used,
         trained_run_id=_ranked_by(comparison),
         reranked_ms=_reranked_ms(comparison),
+        answerable=comparison.is_answerable,
         notice=_notice(comparison),
     )
 
@@ -147,6 +161,7 @@ def _compare(body: CompareRequest, space: Workspace) -> TwoLists:
         with_deep_memory=_hits(found.with_),
         moved=found.moved,
         trained_run_id=_ranked_by(found),
+        answerable=found.is_answerable,
         notice=_notice(found),
     )
 

@@ -48,13 +48,30 @@ class MeasureRequest(Body):
     test_set: str = Field(**_NAME)
 
 
+class WithoutAnswer(BaseModel):
+    """Questions that the documents do not answer. `said_so`: the share of them of which search with
+    the model says that; `refused_answerable`: the share of the set's other questions of which it
+    does. Each with its 95% interval (Wilson); null, if this model never says so."""
+
+    questions: int
+    answerable_questions: int
+    said_so: float | None
+    said_so_interval: tuple[float, float] | None
+    refused_answerable: float | None
+    refused_answerable_interval: tuple[float, float] | None
+
+
 class Figures(BaseModel):
     """Search without training (in DeepLake Cloud by plain cosine) and the model of a run, on the
     same questions. `steps` has the figures of each part that search without training is made of,
     the last of them those of `before`. `not_found` questions are left out, because the knowledge
     base has not what answers them. Where chunks were judged not to answer, `before`, `after` and
     `intervals` have bpref, condensed_ndcg@10 and judged@10 too: see docs/judging.md. `ranks` counts
-    the questions by rank before and rank after; null is beyond ten."""
+    the questions by rank before and rank after; null is beyond ten. `verdict` is that on recall@10,
+    `verdicts` has one for each measure; where one is not proven, `more_questions` says about how
+    many more would settle it. `hash` is that of the questions and their answers, `knowledge_base`
+    the version that was searched. `unanswerable` is null for a set without such questions, and in
+    DeepLake Cloud; they count in nothing else."""
 
     name: str
     questions: int
@@ -64,12 +81,17 @@ class Figures(BaseModel):
     before: dict[str, float]
     after: dict[str, float]
     verdict: str
+    verdicts: dict[str, str]
+    more_questions: dict[str, int]
+    hash: str
+    knowledge_base: str
     intervals: dict[str, tuple[float, float]]
     win_count: int
     loss_count: int
     wins: list[RankChange]
     losses: list[RankChange]
     ranks: list[tuple[int | None, int | None, int]]
+    unanswerable: WithoutAnswer | None = None
 
 
 @router.get("/test-sets", response_model=TestSets, responses=error_responses(401, 404, 422, 503))

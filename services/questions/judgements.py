@@ -39,8 +39,9 @@ class JudgementStore:
         self._database = database
         self._user_id = user_id
 
-    def save(self, judgements: Sequence[Judgement]) -> None:
-        """Store judgements; a newer one of the same judge on question and chunk replaces it."""
+    def save(self, judgements: Sequence[Judgement], *, replaces_earlier: bool = True) -> None:
+        """Store judgements. An earlier one of the same judge on question and chunk is replaced, or
+        stays as it is if not `replaces_earlier`."""
         rows = [
             {
                 "user_id": self._user_id,
@@ -53,13 +54,14 @@ class JudgementStore:
             for judged in judgements
         ]
         for first in range(0, len(rows), _SAVED_AT_ONCE):
-            self._upsert(rows[first : first + _SAVED_AT_ONCE])
+            self._save(rows[first : first + _SAVED_AT_ONCE], replaces_earlier=replaces_earlier)
 
-    def _upsert(self, rows: list[dict[str, Any]]) -> None:
+    def _save(self, rows: list[dict[str, Any]], *, replaces_earlier: bool) -> None:
         self._database.execute(
             lambda c: c.table(_JUDGEMENTS).upsert(
                 rows,
                 on_conflict="user_id,question_key,chunk_id,judge",
+                ignore_duplicates=not replaces_earlier,
                 returning=ReturnMethod.minimal,
             )
         )

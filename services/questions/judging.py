@@ -102,10 +102,11 @@ class Judging:
         ]
         snapshot = self._store.snapshot()
         answers = answering_chunks(questions, snapshot)
-        lists = self._backend.rank([one.question for one in questions], run, POOL_DEPTH)
+        texts = [one.question for one in questions]
+        lists = self._backend.rank_both(texts, run, POOL_DEPTH)
         ranked = tuple(
             RankedQuestion(one.question, tuple(without), tuple(with_), named)
-            for one, (without, with_), named in zip(questions, lists, answers, strict=True)
+            for one, (with_, without), named in zip(questions, lists, answers, strict=True)
         )
         used = {id_ for one in ranked for id_ in (*one.pool, *one.answers)}
         places = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,15 @@ class RankingIndex:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def key_of(self, row: int) -> str:
+        """A key that chunk `row` has in every version of a knowledge base: its text decides."""
+        return sha256(self.texts[row].encode()).hexdigest()
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Key -> row. Of chunks with the same text, the first."""
+        return {self.key_of(row): row for row in reversed(range(len(self)))}
 
     def numbers(self, words: Iterable[str]) -> list[int]:
         """The numbers of words in the vocabulary, or ABSENT."""

@@ -39,7 +39,8 @@ class Ranker:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The rows and scores of the `k` best chunks, best first; `query` (width,) embeds `text`.
 
-        Scores compare only within one question. Equal ones keep the order of the rows.
+        Scores are learned within single questions; what they tell between questions is used in
+        `deep_memory/no_answer.py` alone. Equal ones keep the order of the rows.
         """
         return self.best(candidates(text, query, self.matrix, index, k), k)
 

@@ -61,6 +61,26 @@ def read(source: Source) -> Iterator[Block]:
         raise rejections.damaged(source.name) from error
 
 
+def first_sheet(source: Source) -> list[list[str]]:
+    """The rows of the first sheet that has cells, each value as text.
+
+    Raises:
+        DocumentRejected: as `read` does.
+    """
+    with opened(source) as package:
+        odd_parts = _look_through(source, package)
+    content = _with_odd_cells_as_text(source, odd_parts) if odd_parts else source.content
+    try:
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
+        for number, about in enumerate(workbook.sheets_metadata):
+            is_sheet = about.typ == python_calamine.SheetTypeEnum.WorkSheet
+            if is_sheet and (rows := list(_rows(workbook.get_sheet_by_index(number)))):
+                return rows
+    except CalamineError as error:
+        raise rejections.damaged(source.name) from error
+    return []
+
+
 def _look_through(source: Source, package: Package) -> set[str]:
     """Refuse sheets with cells so far apart that no memory holds what is between them, and with
     more of them than can be read in time. Returns the parts with cells that the library loses:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +18,17 @@ from services.retrieval.embeddings import Embedder
 # One query's vector (width,), its text and k -> the `k` best rows of the snapshot and their scores,
 # best first.
 Ranking = Callable[[np.ndarray, str, int], tuple[np.ndarray, np.ndarray]]
+
+
+class Found(NamedTuple):
+    """What a trained model finds for one query, best first."""
+
+    rows: np.ndarray
+    scores: np.ndarray
+    is_answerable: bool | None = None  # False: probably no chunk answers; None: it does not say
+
+
+TrainedRanking = Callable[[np.ndarray, str, int], Found]  # of the same arguments as a `Ranking`
 
 KEPT_ORDER = "The hits stand in search's own order."  # follows what a reranker's problem says
 
@@ -58,6 +69,7 @@ class Comparison:
     is_indexing: bool = False  # until an index is made, there is only plain cosine
     problem: str = ""  # why the model that was asked for did not rank
     reranking: Reranking | None = None  # None: no list was to be reranked
+    is_answerable: bool | None = None  # False: the model finds that probably nothing answers
 
 
 def compare(
@@ -65,7 +77,7 @@ def compare(
     embedder: Embedder,
     snapshot: Snapshot,
     untrained: Ranking,
-    trained: Ranking | None,
+    trained: TrainedRanking | None,
     k: int = 10,
 ) -> Comparison:
     """Search once without Deep Memory and once with it.
@@ -78,8 +90,12 @@ def compare(
     """
     vector = _embedded(query, embedder)
     without = _hits(*untrained(vector, query.strip(), k), snapshot)
-    with_ = [] if trained is None else _hits(*trained(vector, query.strip(), k), snapshot)
-    return Comparison(without, with_, rank_changes(without, with_))
+    if trained is None:
+        return Comparison(without, [], {})
+    found = trained(vector, query.strip(), k)
+    with_ = _hits(found.rows, found.scores, snapshot)
+    moved = rank_changes(without, with_)
+    return Comparison(without, with_, moved, is_answerable=found.is_answerable)
 
 
 def _hits(rows: np.ndarray, scores: np.ndarray, snapshot: Snapshot) -> list[SearchHit]:

@@ -42,7 +42,6 @@ create table public.deep_memory_searches (
   question_key text not null generated always as (public.question_key(question)) stored,
   source text not null check (source in ('page', 'application', 'log')),
   shown jsonb not null default '[]', -- ids of chunks, best first
-  nothing_answers boolean not null default false,
   training_run_id uuid references public.deep_memory_training_runs (id) on delete set null,
   asked_at timestamptz not null default now()
 );

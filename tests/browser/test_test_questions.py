@@ -13,10 +13,11 @@ from tests.browser.screens import generate_on_the_sample, open_page, sign_in_as_
 from tests.embedded import temporary_data_dir
 from tests.running_app import RunningApp, run_app
 
-QUESTIONS = """question,document,answer
-Who may get into the systems with extra rights?,access-management.md,
-What may not be bought with the company card?,corporate-card-rules,
-Who was the first king of Rome?,rome.md,
+QUESTIONS = """question,document,answer,answerable
+Who may get into the systems with extra rights?,access-management.md,,
+What may not be bought with the company card?,corporate-card-rules,,yes
+Who was the first king of Rome?,rome.md,,
+How do whales sleep without drowning?,,,no
 """
 
 
@@ -47,7 +48,7 @@ def test_a_model_is_measured_on_questions_that_were_brought(
     card.locator("input[type=file]").set_input_files(file)
     expect(card.get_by_text("mine.csv")).to_be_visible()  # it is uploaded
     card.get_by_role("button", name="Add test questions").click()
-    expect(page.get_by_text("Added 3 test questions.")).to_be_visible()
+    expect(page.get_by_text("Added 4 test questions.")).to_be_visible()
     card.get_by_role("button", name="Measure", exact=True).click()
 
     expect(
@@ -55,6 +56,8 @@ def test_a_model_is_measured_on_questions_that_were_brought(
     ).to_be_visible()
     expect(card.get_by_text("1 question left out")).to_be_visible()
     expect(card.get_by_role("row", name="Recall@10")).to_be_visible()
+    recognised = card.get_by_test_id("stMetric").filter(has_text="Recognised")
+    expect(recognised.get_by_text(re.compile(r"^(0|100)\.0%$"))).to_be_visible()
 
     card.get_by_role("button", name="Remove").click()
     expect(page.get_by_text("Removed the test set mine.")).to_be_visible()

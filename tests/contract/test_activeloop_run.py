@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 
 from services.deep_memory.cloud_jobs import WORKING
-from services.deep_memory.measurement import SAMPLE_TEST_SET
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
+from services.deep_memory.test_sets import SAMPLE_TEST_SET
 from services.errors import NotAllowed, TrainingError
 from services.knowledge.sample import sample_documents
 from services.models import TrainingRun

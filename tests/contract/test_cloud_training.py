@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from services.deep_memory import cloud_training
+from services.deep_memory.cloud_backend import CloudBackend
 from services.deep_memory.cloud_jobs import WORKING, Watching
 from services.deep_memory.cloud_training import measure_in_cloud, train_in_cloud
 from services.deep_memory.measurement import at_most
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.test_sets import Expected, OwnQuestion
 from services.models import Chunk, Document, TrainingPair, Waiting
 from services.retrieval.cloud_calls import CloudProcesses, CloudRetryPolicy
@@ -98,7 +100,7 @@ def train(shared, script, tmp_path):
         train_in_cloud(
             script.lease,
             script.now,
-            pairs=pairs,
+            questions=RunQuestions(pairs),
             store=shared[1],
             embedder=Turned(),
             watching=NO_PAUSE,
@@ -122,7 +124,7 @@ def test_the_service_trains_on_some_documents_and_this_app_measures_on_the_other
     assert (metrics["trainer"], metrics["embedder"]) == ("cloud", "turned")
     assert (metrics["held_out_questions"], metrics["held_out_by"]) == (HELD_OUT, "document")
     assert metrics["trained_questions"] == metrics["trained_chunks"] == QUESTIONS - HELD_OUT
-    assert metrics["pairs_without_chunk"] == 1
+    assert metrics["left_out"] == {"chunk is gone": 1}
     assert metrics["service"]["job_id"] == run.deeplake_job_id
     assert metrics["test_sets"] == []
     assert 0 <= metrics["train_seconds"] < 60
@@ -142,6 +144,24 @@ def test_the_model_in_the_cloud_is_measured_on_some_of_a_persons_own_questions(
     assert (figures["name"], figures["questions"], figures["by_document"]) == ("own", 5, True)
     assert len(fake.calls(SEARCHES)) == 5
     assert figures["after"]["mrr@10"] > figures["before"]["mrr@10"]
+
+
+def test_questions_of_a_log_are_ranked_with_the_model_and_by_cosine(
+    shared, fake, script, train, tmp_path
+):
+    train()
+    fake.log.clear()
+    backend = CloudBackend(
+        script.user.database, shared[1], ModelStore(tmp_path), Turned(), NO_PAUSE
+    )
+    asked = [f"Question {n}?" for n in range(3)]
+    for number, (used, other) in enumerate(backend.rank_both(asked, script.now)):
+        assert used[0] == f"c{number}"
+        assert used != other
+        assert len(used) == len(other) == 10
+    assert len(fake.calls(SEARCHES)) == 3
+    assert all(used == other for used, other in backend.rank_both(asked, None))
+    assert len(fake.calls(SEARCHES)) == 3  # without a model nobody is asked
 
 
 def test_a_part_of_the_held_out_questions_is_measured_where_there_are_many(

@@ -48,6 +48,12 @@ class Estate:
         paths += ["models", "test-sets"]
         api, own = self.owner.api, self.owner.own
         answers = [api.get(f"/deep-memory/{path}", params=own) for path in paths]
+        answers += [
+            api.get(path)
+            for path in ("/questions", "/questions/votes", "/questions/missed", "/questions/log")
+        ]
+        answers += [api.get("/account/kept-searches")]
+        answers += [api.get("/search/feedback", params={"query": self.values["query"]})]
         answers += [api.get("/documents"), api.get(f"/imports/{self.values['import_id']}")]
         assert all(answer.is_success for answer in answers)
         return [answer.json() for answer in answers]
@@ -69,6 +75,14 @@ def estate(new_caller: Callable[[], Caller]) -> Estate:
     ).raise_for_status()
     query = f"what does the {SECRET_WORD} eat"
     [hit] = owner.api.post("/search", json={"query": query}).json()["hits"]
+    consent = {"keeps_searches": False, "days": 30}
+    owner.api.put("/account/kept-searches", json=consent).raise_for_status()
+    says = {"query": query, "chunk_id": hit["id"], "answers": False, "first_hit": hit["id"]}
+    for by in ("person", "application"):
+        owner.api.post("/search/feedback", json={**says, "by": by}).raise_for_status()
+    owner.api.post(
+        "/questions/log", files={"file": ("q.csv", f"text\n{SECRET_WORD}?".encode())}
+    ).raise_for_status()
     return Estate(
         owner,
         {
@@ -89,6 +103,12 @@ def estate(new_caller: Callable[[], Caller]) -> Estate:
             "enabled": True,
             "query": query,
             "question": query,
+            "chunk_ids": [hit["id"]],
+            "purpose": "test",
+            "decision": "dismissed",
+            "answers": True,
+            "confirmed": True,
+            "keeps_searches": True,
             "judgements": [{"question": query, "chunk_id": hit["id"], "answers": True}],
             "counts": True,
         },

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from services.config import Settings
+from services.deep_memory.measured_sets import HELD_OUT
 from services.deep_memory.model_folder import FOLDER
 from services.deep_memory.model_store import ModelStore
 from services.deep_memory.query_map import QueryMap
@@ -98,8 +99,8 @@ def test_all_rank_changes_of_a_model_are_there(caller, trained):
     path = f"/deep-memory/models/{run.id}/rank-changes"
     assert caller.api.get(path).json() == []
     change = {"question": "Who?", "before": None, "after": 1, "relevant": ["c1"]}
-    models.save_rank_changes(run, [{"wins": [change], "losses": []}])
-    assert caller.api.get(path).json() == [{"wins": [change], "losses": []}]
+    models.save_rank_changes(run, {"wins": [change], "losses": []}, [])
+    assert caller.api.get(path).json() == [{"name": HELD_OUT, "wins": [change], "losses": []}]
 
 
 def test_both_lists_of_a_query_are_compared_with_any_model(caller, trained):
@@ -127,6 +128,34 @@ def test_both_lists_of_a_query_are_compared_with_any_model(caller, trained):
     gone = caller.api.post("/search/compare", json=of_older).json()
     assert (gone["with_deep_memory"], gone["trained_run_id"]) == ([], None)
     assert gone["notice"] == "The file of this model is gone. Search works without it."
+
+
+@pytest.mark.parametrize(("lowest", "answerable"), [(2.0, False), (-2.0, True), (None, None)])
+def test_search_says_whether_anything_answers_only_where_a_model_ranked(
+    caller, trained, lowest, answerable
+):
+    run, _ = trained(replace(ranking_by(), lowest_score=lowest))
+    asked = {"query": QUERY, "k": 3}
+    found = caller.api.post("/search", json={**asked, "deep_memory": True}).json()
+    assert (found["trained_run_id"], found["answerable"]) == (run.id, answerable)
+    assert (len(found["hits"]), found["notice"]) == (3, None)
+    both = caller.api.post("/search/compare", json=asked).json()
+    assert (both["answerable"], len(both["with_deep_memory"])) == (answerable, 3)
+    plain = caller.api.post("/search", json={**asked, "deep_memory": False}).json()
+    assert plain["answerable"] is None
+
+
+def test_questions_without_an_answer_are_measured_apart(caller, trained):
+    run, _ = trained(replace(ranking_by("cosine"), lowest_score=0.5))
+    file = b"question,document,answerable\nWho pays harbour dues?,dues.txt,\nWho is king?,,no\n"
+    name = {"name": "mine"}
+    caller.api.post("/deep-memory/test-sets", data=name, files={"file": ("own.csv", file)})
+    measure = f"/deep-memory/models/{run.id}/measure"
+    figures = caller.api.post(measure, json={"test_set": "mine"}).json()
+    said = figures["unanswerable"]
+    assert (figures["questions"], said["questions"], said["answerable_questions"]) == (1, 1, 1)
+    assert (said["said_so"], said["refused_answerable"]) == (1.0, 0.0)
+    assert said["said_so_interval"] == pytest.approx([0.2065, 1], abs=1e-4)
 
 
 def test_a_completed_model_is_downloaded_as_a_folder_that_holds_its_map(caller, trained):

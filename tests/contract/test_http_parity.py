@@ -20,6 +20,7 @@ from tests.sources import modules
 
 RUNS, RUN = "/deep-memory/runs", "/deep-memory/runs/{run_id}"
 MODELS, SETS = "/deep-memory/models", "/deep-memory/test-sets"
+FEEDBACK, QUESTIONS, KEPT = "/search/feedback", "/questions", "/account/kept-searches"
 
 # What the pages do, and the routes that do the same, by area and public name.
 ROUTES: dict[str, tuple[str, ...]] = {
@@ -87,6 +88,8 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "models.rank_words": (f"GET {MODELS}",),
     "models.rank_changes": (f"GET {MODELS}/{{run_id}}/rank-changes",),
     "models.export": (f"GET {RUN}/model",),
+    "reports.as_json": (f"GET {RUN}/report",),
+    "reports.as_page": (f"GET {RUN}/report",),
     # ui/test_sets.py
     "test_sets.all": (f"GET {SETS}",),
     "test_sets.is_own": (f"GET {SETS}",),
@@ -105,6 +108,28 @@ ROUTES: dict[str, tuple[str, ...]] = {
     # search.py, ui/both_lists.py
     "search.compare": ("POST /search/compare",),
     "search.as_chosen": ("POST /search", "POST /search/compare"),
+    "kept_searches.keep": ("POST /search",),
+    # ui/marks.py
+    "feedback.of": (f"GET {FEEDBACK}",),
+    "feedback.judge": (f"POST {FEEDBACK}",),
+    "feedback.say_nothing_answers": (f"POST {FEEDBACK}",),
+    # missed.py: ui/missed_list.py, ui/vote_queue.py, ui/new_questions.py, ui/consent_card.py
+    "feedback.questions": (f"GET {QUESTIONS}",),
+    "feedback.add": (f"POST {QUESTIONS}",),
+    "feedback.decide": (f"POST {QUESTIONS}/decide",),
+    "feedback.say_unanswerable": (f"POST {QUESTIONS}/decide",),
+    "feedback.dismiss": (f"POST {QUESTIONS}/decide",),
+    "feedback.votes": (f"GET {QUESTIONS}/votes",),
+    "feedback.review": (f"POST {QUESTIONS}/votes/review",),
+    "missed.groups": (f"GET {QUESTIONS}/missed",),
+    "missed.disagreements": (f"GET {QUESTIONS}/disagreements",),
+    "missed.log": (f"GET {QUESTIONS}/log",),
+    "missed.add_log": (f"POST {QUESTIONS}/log",),
+    "missed.rank_log_again": (f"POST {QUESTIONS}/log/search-again",),
+    "missed.remove_log": (f"DELETE {QUESTIONS}/log",),
+    "kept_searches.consent": (f"GET {KEPT}",),
+    "kept_searches.set_consent": (f"PUT {KEPT}",),
+    "kept_searches.forget": (f"DELETE {KEPT}",),
     # for other programs alone, at /v1/embeddings
     "vectors.width": ("POST /embeddings",),
     "vectors.of_questions": ("POST /embeddings",),

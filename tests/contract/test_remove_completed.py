@@ -54,7 +54,9 @@ def completed(workspace, service):
     def make(metrics: dict = METRICS) -> TrainingRun:
         script = Script(workspace.user, service).to(S.TRAINING)
         models_of(workspace).save(script.run, ranking_by())
-        models_of(workspace).save_rank_changes(script.run, [{"wins": ["a question"], "losses": []}])
+        models_of(workspace).save_rank_changes(
+            script.run, {"wins": ["a question"], "losses": []}, []
+        )
         script.lease.finish_training(metrics, activate=True)
         return script.now
 

@@ -12,12 +12,13 @@ from services.errors import NotAllowed, NotFound
 QUESTIONS = [
     OwnQuestion('Wer zahlt\n"die Miete"? 👩‍🔬', (Expected("a.md"), Expected(answer="Ann"))),
     OwnQuestion("Why?", (Expected("a.md", "since then"),)),
+    OwnQuestion("What for?", ()),  # nothing answers it
 ]
 
 
 @pytest.fixture
 def sets(user: SignedInUser) -> TestSetStore:
-    return TestSetStore(user.database)
+    return TestSetStore(user.database, user.identity.user_id)
 
 
 def test_a_set_comes_back_as_it_was_brought_and_the_newest_of_a_name_counts(sets):
@@ -25,7 +26,7 @@ def test_a_set_comes_back_as_it_was_brought_and_the_newest_of_a_name_counts(sets
     sets.save("  a, b & c ", QUESTIONS[:1])
     assert sets.load("mine") == QUESTIONS
     sets.save("mine", QUESTIONS[1:])
-    assert sets.names() == [("a, b & c", 1), ("mine", 1)]
+    assert sets.names() == [("a, b & c", 1), ("mine", 2)]
     assert sets.load("mine") == QUESTIONS[1:]
     assert (sets.remove("mine"), sets.remove("mine")) == (1, 0)
     with pytest.raises(NotFound):
@@ -40,7 +41,7 @@ def test_a_set_needs_a_name(sets):
 def test_nobody_sees_changes_or_takes_the_place_of_anothers_set(sets, new_user, user):
     sets.save("mine", QUESTIONS)
     other = new_user()
-    others = TestSetStore(other.database)
+    others = TestSetStore(other.database, other.identity.user_id)
     assert others.names() == []
     assert others.remove("mine") == 0
     others.save("mine", QUESTIONS[:1])
@@ -48,4 +49,4 @@ def test_nobody_sees_changes_or_takes_the_place_of_anothers_set(sets, new_user, 
     with pytest.raises(NotAllowed):
         other.database.execute(lambda c: c.table("deep_memory_test_sets").insert(foreign))
     assert sets.load("mine") == QUESTIONS
-    assert sets.names() == [("mine", 2)]
+    assert sets.names() == [("mine", 3)]

@@ -26,11 +26,22 @@ TABLES = [
     "deep_memory_settings",
     "document_imports",
     "document_import_files",
+    "deep_memory_questions",
     "deep_memory_judgements",
+    "deep_memory_searches",
     "deep_memory_model_counts",
 ]
 READ_ONLY = ["document_imports", "document_import_files"]  # written by functions alone
 ONLY_THE_SERVER = ["app_sessions", "deep_memory_watch"]
+LOGGED = {"question": "Who pays?", "shown": [], "times": 1, "expected": [], "is_missed": False}
+JUDGED = {
+    "p_question": "Who pays?",
+    "p_chunk": "c1",
+    "p_answers": False,
+    "p_judge": "person",
+    "p_first_hit": "c1",
+    "p_origin": "search",
+}
 
 
 @pytest.fixture
@@ -42,6 +53,8 @@ def ann(new_user, service) -> Script:
     JudgementStore(ann.database, user_id).save([Judgement("Who?", "c1", True, reason="Ann's")])
     CountedJudgements(ann.database, user_id).let_model_count("mine", True)
     ImportScript(ann, service).to("stopped")
+    ann.database.rpc("save_log", p_rows=[LOGGED])
+    ann.database.rpc("judge_hit", **JUDGED)
     Script(ann, service).to(RunStatus.COMPLETED)
     return Script(ann, service).to(RunStatus.GENERATED)
 
@@ -55,8 +68,8 @@ def everything(script: Script, owner) -> list[tuple]:
     """Ann's rows, as the database's owner sees them."""
     mine = "training_run_id in (select id from deep_memory_training_runs where user_id = %(user)s)"
     columns = dict.fromkeys(TABLES[1:4], mine)
-    columns |= dict.fromkeys((TABLES[0], TABLES[4], TABLES[5]), "user_id = %(user)s")
-    columns |= dict.fromkeys(TABLES[7:], "user_id = %(user)s")
+    of_user = (TABLES[0], TABLES[4], TABLES[5], *TABLES[7:])
+    columns |= dict.fromkeys(of_user, "user_id = %(user)s")
     columns[TABLES[6]] = "import_id in (select id from document_imports where user_id = %(user)s)"
     return [
         row
@@ -130,7 +143,9 @@ def test_raw_client_changes_and_deletes_no_row_of_another_user(ann, ben, owner, 
         "deep_memory_run_chunks": ("problem", "ben was here"),
         "deep_memory_run_events": ("message", "ben was here"),
         "deep_memory_settings": ("enabled", True),
+        "deep_memory_questions": ("first_hit", "ben was here"),
         "deep_memory_judgements": ("reason", "ben was here"),
+        "deep_memory_searches": ("question", "ben was here"),
         "deep_memory_model_counts": ("test_set", "ben was here"),
     }[table]
     for change in (
@@ -147,13 +162,7 @@ def test_raw_client_adds_nothing_to_another_user(ann, ben, owner):
     rows = {
         "deep_memory_training_runs": {"user_id": ann.user.identity.user_id},
         "deep_memory_settings": {"user_id": ann.user.identity.user_id},
-        "deep_memory_judgements": {
-            "user_id": ann.user.identity.user_id,
-            "question": "From ben?",
-            "chunk_id": "c1",
-            "answers": True,
-        },
-        "deep_memory_model_counts": {"user_id": ann.user.identity.user_id, "test_set": "ben"},
+        "deep_memory_model_counts": {"test_set": "ben"},
         "deep_memory_training_pairs": {
             "training_run_id": ann.run.id,
             "question_text": "From ben?",
@@ -166,7 +175,12 @@ def test_raw_client_adds_nothing_to_another_user(ann, ben, owner):
             "kind": "forged",
             "message": "from ben",
         },
+        "deep_memory_questions": {"question": "From ben?", "origin": "form"},
+        "deep_memory_judgements": {"question": "From ben?", "chunk_id": "c1", "answers": True},
+        "deep_memory_searches": {"question": "From ben?", "source": "log"},
     }
+    for table in TABLES[7:]:
+        rows[table]["user_id"] = ann.user.identity.user_id
     for table, row in rows.items():
         with pytest.raises(NotAllowed):
             ben.database.execute(lambda c, t=table, r=row: c.table(t).insert(r))
@@ -183,6 +197,20 @@ def test_a_completed_run_of_another_user_is_not_removed_by_its_function_or_by_ha
     assert by_hand.data == []
     assert everything(ann, owner) == before
     assert ann.user.database.rpc("remove_completed_run", p_run=run.id) == 2
+
+
+def test_functions_about_questions_show_and_change_nothing_of_another_user(ann, ben, owner):
+    before = everything(ann, owner)
+    nothing = {"answers": {}, "question": None}
+    assert ben.database.rpc("marks_of", p_question="Who pays?") == nothing
+    assert ben.database.rpc("missed_questions", p_disagreeing=False, p_limit=10) == []
+    assert ben.database.rpc("application_votes", p_limit=10) == []
+    ben.database.rpc("judge_hit", **JUDGED | {"p_answers": None})
+    ben.database.rpc("save_log", p_rows=[LOGGED | {"times": 7}])
+    ben.database.rpc("dismiss_question", p_question="Who pays?", p_origin="search")
+    assert everything(ann, owner) == before
+    [missed] = ann.user.database.rpc("missed_questions", p_disagreeing=False, p_limit=10)
+    assert missed["question"] == "Who pays?"
 
 
 def test_judgements_of_another_user_are_neither_taken_nor_taken_back(ann, ben, owner):

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from services.accounts.database import Database
-from services.deep_memory.measurement import SAMPLE_TEST_SET, TrainingMetrics, complete
+from services.deep_memory.measured_sets import HELD_OUT
+from services.deep_memory.measurement import TrainingMetrics, complete
 from services.deep_memory.query_map import QueryMap
+from services.deep_memory.test_sets import SAMPLE_TEST_SET
 from services.deep_memory.trained_model import DeepMemoryModel
 from services.errors import NotAllowed
 from services.models import TrainingRun
@@ -141,14 +143,14 @@ def test_all_wins_are_kept_beside_the_model_and_the_first_in_the_row(workspace, 
     script = Script(workspace.user, service).to(S.TRAINING)
     wins = [{"question": f"Question {n}?", "before": None, "after": 1} for n in range(50)]
     held_out = {**METRICS, "wins": wins, "losses": []}
-    metrics = TrainingMetrics(held_out, 50, "document", 200, 90, 0, 1.5, "wordllama")
+    metrics = TrainingMetrics(held_out, 50, "document", 200, 90, 0, {}, 1.5, "wordllama")
 
     complete(script.lease, script.run, metrics, models_of(workspace))
 
     assert script.now.metrics["wins"] == wins[:20]
-    assert models_of(workspace).rank_changes(script.now) == [{"wins": wins, "losses": []}]
+    assert models_of(workspace).rank_changes(script.now)[HELD_OUT] == {"wins": wins, "losses": []}
     models_of(workspace).remove(script.run.id)
-    assert models_of(workspace).rank_changes(script.now) == []
+    assert models_of(workspace).rank_changes(script.now) == {}
 
 
 def test_a_model_for_other_embeddings_or_of_the_cloud_is_not_used(workspace, service):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from services.deep_memory.measurement import SAMPLE_TEST_SET
+from services.deep_memory.test_sets import SAMPLE_TEST_SET
 from services.errors import (
     ConfigurationError,
     DocumentRejected,
@@ -109,6 +111,17 @@ def test_a_model_is_measured_on_own_questions_and_on_the_samples(empty, service)
     assert measured["mine"]["before"]["recall@1"] == 1
     with pytest.raises(NotFound):
         empty.test_sets.measure("not there", run.id)
+
+
+def test_questions_without_an_answer_are_measured_apart(workspace, service):
+    asked = b"question,document,answerable\nWho pays harbour dues?,dues.txt,\nWho is king?,,no\n"
+    assert workspace.test_sets.add_file("mine", "mine.csv", asked) == 2
+    run = Script(workspace.user, service).to(RunStatus.COMPLETED).now
+    models_of(workspace).save(run, replace(ranking_by("cosine"), lowest_score=0.5))
+    figures = workspace.test_sets.measure("mine", run.id)
+    assert (figures["questions"], figures["not_found"]) == (1, 0)
+    said = figures["unanswerable"]
+    assert (said["questions"], said["said_so"], said["refused_answerable"]) == (1, 1.0, 0.0)
 
 
 # Models ----------------------------------------------------------------------------------------

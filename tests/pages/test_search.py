@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pages.ui.components import plain
+from services.questions.store import Purpose
 from services.runs.states import RunStatus
 from services.workspace import Workspace
 from tests.behind_the_door import models_of
@@ -71,6 +74,19 @@ def test_a_hit_leads_to_its_document_and_says_where_in_it_the_chunk_is(open_page
 def test_as_many_hits_are_shown_as_were_asked_for(open_page, workspace):
     screen = ask(open_page(workspace, "search.py"), hits=1)
     assert [text for text in TEXTS if text in screen.words] == [TEXTS[0]]
+
+
+@pytest.mark.parametrize("lowest", [None, -2.0, 2.0])
+def test_a_question_that_probably_nothing_answers_is_told_above_the_hits(
+    open_page, with_model, lowest
+):
+    run = with_model.models.state().active
+    model = replace(ranking_by(turn=-1), lowest_score=lowest)
+    models_of(with_model).save(run, model)
+    screen = ask(open_page(with_model, "search.py"))
+    assert ("Probably nothing here answers this." in screen.words) is (lowest == 2.0)
+    assert screen.words.count(TEXTS[0]) == 2
+    assert screen.problems == []
 
 
 def test_with_a_model_both_lists_stand_side_by_side(open_page, with_model):
@@ -153,3 +169,88 @@ def test_a_list_that_is_only_shown_to_compare_is_not_reranked(open_page, reranki
     screen.draw()
     assert "Reranked" not in screen.words
     assert len(fake.calls()) == 1
+
+
+# What a person says about the hits
+
+
+def chunk_of(workspace, text: str) -> str:
+    [found] = [id_ for id_, chunk in workspace.documents.chunks().items() if text in chunk.text]
+    return found
+
+
+def test_a_hit_is_marked_by_one_press_and_the_same_press_takes_it_back(open_page, workspace):
+    dues, soup = chunk_of(workspace, TEXTS[0]), chunk_of(workspace, TEXTS[1])
+    screen = ask(open_page(workspace, "search.py"))
+    screen.press(f"answers_without_{dues}").press(f"does_not_without_{soup}")
+    assert workspace.feedback.of(QUERY).answers == {dues: True, soup: False}
+    screen.press(f"does_not_without_{soup}")
+    assert workspace.feedback.of(QUERY).answers == {dues: True}
+
+
+def test_marks_show_again_when_the_same_question_is_searched_again(open_page, workspace):
+    dues = chunk_of(workspace, TEXTS[0])
+    workspace.feedback.judge(QUERY, dues, True)
+    screen = ask(open_page(workspace, "search.py"), QUERY.upper())
+    pressed = screen.app.button(key=f"answers_without_{dues}")
+    assert pressed.proto.type == "primary"
+    assert screen.app.button(key=f"does_not_without_{dues}").proto.type == "tertiary"
+
+
+def test_one_press_makes_a_test_question_and_another_moves_it_to_training(open_page, workspace):
+    dues = chunk_of(workspace, TEXTS[0])
+    screen = ask(open_page(workspace, "search.py"))
+    assert not {"make_test", "make_training"} & screen.keys
+    screen.press(f"answers_without_{dues}").press("make_test")
+    assert "It is a test question now" in screen.words
+    assert workspace.feedback.of(QUERY).purpose is Purpose.TEST
+    screen.press("make_training")
+    assert workspace.feedback.of(QUERY).purpose is Purpose.TRAINING
+    assert workspace.feedback.questions(Purpose.TEST) == []
+    screen.press("make_open")
+    assert workspace.feedback.of(QUERY).purpose is Purpose.OPEN
+
+
+def test_nothing_here_answers_is_one_press_and_leads_to_the_missed_questions(open_page, workspace):
+    screen = ask(open_page(workspace, "search.py")).press("nothing_answers")
+    assert "Nothing here answers" in screen.words
+    assert "Go to the missed questions" in screen.links
+    screen.press("something_answers")
+    assert not workspace.feedback.of(QUERY).nothing_answers
+
+
+def test_each_hit_of_both_lists_can_be_marked(open_page, with_model):
+    dues = chunk_of(with_model, TEXTS[0])
+    screen = ask(open_page(with_model, "search.py"))
+    screen.press(f"answers_with_{dues}")
+    for side in ("with", "without"):
+        assert screen.app.button(key=f"answers_{side}_{dues}").proto.type == "primary"
+
+
+def test_a_link_to_the_page_asks_its_question(open_page, workspace):
+    screen = open_page(workspace, "search.py", query=QUERY)
+    assert screen.app.text_input(key="query").value == QUERY
+    assert TEXTS[0] in screen.words
+
+
+def test_a_search_is_kept_once_with_consent_and_not_for_a_mark_or_a_link(open_page, workspace):
+    screen = ask(open_page(workspace, "search.py"))
+    assert workspace.kept_searches.consent().kept == 0
+    workspace.kept_searches.set_consent(True)
+    screen.press("nothing_answers").press("something_answers")
+    open_page(workspace, "search.py", query=QUERY)
+    assert workspace.kept_searches.consent().kept == 0
+    ask(screen)
+    assert workspace.kept_searches.consent().kept == 1
+
+
+def test_a_mark_does_not_search_anew(open_page, reranking):
+    fake, workspace = reranking
+    screen = ask(open_page(workspace, "search.py")).press("nothing_answers")
+    assert (len(fake.calls()), "Reranked by" in screen.words) == (1, True)
+
+
+def test_a_very_long_question_is_searched_without_marks(open_page, workspace):
+    screen = ask(open_page(workspace, "search.py"), "harbour dues " * 200)
+    assert TEXTS[0] in screen.words
+    assert "nothing_answers" not in screen.keys

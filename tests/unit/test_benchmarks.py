@@ -13,7 +13,7 @@ import pytest
 from benchmarks import recall
 from benchmarks.beir import read_beir
 from benchmarks.soak import growth
-from services.deep_memory.evaluation import Verdict
+from services.deep_memory.verdicts import Verdict
 
 PASSAGES = {
     "sea-0": "Harbour pilots guide container ships past the breakwater.",

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from benchmarks.chunks import sample_chunks
-from services.deep_memory import local_training, measurement
+from services.deep_memory import local_training
 from services.deep_memory.local_training import measure_test_set, train_locally
-from services.deep_memory.measurement import SAMPLE_TEST_SET, SEED, pairs_by_question
+from services.deep_memory.measurement import SEED, pairs_by_question, usable_pairs
 from services.deep_memory.model_folder import FOLDER, write_model_folder
 from services.deep_memory.model_store import ModelStore
+from services.deep_memory.run_questions import RunQuestions
 from services.deep_memory.split import split_by_document
-from services.deep_memory.test_sets import Expected, OwnQuestion
+from services.deep_memory.test_sets import SAMPLE_TEST_SET, Expected, OwnQuestion, sample_set
 from services.knowledge.sample import sample_questions
 from services.models import TrainingPair
 from services.ranking.index import RankingIndex
@@ -65,7 +66,7 @@ def train(script, sample, index, pairs, tmp_path):
         train_locally(
             script.lease,
             script.run,
-            pairs=pairs,
+            questions=RunQuestions(pairs, test_sets={SAMPLE_TEST_SET: sample_set()}),
             snapshot=sample,
             index=index,
             embedder=WordLlamaEmbedder(),
@@ -83,7 +84,10 @@ def test_a_run_is_trained_on_some_documents_measured_on_others_and_completed(
     models = train()
     run, metrics, embedder = script.now, script.now.metrics, WordLlamaEmbedder()
     assert run.status is RunStatus.COMPLETED
-    relevant = [{row for _, row in group} for group in pairs_by_question(pairs, sample)]
+    relevant = [
+        {row for _, row in group}
+        for group in pairs_by_question(usable_pairs(pairs, sample, ())[0], sample)
+    ]
     split = split_by_document(
         relevant,
         [chunk.document_id for chunk in sample.chunks],
@@ -95,7 +99,8 @@ def test_a_run_is_trained_on_some_documents_measured_on_others_and_completed(
     assert metrics["trained_questions"] == len(split.train)
     # One question may be answered by several chunks.
     assert metrics["trained_chunks"] == len(set().union(*(relevant[row] for row in split.train)))
-    assert metrics["pairs_without_chunk"] == 1
+    assert metrics["left_out"] == {"chunk is gone": 1}
+    assert metrics["of_people"] == 0
     assert metrics["embedder"] == embedder.name
     assert 0 < metrics["train_seconds"] < 60
     assert "trainer" not in metrics
@@ -104,11 +109,6 @@ def test_a_run_is_trained_on_some_documents_measured_on_others_and_completed(
     assert (on_sample["name"], on_sample["questions"]) == (SAMPLE_TEST_SET, len(sample_questions()))
     model = models.load(run)
     assert model.query_map.embedder == embedder.name
-    hand_written = measurement._sample_questions(sample, embedder)
-    ranked = local_training._measure(script.lease, hand_written, index, model, None)
-    again = measurement._sample_figures(hand_written, sample, ranked)
-    for key in ("before", "after", "steps", "intervals", "win_count", "ranks"):
-        assert again[key] == on_sample[key]
 
 
 def test_the_map_alone_is_measured_as_the_exported_folder_finds(
@@ -123,7 +123,7 @@ def test_the_map_alone_is_measured_as_the_exported_folder_finds(
     zipfile.ZipFile(tmp_path / "model.zip").extractall(tmp_path)
     search = runpy.run_path(str(tmp_path / FOLDER / "search.py"))["search"]
 
-    asked = pairs_by_question(pairs, sample)
+    asked = pairs_by_question(usable_pairs(pairs, sample, ())[0], sample)
     relevant = [{row for _, row in group} for group in asked]
     documents = [chunk.document_id for chunk in sample.chunks]
     split = split_by_document(relevant, documents, sample.embeddings, seed=SEED)

@@ -11,20 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.chunks import sample_chunks
 from services.deep_memory import figures, measurement
-from services.deep_memory.evaluation import Evaluation, Verdict, evaluate_ranks
+from services.deep_memory.evaluation import Evaluation, evaluate_ranks
 from services.deep_memory.figures import Questions, Ranked, compared
+from services.deep_memory.measured_sets import HELD_OUT
 from services.deep_memory.measurement import (
     TrainingMetrics,
     _why_kept_back,
     complete,
+    on_test_sets,
     pairs_by_question,
     prepare,
+    usable_pairs,
 )
 from services.deep_memory.model_store import ModelStore
-from services.errors import TrainingError
-from services.knowledge.sample import sample_questions
+from services.deep_memory.run_questions import RunQuestions
+from services.deep_memory.test_sets import Expected, OwnQuestion
+from services.deep_memory.verdicts import Verdict
+from services.deep_memory.versions import versions
+from services.errors import NotAllowed, TrainingError
 from services.models import Chunk, TrainingPair, Waiting
 from services.ranking.untrained import Untrained
 from services.retrieval.content import Snapshot
@@ -45,7 +50,6 @@ def test_all_chunks_of_a_question_are_relevant_to_it():
         pair(1, "When?", "c1"),
         pair(2, "who  PAYS?", "c0"),
         pair(3, "Who pays?", "c1", relevance=0.0),
-        pair(4, "Who pays?", "gone"),
     ]
     asked = pairs_by_question(pairs, SNAPSHOT)
     assert [[(found.id, row) for found, row in group] for group in asked] == [
@@ -55,8 +59,33 @@ def test_all_chunks_of_a_question_are_relevant_to_it():
 
 
 def test_pairs_whose_documents_are_all_gone_are_refused_in_words():
-    with pytest.raises(TrainingError, match="still in the knowledge base"):
-        pairs_by_question([pair(0, "Who pays?", "gone")], SNAPSHOT)
+    usable, left_out = usable_pairs([pair(0, "Who pays?", "gone")], SNAPSHOT, ())
+    assert (usable, left_out) == ([], {"chunk is gone": 1})
+    with pytest.raises(TrainingError, match="still in the"):
+        pairs_by_question(usable, SNAPSHOT)
+
+
+def test_what_teaches_nothing_or_measures_search_is_left_out_with_its_reason():
+    blank = replace(CHUNKS[0], id="blank", text=" ")
+    snapshot = Snapshot((*CHUNKS, blank), np.eye(4, dtype=np.float32), "v1")
+    pairs = [
+        pair(0, "Who pays?", "c2"),
+        pair(1, "  ", "c1"),
+        pair(2, "Who?", "blank"),
+        pair(3, "why " * 2_000, "c1"),
+        pair(4, "Which  ONE?", "c1"),
+        pair(5, "Who pays?", "gone"),
+        pair(6, "Who?", "gone"),
+    ]
+    usable, left_out = usable_pairs(pairs, snapshot, {"which one?"})
+    assert [found.id for found in usable] == ["p0"]
+    assert left_out == {
+        "no question": 1,
+        "empty chunk": 1,
+        "question is too long": 1,
+        "test question": 1,
+        "chunk is gone": 2,
+    }
 
 
 # What is kept of a comparison ------------------------------------------------------------------
@@ -188,7 +217,7 @@ PAIRS.append(pair(14, "x", "gone"))
 def test_questions_are_embedded_in_parts_and_keep_their_order(monkeypatch):
     monkeypatch.setattr(measurement, "_EMBEDDED_AT_ONCE", 3)
     lease, embedder = Lease(), Counting()
-    material = prepare(lease, PAIRS, TWICE, embedder)
+    material = prepare(lease, RunQuestions(PAIRS), TWICE, embedder)
     questions = material.questions
     assert embedder.asked == [3, 3, 1]
     assert lease.watched == [embedder.waiting] * 3
@@ -198,8 +227,38 @@ def test_questions_are_embedded_in_parts_and_keep_their_order(monkeypatch):
     assert questions.sources == [chunk.id for chunk in TWICE.chunks]
     shares = [share for _, share in lease.notes]
     assert shares == pytest.approx([0, 0.2 * 3 / 7, 0.2 * 6 / 7, 0.2])
-    assert material.pairs_without_chunk == 1
+    assert material.left_out == {"chunk is gone": 1}
+    assert len(material.taught) == 0
     assert material.train.texts == [questions.texts[row] for row in material.split.train]
+
+
+def test_peoples_training_questions_are_trained_on_and_their_documents_not_held_out():
+    of_people = [pair(n, f"Person {n}?", f"c{n}") for n in range(5)]
+    material = prepare(Lease(), RunQuestions(PAIRS, of_people), TWICE, Counting())
+    trained = {material.questions.texts[row] for row in material.split.train}
+    assert {one.question_text for one in of_people} <= trained
+    assert len(material.taught) == 5
+    held_out = set().union(*material.questions.only(material.split.held_out).relevant)
+    assert held_out
+    assert held_out.isdisjoint(range(5))
+
+
+def test_a_test_question_is_never_trained_on():
+    sets = {"mine": [OwnQuestion("x", (Expected("c0"),))]}
+    material = prepare(Lease(), RunQuestions(PAIRS, test_sets=sets), TWICE, Counting())
+    assert "x" not in material.questions.texts
+    assert material.left_out == {"chunk is gone": 1, "test question": 2}
+
+
+def test_a_set_without_an_answer_in_the_knowledge_base_is_passed_over():
+    asked_of = RunQuestions([], test_sets={"gone": [], "mine": []})
+
+    def measure(name: str, questions: Any) -> dict[str, Any]:
+        if name == "gone":
+            raise NotAllowed("none")
+        return {"name": name}
+
+    assert on_test_sets(Lease(), asked_of, measure) == [{"name": "mine"}]
 
 
 def test_a_stop_ends_the_embedding_before_the_next_part_is_paid_for(monkeypatch):
@@ -207,13 +266,21 @@ def test_a_stop_ends_the_embedding_before_the_next_part_is_paid_for(monkeypatch)
     lease, embedder = Lease(), Counting()
     lease.note_training = lambda step, share: lease.lost.set() if share else None
     with pytest.raises(RunLost):
-        prepare(lease, PAIRS, TWICE, embedder)
+        prepare(lease, RunQuestions(PAIRS), TWICE, embedder)
     assert embedder.asked == [3]
 
 
 def kept(before: Evaluation, after: Evaluation, **more: Any) -> TrainingMetrics:
     return TrainingMetrics(
-        comparison(before, after) | more, len(before), "document", 9, 8, 7, 1.234, "counting"
+        comparison(before, after) | more,
+        len(before),
+        "document",
+        trained_questions=9,
+        trained_chunks=8,
+        of_people=2,
+        left_out={"chunk is gone": 7},
+        train_seconds=1.234,
+        embedder="counting",
     )
 
 
@@ -249,9 +316,15 @@ def test_a_model_takes_over_if_it_is_proven_better_than_what_search_uses_and_now
 ):
     before = found_at(*[9] * 30) if after is BETTER_ORDER else SAME
     ranked = Ranked({Untrained.COSINE: BETTER, Untrained.RANKER: before}, after, in_use)
-    sets = [{"name": "Our own", "verdict": verdict.value}]
-    held_out = compared(asked(30), ranked, np.arange(30))
-    assert _why_kept_back(held_out, ranked, np.arange(30), sets) == reason
+    on_both = {"recall@10": verdict.value, "ndcg@10": verdict.value}
+    sets = [{"name": "Our own", "verdicts": on_both}]
+    assert _why_kept_back(ranked, np.arange(30), sets) == reason
+
+
+def test_on_few_held_out_questions_search_keeps_what_it_uses():
+    ranked = Ranked({Untrained.COSINE: found_at(*[None] * 19)}, found_at(*[1] * 19))
+    said = "19 held-out questions are too few to measure."
+    assert _why_kept_back(ranked, np.arange(19), []) == said
 
 
 def test_what_search_without_training_is_made_of_is_told_in_order_and_the_last_is_before():
@@ -271,10 +344,17 @@ def test_a_file_keeps_all_moves_and_the_row_the_first(user, service, tmp_path):
     )
     lease, models = Lease(), ModelStore(tmp_path)
     complete(lease, run, metrics, models)
-    assert models.rank_changes(run) == [
-        {"wins": wins, "losses": losses},
-        {"wins": losses, "losses": wins},
-    ]
+    assert models.rank_changes(run) == {
+        HELD_OUT: {"wins": wins, "losses": losses},
+        "other": {"wins": losses, "losses": wins},
+    }
+    models.add_rank_changes(run, {"name": "later", "wins": [], "losses": losses})
+    models.add_rank_changes(run, {"name": "other", "wins": wins, "losses": wins})
+    assert models.rank_changes(run) == {
+        HELD_OUT: {"wins": wins, "losses": losses},
+        "later": {"wins": [], "losses": losses},
+        "other": {"wins": wins, "losses": wins},
+    }
     [(row, _)] = lease.finished
     assert (row["wins"], row["losses"]) == (wins[:20], losses)
     assert (row["test_sets"][0]["wins"], row["test_sets"][0]["losses"]) == (losses, wins[:20])
@@ -288,23 +368,14 @@ def test_the_row_says_what_was_trained_and_by_whom_only_where_that_was_the_cloud
         "held_out_by": "document",
         "trained_questions": 9,
         "trained_chunks": 8,
-        "pairs_without_chunk": 7,
+        "of_people": 2,
+        "left_out": {"chunk is gone": 7},
         "train_seconds": 1.23,
         "embedder": "counting",
+        "model_hash": None,
+        "versions": versions(),
         "kept_back": "",
         "test_sets": [],
     }
     there = replace(here, service={"job_id": "j"}).as_json()
     assert there == row | {"trainer": "cloud", "service": {"job_id": "j"}}
-
-
-def test_the_samples_questions_are_asked_of_the_sample_alone():
-    chunks = sample_chunks()
-    sample = Snapshot(tuple(chunks), np.zeros((len(chunks), 2), np.float32), "v1")
-    assert measurement._sample_questions(SNAPSHOT, Counting()) is None
-    questions = measurement._sample_questions(sample, Counting())
-    assert len(questions.texts) == len(questions.vectors) == len(sample_questions())
-    assert questions.sources == [chunk.id for chunk in sample.chunks]
-    by_text = {question.question: question.document for question in sample_questions()}
-    for text, rows in zip(questions.texts, questions.relevant, strict=True):
-        assert {sample.chunks[row].document for row in rows} == {by_text[text]}

@@ -12,7 +12,7 @@ from services.models import Chunk, SearchHit
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import WordLlamaEmbedder
 from services.retrieval.nearest import VectorIndex, best_rows
-from services.retrieval.search import Comparison, Ranking, compare_in_cloud
+from services.retrieval.search import Comparison, Found, TrainedRanking, compare_in_cloud
 from services.retrieval.search import compare as compare_in
 
 TEXTS = (
@@ -23,15 +23,20 @@ TEXTS = (
 )
 
 
-def favouring(row: int) -> Ranking:
+def favouring(row: int, is_answerable: bool | None = None) -> TrainedRanking:
     """A trained ranking that has one chunk first, whatever the query."""
     others = [other for other in range(len(TEXTS)) if other != row]
     scores = np.linspace(1, 0, len(TEXTS), dtype=np.float32)
-    return lambda vector, text, k: (np.array([row, *others])[:k], scores[:k])
+    rows = np.array([row, *others])
+    return lambda vector, text, k: Found(rows[:k], scores[:k], is_answerable)
 
 
 def compare(
-    query: str, embedder: WordLlamaEmbedder, snapshot: Snapshot, trained: Ranking | None, k: int = 9
+    query: str,
+    embedder: WordLlamaEmbedder,
+    snapshot: Snapshot,
+    trained: TrainedRanking | None,
+    k: int = 9,
 ) -> Comparison:
     plain = VectorIndex(snapshot.embeddings)
     return compare_in(
@@ -83,6 +88,13 @@ def test_the_comparison_tells_how_far_each_hit_moved(embedder, snapshot):
     before = {hit.chunk_id: hit.rank for hit in result.without}
     after = {hit.chunk_id: hit.rank for hit in result.with_}
     assert result.moved == {chunk_id: before[chunk_id] - after[chunk_id] for chunk_id in after}
+
+
+@pytest.mark.parametrize("is_answerable", [True, False, None])
+def test_what_the_model_says_of_an_answer_stands_beside_its_hits(embedder, snapshot, is_answerable):
+    result = compare("dues for ships", embedder, snapshot, favouring(3, is_answerable))
+    assert result.is_answerable is is_answerable
+    assert len(result.with_) == len(TEXTS)
 
 
 def test_a_hit_that_the_plain_list_lacks_is_new(embedder, snapshot):

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from services.deep_memory.evaluation import Verdict
 from services.deep_memory.local_training import measure_test_set
 from services.deep_memory.test_sets import (
     MOST_QUESTIONS,
@@ -20,6 +19,7 @@ from services.deep_memory.test_sets import (
     sample_set,
 )
 from services.deep_memory.trained_model import DeepMemoryModel
+from services.deep_memory.verdicts import Verdict
 from services.errors import DocumentRejected, NotAllowed
 from services.knowledge.sample import relevant_chunks, sample_questions
 from services.models import Chunk
@@ -98,6 +98,18 @@ def test_one_question_in_several_rows_has_several_answers():
     ]
 
 
+def test_a_question_that_the_documents_do_not_answer_comes_without_an_answer():
+    data = b"question,document,answerable\nWho?,a.md,yes\nWhy?,, No \nWhy?,,no\nHow?,b.md,\n"
+    who, why, how = read_test_set("mine.csv", data)
+    assert (who.is_unanswerable, why.is_unanswerable, how.is_unanswerable) == (False, True, False)
+    assert why == OwnQuestion("Why?", ())
+
+
+def test_it_is_neither_found_nor_missed_in_the_knowledge_base(snapshot):
+    found = find_answers([own(Expected("c0")), own(question="Why?"), own(Expected("c9"))], snapshot)
+    assert (found.texts, found.not_found) == (["Who?"], 1)
+
+
 def test_beir_gives_its_test_split_before_its_training_split():
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
@@ -116,6 +128,11 @@ def test_beir_gives_its_test_split_before_its_training_split():
         ("a.csv", b"question,answer\n", "no question with an answer"),
         ("a.csv", b"question,answer\nWho?,\n", "Row 1 has no chunk_id"),
         ("a.csv", b"question,answer\n ,Ann\n", "Row 1 has no question"),
+        ("a.csv", b"question,answerable\nWho?,no\n", "no question with an answer"),
+        ("a.csv", b"question,answer,answerable\nWho?,,yes\n", "Row 1 has no chunk_id"),
+        ("a.csv", b"question,answer,answerable\nWho?,Ann,no\n", "Row 1 has an answer, but"),
+        ("a.csv", b"question,answer,answerable\nWho?,Ann,perhaps\n", "Row 1 is to have yes or no"),
+        ("a.csv", b"question,answer,answerable\nWho?,Ann,\nwho?,,no\n", "in one row and not in"),
         (
             "a.csv",
             b"question,answer\n" + b"".join(b"q%d,a\n" % n for n in range(MOST_QUESTIONS + 1)),
@@ -148,6 +165,19 @@ def test_figures_are_those_of_before_and_after_with_verdict_and_moves(snapshot, 
     [loss] = figures["losses"]
     assert (loss["before"], loss["relevant"]) == (1, [source])
     assert figures["ranks"] == [[1, loss["after"], 1]]
+
+
+def test_questions_without_an_answer_are_measured_apart_and_count_nowhere_else(snapshot):
+    asked = [own(Expected("c2"), question="How is the water level measured by a probe?")]
+    unanswerable = own(question="Who painted the Mona Lisa?")
+    model = replace(ranking_by(), lowest_score=0.3)
+    alone, both = (
+        measure(questions, snapshot, model) for questions in (asked, [*asked, unanswerable])
+    )
+    said = both.pop("unanswerable")
+    assert both == alone
+    assert (said["questions"], said["said_so"]) == (1, 1.0)
+    assert (said["answerable_questions"], said["refused_answerable"]) == (1, 0.0)
 
 
 def test_a_model_that_changes_nothing_is_no_change(snapshot):

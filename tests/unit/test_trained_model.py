@@ -65,6 +65,45 @@ def test_questions_about_documents_without_pairs_are_left_to_search_without_trai
     assert (rows.tolist(), scores.tolist()) == (expected[0].tolist(), expected[1].tolist())
 
 
+@pytest.mark.parametrize(("lowest", "expected"), [(0.0, True), (2.0, False), (None, None)])
+def test_nothing_answers_where_no_chunk_reaches_the_limit(
+    index: RankingIndex, lowest: float | None, expected: bool | None
+) -> None:
+    model = replace(ranking_by(), lowest_score=lowest)
+    found = model.find(embed(["Who blocks a card?"])[0], "Who blocks a card?", 3, index)
+    assert found.is_answerable is expected
+    assert len(found.rows) == 3
+
+
+def test_a_score_as_high_as_the_limit_answers(index: RankingIndex) -> None:
+    query = embed(["soup"])[0]
+    lowest = float(ranking_by().search(query, "soup", 1, index)[1][0])
+    assert replace(ranking_by(), lowest_score=lowest).find(query, "soup", 1, index).is_answerable
+
+
+def test_of_what_is_left_to_search_without_training_nothing_is_said(index: RankingIndex) -> None:
+    model = replace(ranking_by(), documents=frozenset({"x"}), lowest_score=2.0)
+    assert model.find(embed(["soup"])[0], "soup", 3, index).is_answerable is None
+
+
+def test_of_an_empty_knowledge_base_nothing_is_said() -> None:
+    nothing = RankingIndex(VectorIndex(np.zeros((0, 256), np.float32)), [], [], embed)
+    model = replace(ranking_by(), lowest_score=2.0)
+    assert model.find(embed(["soup"])[0], "soup", 3, nothing).is_answerable is None
+
+
+@pytest.mark.parametrize("lowest", [2.5, None])
+def test_the_limit_is_read_as_it_was_written(tmp_path: Path, lowest: float | None) -> None:
+    replace(ranking_by(), lowest_score=lowest).save(tmp_path / "run.npz")
+    assert DeepMemoryModel.load(tmp_path / "run.npz").lowest_score == lowest
+
+
+def test_a_model_of_before_the_limit_never_says_that_nothing_answers(tmp_path: Path) -> None:
+    settings = {"weights": dict.fromkeys(NAMES, 1.0), "documents": None}
+    QueryMap(np.eye(256, dtype=np.float32), settings=settings).save(tmp_path / "run.npz")
+    assert DeepMemoryModel.load(tmp_path / "run.npz").lowest_score is None
+
+
 def test_the_documents_of_a_model_are_read_as_they_were_written(tmp_path: Path) -> None:
     replace(ranking_by(), documents=frozenset({"b", "a"})).save(tmp_path / "run.npz")
     assert DeepMemoryModel.load(tmp_path / "run.npz").documents == {"a", "b"}
@@ -92,6 +131,8 @@ def test_a_model_of_before_the_ranker_ranks_by_its_map_and_the_fixed_weights(
         {"weights": dict.fromkeys(NAMES, 1.0), "documents": "all"},
         {"weights": dict.fromkeys(NAMES, 1.0), "documents": [["a"]]},
         {"weights": dict.fromkeys(NAMES, 10**400)},
+        {"weights": dict.fromkeys(NAMES, 1.0), "lowest_score": "3"},
+        {"weights": dict.fromkeys(NAMES, 1.0), "lowest_score": float("nan")},
         {"weights": {"cosine": 1.0}},
         {"weights": dict.fromkeys(NAMES, "1")},
         {"weights": dict.fromkeys(NAMES, float("inf"))},
