@@ -89,8 +89,11 @@ def test_a_set_is_judged_by_keyboard_and_measured_as_far_as_it_was(
     page.get_by_text("Measure on your own test questions").click()
     card = page.locator(".st-key-own_questions")
     card.get_by_role("button", name="Measure", exact=True).click()
-    expect(card.get_by_text("As far as it was judged")).to_be_visible()
-    expect(card.get_by_role("row", name="bpref")).to_be_visible()
+    expect(page.get_by_text("Measured on Hand-written questions of the sample")).to_be_visible()
+    page.get_by_role("tab", name="Hand-written questions of the sample").click()
+    panel = page.get_by_role("tabpanel").filter(visible=True)
+    expect(panel.get_by_text("As far as it was judged")).to_be_visible()
+    expect(panel.get_by_role("row", name="bpref")).to_be_visible()
 
 
 def test_a_question_that_was_won_opens_with_both_lists(app: RunningApp, page: Page) -> None:
