@@ -174,7 +174,8 @@ def test_the_page_of_a_report_says_it_in_words_and_runs_nothing(workspace, run):
 
 
 def test_a_report_has_what_was_measured_on_judged_chunks_alone(workspace, run):
-    add_set(workspace, "mine", 20)
+    rows = "".join(f"Who pays harbour dues {n}?,{DUES}\n" for n in range(20))
+    workspace.test_sets.add_file("mine", "a.csv", f"question,answer\n{rows}".encode())
     assert "bpref" not in workspace.reports.as_page(run).decode()
     [one, *_] = workspace.judging.to_judge(workspace.judging.rank("mine", run.id)).chunks
     workspace.judging.judge([(one.question, one.chunk_id, False)])
