@@ -66,11 +66,11 @@ def _set(
         )
     if found.is_enough:
         figures_of({**figures, "questions": found.questions})
-        without_answer(figures)
         judged_figures(figures)
         attribution(figures)
     else:
         st.caption(f"{count_text(found.questions, 'question')}: too few for figures.")
+    without_answer(figures)
     rank_changes_of(
         {**figures, "questions": found.questions},
         f"{run.id}_{number}",

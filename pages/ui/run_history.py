@@ -22,6 +22,7 @@ from pages.ui.components import (
 from pages.ui.models import compare_models, in_use_badge
 from pages.ui.run_details import run_details
 from pages.ui.selection import EXPANDED_RUN, SELECTED_RUN, follow_work, select_run, toggle_run
+from services.deep_memory.measured_sets import headline, measured_sets
 from services.deep_memory.models import ModelState
 from services.errors import NotFound
 from services.models import TrainingRun
@@ -154,9 +155,14 @@ def _duration(run: TrainingRun) -> str:
 
 
 def _recall(run: TrainingRun) -> str:
-    if run.status is not RunStatus.COMPLETED or "before" not in run.metrics:
+    """Of the set that makes the headline."""
+    sets = measured_sets(run.metrics)
+    if run.status is not RunStatus.COMPLETED or not sets:
         return "—"
-    before, after = (run.metrics[when]["recall@10"] for when in ("before", "after"))
+    found = headline(sets)
+    if not found.is_enough:
+        return "too few to measure"
+    before, after = (found.figures[when]["recall@10"] for when in ("before", "after"))
     return f"{percent(before)} → {percent(after)}"
 
 

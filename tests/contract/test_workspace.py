@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.deep_memory.test_sets import SAMPLE_TEST_SET
+from services.deep_memory.test_sets import FROM_SEARCHES, SAMPLE_TEST_SET
 from services.errors import (
     ConfigurationError,
     DocumentRejected,
@@ -17,6 +17,8 @@ from services.errors import (
 )
 from services.knowledge.sample import sample_documents, sample_questions
 from services.pairs import review
+from services.questions.judgements import Judgement, JudgementStore
+from services.questions.store import Origin, PersonsQuestion, Purpose, QuestionStore
 from services.ranking.untrained import Untrained
 from services.retrieval.stores import open_store
 from services.runs.states import RunStatus
@@ -122,6 +124,23 @@ def test_questions_without_an_answer_are_measured_apart(workspace, service):
     assert (figures["questions"], figures["not_found"]) == (1, 0)
     said = figures["unanswerable"]
     assert (said["questions"], said["said_so"], said["refused_answerable"]) == (1, 1.0, 0.0)
+
+
+def test_what_a_person_said_has_no_answer_is_measured_with_the_questions_of_searches(
+    workspace, service
+):
+    of = workspace.user
+    asked = [("Who pays harbour dues?", False), ("Who is king?", True)]
+    QuestionStore(of.database, of.identity.user_id).save(
+        [PersonsQuestion(text, Purpose.TEST, Origin.SEARCH, none) for text, none in asked]
+    )
+    [dues] = [c for c in store_of(workspace).snapshot().chunks if c.document == "dues.txt"]
+    JudgementStore(of.database, of.identity.user_id).save([Judgement(asked[0][0], dues.id, True)])
+    run = Script(of, service).to(RunStatus.COMPLETED).now
+    models_of(workspace).save(run, replace(ranking_by("cosine"), lowest_score=0.5))
+    figures = workspace.test_sets.measure(FROM_SEARCHES, run.id)
+    assert (figures["questions"], figures["not_found"]) == (1, 0)
+    assert (figures["unanswerable"]["questions"], figures["unanswerable"]["said_so"]) == (1, 1.0)
 
 
 # Models ----------------------------------------------------------------------------------------
