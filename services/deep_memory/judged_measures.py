@@ -16,6 +16,8 @@ from services.deep_memory.evaluation import RANKING_DEPTH, ndcg
 # bpref counts answers below the first ten too. Up to this many chunks, the ranker looks at the same
 # candidates as for ten, so that the other measures stay as they are.
 SEARCHED_FOR_JUDGED = 60
+JUDGED_NAMES = {"bpref": "bpref", "condensed_ndcg@10": "nDCG@10, unjudged left out"}
+JUDGED_SHARE = "judged@10"
 
 
 def judged_measures(
@@ -31,8 +33,8 @@ def judged_measures(
     of = list(zip(ranked, relevant, refused, strict=True))
     return {
         "bpref": np.array([bpref(*one) for one in of]),
-        f"condensed_ndcg@{RANKING_DEPTH}": np.array([condensed_ndcg(*one) for one in of]),
-        f"judged@{RANKING_DEPTH}": np.array([judged_share(*one) for one in of]),
+        "condensed_ndcg@10": np.array([condensed_ndcg(*one) for one in of]),
+        JUDGED_SHARE: np.array([judged_share(*one) for one in of]),
     }
 
 

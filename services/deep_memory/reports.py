@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from services.deep_memory.judged_measures import JUDGED_NAMES
 from services.deep_memory.measured_sets import MeasuredSet, headline, measured_sets
 from services.deep_memory.verdicts import MEASURE_NAMES, Measure, verdict_on
 from services.errors import NotAllowed
@@ -40,7 +41,8 @@ class Reports:
         """One HTML page that needs nothing else and prints well. Raises the same error."""
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
         template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-        return template.render(**self._of(run, measure), names=MEASURE_NAMES).encode()
+        names = {"names": MEASURE_NAMES, "judged_names": JUDGED_NAMES}
+        return template.render(**self._of(run, measure), **names).encode()
 
     def _of(self, run: TrainingRun, measure: Measure = Measure.RECALL_10) -> dict[str, Any]:
         sets = measured_sets(run.metrics)

@@ -84,6 +84,7 @@ class Judging:
 
     def rank(self, test_set: str, run_id: str) -> RankedSet:
         """The first ten chunks of every question, without training and with the run's model.
+        Questions that the documents do not answer, as somebody said, are not judged.
 
         Of too many questions, some are chosen at random, the same ones each time.
 
@@ -95,7 +96,7 @@ class Judging:
         """
         run = self._runs.get(run_id)
         self._models.require_usable(run)
-        everything = self._test_sets.questions(test_set)
+        everything = [one for one in self._test_sets.questions(test_set) if not one.is_unanswerable]
         short = [one for one in everything if len(one.question) <= LONGEST_QUESTION]
         questions = [
             short[row] for row in at_most(np.arange(len(short)), self._backend.most_ranked)

@@ -159,6 +159,14 @@ def test_questions_too_long_to_be_kept_are_left_out(mine):
     assert space.judging.to_judge(ranked).chunks == []
 
 
+def test_questions_that_nothing_answers_are_not_judged(mine):
+    space, run = mine
+    asked = f"question,answer,answerable\n{WHO},when they berth,\n{WHEN},,no\n".encode()
+    space.test_sets.add_file("some", "some.csv", asked)
+    ranked = space.judging.rank("some", run.id)
+    assert ([one.text for one in ranked.questions], ranked.left_out) == ([WHO], 0)
+
+
 # By a model ------------------------------------------------------------------------------------
 
 

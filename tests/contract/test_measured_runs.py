@@ -173,6 +173,18 @@ def test_the_page_of_a_report_says_it_in_words_and_runs_nothing(workspace, run):
     assert DUES in page or SOUP in page
 
 
+def test_a_report_has_what_was_measured_on_judged_chunks_alone(workspace, run):
+    rows = "".join(f"Who pays harbour dues {n}?,{DUES}\n" for n in range(20))
+    workspace.test_sets.add_file("mine", "a.csv", f"question,answer\n{rows}".encode())
+    assert "bpref" not in workspace.reports.as_page(run).decode()
+    [one, *_] = workspace.judging.to_judge(workspace.judging.rank("mine", run.id)).chunks
+    workspace.judging.judge([(one.question, one.chunk_id, False)])
+    workspace.test_sets.measure("mine", run.id)
+    page = workspace.reports.as_page(workspace.runs.get(run.id)).decode()
+    assert "<td>bpref</td>" in page
+    assert "unjudged left out" in page
+
+
 def test_a_run_without_figures_has_no_report(workspace, service):
     bare = Script(workspace.user, service).to(RunStatus.COMPLETED).now
     with pytest.raises(NotAllowed, match="no figures"):

@@ -9,8 +9,10 @@ from math import log2
 import numpy as np
 import pytest
 
+from benchmarks.chunks import sample_chunks
 from benchmarks.judging import found_by, planted
 from services.deep_memory.judged_measures import (
+    SEARCHED_FOR_JUDGED,
     bpref,
     condensed_ndcg,
     judged_measures,
@@ -24,10 +26,16 @@ from services.deep_memory.test_sets import (
     find_answers,
     with_judgements,
 )
+from services.knowledge.sample import sample_questions
 from services.models import Chunk
 from services.questions.agreement import agreement
 from services.questions.pool import RankedQuestion, count_judged, unjudged
+from services.ranking.index import RankingIndex
+from services.ranking.untrained import Untrained
 from services.retrieval.content import Snapshot
+from services.retrieval.embeddings import WordLlamaEmbedder
+from services.retrieval.nearest import VectorIndex
+from tests.trained_models import ranking_by
 
 # Measures --------------------------------------------------------------------------------------
 
@@ -74,6 +82,20 @@ def test_each_measure_has_a_value_for_each_question():
         "condensed_ndcg@10": [pytest.approx(1 / log2(3)), 1.0],
         "judged@10": [1.0, 1.0],
     }
+
+
+def test_searching_deeper_for_bpref_leaves_the_first_ten_as_they_are():
+    chunks, embedder = sample_chunks(), WordLlamaEmbedder()
+    texts = [chunk.text for chunk in chunks]
+    documents = [chunk.document_id for chunk in chunks]
+    index = RankingIndex(VectorIndex(embedder.embed(texts)), texts, documents, embedder.embed)
+    asked = [question.question for question in sample_questions()][:20]
+    for search in (Untrained.RANKER.search, Untrained.COSINE.search, ranking_by().search):
+        for text, vector in zip(asked, embedder.embed(asked), strict=True):
+            deep, _ = search(vector, text, SEARCHED_FOR_JUDGED, index)
+            first, _ = search(vector, text, 10, index)
+            assert deep[:10].tolist() == first.tolist()
+            assert len(deep) == SEARCHED_FOR_JUDGED
 
 
 # What was judged, in a test set ----------------------------------------------------------------
