@@ -32,6 +32,7 @@ PEOPLE_CALL |= {"settle_cloud_job", "settle_cloud_submission", "say_job_goes_on"
 PEOPLE_CALL |= {"deep_memory_state", "run_problems", "log_run_event", "add_pairs"}
 PEOPLE_CALL |= {"start_import", "stop_import", "go_on_with_import", "give_up_import"}
 PEOPLE_CALL |= {"begin_import", "acknowledge_import", "import_state"}
+PEOPLE_CALL |= {"review_pairs", "note_checks", "unchecked_pairs", "review_counts"}
 ANYONE_MAY_CALL = {"run_moves", "run_phase", "lease_end", "question_key"}  # touch no row
 
 
