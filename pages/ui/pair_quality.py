@@ -87,10 +87,25 @@ def choose_pairs() -> Selection:
     """Let the person choose which pairs to see, and in which order."""
     state, order, words = st.columns([2, 2, 3])
     chosen = state.selectbox(
-        "Show", list(_STATES), format_func=lambda key: _STATES[key][0], key="pair_filter"
+        "Show",
+        list(_STATES),
+        format_func=lambda key: _STATES[key][0],
+        key="pair_filter",
+        label_visibility="collapsed",
     )
-    by = order.selectbox("Order", list(_ORDERS), format_func=_ORDERS.__getitem__, key="pair_order")
-    search = words.text_input("Search in the questions", key="pair_search", placeholder="any words")
+    by = order.selectbox(
+        "Order",
+        list(_ORDERS),
+        format_func=_ORDERS.__getitem__,
+        key="pair_order",
+        label_visibility="collapsed",
+    )
+    search = words.text_input(
+        "Search in the questions",
+        key="pair_search",
+        placeholder="Search in the questions",
+        label_visibility="collapsed",
+    )
     selection = _STATES[chosen][1]
     return Selection(
         selection.review, selection.is_edited, selection.flag, selection.is_flagged, search, by

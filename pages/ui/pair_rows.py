@@ -19,7 +19,7 @@ _STATES = {
     Review.KEPT: ":green-badge[:material/check: kept]",
     Review.DROPPED: ":red-badge[:material/close: dropped]",
 }
-_AROUND = 300  # characters of a long chunk before and after the sentence that answers
+_AROUND = 200  # characters of a long chunk before and after the sentence that answers
 
 
 def pair_rows(desk: Desk, chunks: Mapping[str, Chunk]) -> None:
@@ -29,13 +29,16 @@ def pair_rows(desk: Desk, chunks: Mapping[str, Chunk]) -> None:
         groups.setdefault(pair.chunk_id, []).append(pair)
     for chunk_id, pairs in groups.items():
         with st.container(border=True, key=f"chunk_{chunk_id}"):
-            text, questions = st.columns([4, 6])
-            with text:
-                about = next((pair for pair in pairs if pair.id == desk.current), pairs[0])
-                _chunk(chunks.get(chunk_id), about)
+            questions, text = st.columns(2)
             with questions:
                 for pair in pairs:
                     _pair(desk, pair)
+            with text, st.container(gap=None):
+                about = next((pair for pair in pairs if pair.id == desk.current), pairs[0])
+                _chunk(chunks.get(chunk_id), about)
+    if desk.has_moved:
+        desk.has_moved = False
+        _to_keyboard(f"pair_{desk.current}", is_edited=desk.editing is not None)
 
 
 def _chunk(chunk: Chunk | None, pair: TrainingPair) -> None:
@@ -49,7 +52,7 @@ def _chunk(chunk: Chunk | None, pair: TrainingPair) -> None:
     before, after = chunk.text[first:start], chunk.text[end:last]
     answer = f":yellow-background[{plain(chunk.text[start:end])}]" if end else ""
     cut = ("… " if first else "", " …" if last < len(chunk.text) else "")
-    st.markdown(f"{cut[0]}{plain(before)} {answer} {plain(after)}{cut[1]}")
+    st.markdown(f":small[{cut[0]}{plain(before)} {answer} {plain(after)}{cut[1]}]")
     if any(cut):
         with st.popover("Whole chunk", type="tertiary"):
             st.text(chunk.text)
@@ -57,7 +60,7 @@ def _chunk(chunk: Chunk | None, pair: TrainingPair) -> None:
 
 def _pair(desk: Desk, pair: TrainingPair) -> None:
     is_current = pair.id == desk.current
-    with st.container(key=f"pair_{pair.id}", gap="small"):
+    with st.container(key=f"pair_{pair.id}", gap=None):
         if desk.editing == pair.id:
             _edit_form(desk, pair)
         else:
@@ -72,15 +75,10 @@ def _pair(desk: Desk, pair: TrainingPair) -> None:
             if desk.said.pair_id == pair.id:
                 color = "green" if desk.said.is_good else "red"
                 st.markdown(f":{color}[{plain(desk.said.text)}]", width="content")
-    if is_current:
-        _to_keyboard(f"pair_{pair.id}", is_edited=desk.editing == pair.id)
 
 
 def _buttons(desk: Desk, pair: TrainingPair, is_current: bool) -> None:
     """The keys work for the current pair alone."""
-
-    def edit() -> None:
-        desk.current = desk.editing = pair.id
 
     st.button(
         "Keep",
@@ -106,7 +104,8 @@ def _buttons(desk: Desk, pair: TrainingPair, is_current: bool) -> None:
         type="tertiary",
         shortcut="E" if is_current else None,
         disabled=pair.review is Review.DROPPED,
-        on_click=edit,
+        on_click=desk.begin_edit,
+        args=(pair,),
     )
 
 
@@ -118,14 +117,17 @@ def _edit_form(desk: Desk, pair: TrainingPair) -> None:
         if desk.editing == pair.id:  # refused: what is kept stands in the field again
             st.session_state[key] = pair.question_text
 
-    def leave() -> None:
-        desk.editing = None
-
     with st.form(f"edit_form_{pair.id}", border=False):
         st.text_area("Question", value=pair.question_text, key=key, height=68)
         with st.container(horizontal=True):
             st.form_submit_button("Save", key=f"save_{pair.id}", type="primary", on_click=save)
-    st.button("Leave as it is", key=f"leave_{pair.id}", type="tertiary", on_click=leave)
+            st.form_submit_button(
+                "Leave as it is",
+                key=f"leave_{pair.id}",
+                type="tertiary",
+                on_click=desk.look,
+                args=(0,),
+            )
 
 
 def _to_keyboard(key: str, *, is_edited: bool) -> None:

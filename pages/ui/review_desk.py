@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import streamlit as st
 
 from pages.ui.components import count_text
-from services.errors import AppError
+from services.errors import AppError, RunMoved
 from services.models import Review, TrainingPair, TrainingRun
 from services.pairs.review import Change
 from services.pairs.selection import ALL, Selection
@@ -50,8 +50,9 @@ class Desk:
     pairs: list[TrainingPair] = field(default_factory=list)  # as they were drawn last
     current: str | None = None  # the pair that the keys are about
     editing: str | None = None
-    steps: list[list[Change]] = field(default_factory=list)  # the last one is undone first
+    steps: list[Sequence[Change]] = field(default_factory=list)  # the last one is undone first
     said: Said = NOTHING
+    has_moved: bool = False  # to another pair, or into its field: the browser is to follow
 
     def show(self, selection: Selection) -> None:
         """Fetch the pairs to draw: others if the selection is another, else as they are now."""
@@ -91,10 +92,20 @@ class Desk:
         self.turn(1)
         self.said = _told(_DONE[review], len(changes), len(pairs))
 
+    def begin_edit(self, pair: TrainingPair) -> None:
+        self.current = self.editing = pair.id
+        self.said, self.has_moved = NOTHING, True
+
     def edit(self, pair: TrainingPair, question: str) -> None:
-        """Save a question; a refused one leaves what is stored in its field."""
-        saved = self._try(pair.id, lambda: self.space.pairs.edit(self.run_id, pair, question))
-        if saved is None:
+        """Save a question. Where it is refused, the pair stays in editing."""
+        try:
+            saved = self.space.pairs.edit(self.run_id, pair, question)
+        except RunMoved as error:
+            self.editing = None  # what it is now takes the place of the field
+            self.said = Said(pair.id, f"{error} {error.next_step}", False)
+            return
+        except AppError as error:
+            self.said = Said(pair.id, f"{error} {error.next_step}", False)
             return
         self.editing = None
         if saved != pair:
@@ -104,25 +115,25 @@ class Desk:
 
     def undo(self) -> None:
         """Take the last decision back, and show what it was about."""
-        changes = self.steps.pop()
-        undone = self._try(None, lambda: self.space.pairs.undo(self.run_id, changes))
-        if undone is None:
-            self.steps.append(changes)
+        asked = len(self.steps[-1])
+        taken_back = self._try(None, lambda: self.space.pairs.undo(self.run_id, self.steps))
+        if taken_back is None:
             return
+        self.steps, undone = taken_back
         shown = [pair.id for pair in undone[:PAIRS_A_PAGE]]
         self.ids = [*(id_ for id_ in shown if id_ not in (self.ids or ())), *(self.ids or ())]
         self.current = shown[0] if shown else self.current
-        self.editing = None
-        self.said = _told("Took back", len(undone), len(changes))
+        self.editing, self.has_moved = None, True
+        self.said = _told("Took back", len(undone), asked)
 
     def look(self, step: int) -> None:
-        """Look at the next pair (1) or the one before (-1), and decide nothing."""
+        """Look at the next pair (1) or the one before (-1), or stay (0), and decide nothing."""
         self.said = NOTHING
         self.go(step)
 
     def go(self, step: int) -> None:
         """To the next pair (1) or the one before (-1), on another page if need be."""
-        self.editing = None
+        self.editing, self.has_moved = None, True
         ids = self.ids or []
         place = ids.index(self.current) + step if self.current in ids else 0
         if 0 <= place < len(ids):
@@ -136,7 +147,7 @@ class Desk:
         now = self._try(None, lambda: self.space.pairs.some(self.run_id, self.ids or []))
         staying = sum(self._selects(pair) for pair in now or ())
         self.offset = max(0, self.offset + (staying if step > 0 else -PAIRS_A_PAGE))
-        self.ids, self.current, self.editing = None, None, None
+        self.ids, self.current, self.editing, self.has_moved = None, None, None, True
 
     def reload(self) -> None:
         """Fetch the page again, because pairs were added or their order changed; not while someone

@@ -12,6 +12,22 @@ from services.pairs.doubt import Progress
 log = logging.getLogger(__name__)
 
 
+class Checks:
+    """The checks of a process, one for each run, whichever session began it."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Checking] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, run_id: str, work: Callable[[Progress], None]) -> Checking:
+        """Begin a check of this run, unless one is at work; return the one that is."""
+        with self._lock:
+            self._of = {id_: check for id_, check in self._of.items() if not check.is_done}
+            if run_id not in self._of:
+                self._of[run_id] = Checking(work)
+            return self._of[run_id]
+
+
 class Checking:
     """One check, begun when this is made. What it found is in the database; see `PairStore`."""
 

@@ -30,7 +30,7 @@ class Pairs:
         self._runs = person.runs
         self._pairs = PairStore(person.database)
         self._embedder = RememberingEmbedder(person.studio.places.embedder)
-        self._checking: Checking | None = None
+        self._checks = person.studio.pair_checks
 
     # Reading
 
@@ -104,15 +104,18 @@ class Pairs:
             self._require_in_review(run_id)
         return [(before[pair.id], pair) for pair in after]
 
-    def undo(self, run_id: str, changes: Sequence[Change]) -> list[TrainingPair]:
-        """Make pairs what they were before; those about which somebody decided since stay as they
-        are. Returns those that changed.
+    def undo(
+        self, run_id: str, steps: Sequence[Sequence[Change]]
+    ) -> tuple[list[Sequence[Change]], list[TrainingPair]]:
+        """Make the pairs of the last step what they were before it; those about which somebody
+        decided since stay as they are. Returns the steps that are left, and the pairs that changed.
 
         Raises:
             RunMoved: the run is not in review.
         """
+        *earlier, last = steps
         undone: list[TrainingPair] = []
-        edits = [change for change in changes if change[0].question_text != change[1].question_text]
+        edits = [change for change in last if change[0].question_text != change[1].question_text]
         for before, after in edits:
             undone += self._pairs.decide(
                 run_id,
@@ -121,7 +124,7 @@ class Pairs:
                 seen=[after.reviewed_at],
                 question=before.question_text,
             )
-        others = sorted((c for c in changes if c not in edits), key=lambda c: c[0].review)
+        others = sorted((c for c in last if c not in edits), key=lambda change: change[0].review)
         for review, group in groupby(others, key=lambda change: change[0].review):
             together = [after for _, after in group]
             undone += self._pairs.decide(
@@ -132,7 +135,14 @@ class Pairs:
             )
         if not undone:
             self._require_in_review(run_id)
-        return undone
+        # What an earlier step led to is there again, decided about at another moment.
+        now = {pair.id: pair for pair in undone}
+        again = {(b.id, b.reviewed_at): now[b.id] for b, _ in last if b.id in now}
+        left: list[Sequence[Change]] = [
+            [(before, again.get((after.id, after.reviewed_at), after)) for before, after in step]
+            for step in earlier
+        ]
+        return left, undone
 
     def drop(self, run_id: str, pair_ids: Sequence[str]) -> int:
         """Drop pairs, whatever they were; returns how many of them the run had.
@@ -174,9 +184,7 @@ class Pairs:
 
         It costs `check_cost` of that many pairs: ask before.
         """
-        if self._checking is None or self._checking.is_done:
-            self._checking = Checking(lambda note: self._check_what_is_new(run.id, note))
-        return self._checking
+        return self._checks.begin(run.id, lambda note: self._check_what_is_new(run.id, note))
 
     def _check_what_is_new(self, run_id: str, on_progress: Progress) -> None:
         version = self._store.snapshot().version
