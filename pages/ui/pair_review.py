@@ -19,12 +19,12 @@ from services.workspace import Workspace
 
 
 def pair_review(space: Workspace, run: TrainingRun) -> None:
+    _actions(space, run)
     # Each in its own container, so that what is below stays put when something comes or goes.
     with st.container():
-        problem_chunks(space, run)
-    _actions(space, run)
-    with st.container():
         _review(space, run)
+    with st.container():
+        problem_chunks(space, run)
     pair_exchange(space, run)
     run_details(space, run)
 
