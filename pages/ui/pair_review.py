@@ -67,7 +67,7 @@ def _review(space: Workspace, drawn: TrainingRun) -> None:
     _how_far(run, counts)
     desk.show(choose_pairs())
     with st.container():
-        _for_the_page(desk, counts)
+        _for_the_page(desk)
     with st.container():
         pair_rows(desk, space.documents.chunks())
         if not desk.pairs:
@@ -85,7 +85,7 @@ def _how_far(run: TrainingRun, counts: ReviewCounts) -> None:
         st.caption(f":material/fact_check: {summary}")
 
 
-def _for_the_page(desk: Desk, counts: ReviewCounts) -> None:
+def _for_the_page(desk: Desk) -> None:
     """What is done with the whole page, and what became of the last action."""
     waiting = [pair for pair in desk.pairs if pair.review is Review.TO_REVIEW]
     is_editing = desk.editing is not None
@@ -113,9 +113,8 @@ def _all_flagged(desk: Desk) -> None:
             st.button(
                 f"{label} all {count_text(total, 'pair')}",
                 key=f"{label.lower()}_flagged",
-                on_click=lambda review=review: desk.decide_all(
-                    desk.space.pairs.all(desk.run_id, desk.selection), review
-                ),
+                on_click=desk.decide_selected,
+                args=(review,),
             )
 
 

@@ -92,6 +92,12 @@ class Desk:
         self.turn(1)
         self.said = _told(_DONE[review], len(changes), len(pairs))
 
+    def decide_selected(self, review: Review) -> None:
+        """Keep or drop all that the selection has, on whatever page."""
+        found = self._try(None, lambda: self.space.pairs.all(self.run_id, self.selection))
+        if found is not None:
+            self.decide_all(found, review)
+
     def begin_edit(self, pair: TrainingPair) -> None:
         self.current = self.editing = pair.id
         self.said, self.has_moved = NOTHING, True

@@ -95,14 +95,14 @@ def _edit_first_question(page: Page, question: str) -> None:
     field = page.get_by_label("Question", exact=True).first
     field.fill(question)
     field.press("Control+Enter")
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
     expect(page.get_by_text(question)).to_be_visible()
 
 
 def _drop_second_pair(page: Page) -> None:
     rows = page.locator("[class*=st-key-drop_]").filter(visible=True)
     rows.get_by_role("button", name=re.compile("^Drop$")).first.click()
-    expect(page.get_by_text("Dropped.")).to_be_visible()
+    expect(page.get_by_text("Dropped.", exact=True)).to_be_visible()
 
 
 def _recall_at_1(page: Page) -> tuple[float, float]:

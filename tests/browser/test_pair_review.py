@@ -32,16 +32,16 @@ def test_a_review_is_done_by_keyboard_only(app: RunningApp, page: Page) -> None:
     first = _current(page)
     question = first.locator("strong").inner_text()
 
-    page.keyboard.press("k")
+    _press(page, "k")
     _reviewed(page, 1)
-    expect(page.get_by_text("Kept.")).to_be_visible()
-    page.keyboard.press("n")
-    page.keyboard.press("b")
-    page.keyboard.press("d")
+    expect(page.get_by_text("Kept.", exact=True)).to_be_visible()
+    _press(page, "n")
+    _press(page, "b")
+    _press(page, "d")
     _reviewed(page, 2)
-    expect(page.get_by_text("Dropped.")).to_be_visible()
+    expect(page.get_by_text("Dropped.", exact=True)).to_be_visible()
 
-    page.keyboard.press("e")
+    _press(page, "e")
     field = page.get_by_label("Question", exact=True)
     expect(field).to_be_focused()
     page.keyboard.press("Delete")  # its text is selected
@@ -52,36 +52,36 @@ def test_a_review_is_done_by_keyboard_only(app: RunningApp, page: Page) -> None:
     page.keyboard.press("Control+a")
     page.keyboard.type("Who keeps and drops nothing here?")  # letters are no commands now
     page.keyboard.press("Control+Enter")
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
     expect(page.get_by_text("edited from:")).to_be_visible()
     _reviewed(page, 3)
 
     for left in (2, 1, 0):
-        page.keyboard.press("u")
+        _press(page, "u")
         _reviewed(page, left)
     expect(_current(page).locator("strong")).to_have_text(question)
 
-    page.keyboard.press("a")
+    _press(page, "a")
     _reviewed(page, 10)
     expect(page.get_by_text("Kept 10 pairs.")).to_be_visible()
-    page.keyboard.press("x")
+    _press(page, "x")
     _reviewed(page, 20)
-    page.keyboard.press("u")
+    _press(page, "u")
     _reviewed(page, 10)
-    page.keyboard.press("u")
+    _press(page, "u")
     _reviewed(page, 0)
 
 
 def test_flagged_pairs_are_found_and_decided_about_together(app: RunningApp, page: Page) -> None:
     _open_review(app, page)
-    page.keyboard.press("e")
+    _press(page, "e")
     field = page.get_by_label("Question", exact=True)
     expect(field).to_be_focused()
     field.fill(LEAK)
     page.keyboard.press("Control+Enter")
     row = page.locator("[class*=st-key-pair_]").filter(has_text=LEAK)
     expect(row.get_by_text("gives itself away", exact=True)).to_be_visible()
-    page.keyboard.press("u")
+    _press(page, "u")
 
     _show(page, "All flagged")
     flagged = page.get_by_text(re.compile(r"Flagged: \d+ of"))
@@ -90,7 +90,7 @@ def test_flagged_pairs_are_found_and_decided_about_together(app: RunningApp, pag
     page.get_by_role("button", name=re.compile(r"^Drop all \d+ pairs")).click()
     expect(page.get_by_text(re.compile(r"Dropped \d+ pairs\."))).to_be_visible()
     expect(page.get_by_text("Checked: no pair to review is flagged.")).to_be_visible()
-    page.keyboard.press("u")
+    _press(page, "u")
     expect(page.get_by_text(before)).to_be_visible()
 
 
@@ -104,7 +104,7 @@ def test_a_dropped_pair_comes_back_from_the_file_and_a_wrong_file_changes_nothin
     pairs = tmp_path / "pairs.zip"
     download.value.save_as(pairs)
     page.get_by_role("button", name="Drop D").click()
-    expect(page.get_by_text("Dropped.")).to_be_visible()
+    expect(page.get_by_text("Dropped.", exact=True)).to_be_visible()
 
     _import(page, pairs)
     expect(page.get_by_text(re.compile(r"Imported 1 pair\. \d+ were left out"))).to_be_visible()
@@ -118,6 +118,13 @@ def _open_review(app: RunningApp, page: Page) -> None:
     """When the check is done, so that the order stays."""
     sign_in_as_demo(app, page)
     expect(page.get_by_text(re.compile("Flagged: |Checked: no pair"))).to_be_visible()
+
+
+def _press(page: Page, key: str) -> None:
+    """When the page is whole: until then the keys belong to what was drawn before."""
+    running = page.locator('[data-testid="stApp"][data-test-script-state="running"]')
+    expect(running).to_have_count(0)
+    page.keyboard.press(key)
 
 
 def _reviewed(page: Page, count: int) -> None:
