@@ -32,8 +32,8 @@ _STATES: dict[str, tuple[str, Selection]] = {
 _ORDERS = {Order.DOUBT: "Most doubtful first", Order.CHUNK: "Chunk by chunk"}
 _CHECKING = "pair_checking"
 _ASKED = "pair_check_asked"  # the run for which the person asked for a check
-_AT_ONCE_S = 0.3  # how long a page waits for a check of a few pairs
-_FEW = 50
+_FEW = 50  # pairs to check, as after a decision: the page waits a moment, and does not watch
+_AT_ONCE_S = 0.3
 
 
 def keep_checked(space: Workspace, run: TrainingRun, counts: ReviewCounts) -> ReviewCounts:
@@ -46,8 +46,10 @@ def keep_checked(space: Workspace, run: TrainingRun, counts: ReviewCounts) -> Re
         if not counts.unchecked or not _may_check(space, run, counts.unchecked):
             return counts
         checking = space.pairs.check_in_background(run)
-        if counts.unchecked > _FEW or not checking.wait(_AT_ONCE_S):
+        if counts.unchecked > _FEW:
             st.session_state[_CHECKING] = checking
+        elif not checking.wait(_AT_ONCE_S):
+            return counts  # what it finds is shown with the next decision
     if not checking.is_done:
         _watch(checking)
         return counts
