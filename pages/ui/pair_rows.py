@@ -132,12 +132,17 @@ def _edit_form(desk: Desk, pair: TrainingPair) -> None:
 
 def _to_keyboard(key: str, *, is_edited: bool) -> None:
     """Have the pair in sight, and what is typed reach the field in which it is edited."""
+    wanted = "textarea" if is_edited else "button"
     st.html(  # with the time, because the browser does not run an unchanged script again
         f"""<script>/* {time.monotonic_ns()} */ {{
-          const row = document.querySelector('.st-key-{key}');
-          const field = row?.querySelector('textarea');
-          row?.scrollIntoView({{block: 'nearest'}});
-          {"if (field) { field.focus(); field.select(); }" if is_edited else ""}
+          const follow = (tries) => {{
+            const row = document.querySelector('.st-key-{key}');
+            const found = row?.querySelector('{wanted}');
+            if (!found) {{ if (tries) setTimeout(follow, 50, tries - 1); return; }}
+            row.scrollIntoView({{block: 'nearest'}});
+            if (found.select) {{ found.focus(); found.select(); }}
+          }};
+          follow(40);  // the field may be drawn after this
         }}</script>""",
         unsafe_allow_javascript=True,
     )

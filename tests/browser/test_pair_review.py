@@ -35,8 +35,12 @@ def test_a_review_is_done_by_keyboard_only(app: RunningApp, page: Page) -> None:
     _press(page, "k")
     _reviewed(page, 1)
     expect(page.get_by_text("Kept.", exact=True)).to_be_visible()
+    second = _current(page).locator("strong").inner_text()
+    assert second != question
     _press(page, "n")
+    expect(_current(page).locator("strong")).not_to_have_text(second)
     _press(page, "b")
+    expect(_current(page).locator("strong")).to_have_text(second)
     _press(page, "d")
     _reviewed(page, 2)
     expect(page.get_by_text("Dropped.", exact=True)).to_be_visible()
