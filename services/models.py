@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from services.runs.states import RunStatus
@@ -100,6 +101,14 @@ class TokenUsage:
         )
 
 
+class Review(StrEnum):
+    """What a person decided about a pair."""
+
+    TO_REVIEW = "to_review"  # nothing yet: training uses it as it is
+    KEPT = "kept"
+    DROPPED = "dropped"  # training does not use it; it can come back
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingPair:
     """A question and the chunk that answers it. `relevance_score` runs from 0 to 1."""
@@ -110,6 +119,10 @@ class TrainingPair:
     chunk_id: str
     chunk_preview: str
     relevance_score: float
+    review: Review = Review.TO_REVIEW
+    original_question: str | None = None  # None unless it was edited
+    reviewed_at: str | None = None  # as the database wrote it: it changes with every decision
+    flags: tuple[str, ...] = ()  # what the last check found doubtful, see pairs/quality.py
 
 
 @dataclass(frozen=True, slots=True)

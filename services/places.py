@@ -10,7 +10,9 @@ from services.deep_memory.backend import Backend, make_backend
 from services.deep_memory.cloud_jobs import Watching
 from services.deep_memory.model_store import ModelStore
 from services.knowledge.knowledge_base import KnowledgeBase
+from services.ranking.index import RankingIndex
 from services.ranking.indexes import SearchIndexes
+from services.retrieval.content import Snapshot
 from services.retrieval.embedders import make_embedder
 from services.retrieval.embeddings import Embedder
 from services.retrieval.reranking import Reranker, make_reranker
@@ -42,6 +44,10 @@ class Places:
 
     def models_of(self, user_id: str) -> ModelStore:
         return ModelStore(models_folder(self._settings, user_id))
+
+    def ranking_index(self, user_id: str, snapshot: Snapshot) -> RankingIndex:
+        """What rankers look at in this person's store; waits until it is built."""
+        return self._indexes.of(user_id, snapshot)
 
     def backend_of(self, user_id: str, database: Database, models: ModelStore) -> Backend:
         """`database` acts with the caller's rights; `models` are this user's."""

@@ -21,6 +21,7 @@ from services.jobs import jobs_of
 from services.knowledge.importer import Importer
 from services.knowledge.kept_files import KeptFiles
 from services.local_supabase.stack import LocalSupabase, start_local_supabase
+from services.pairs.background import Checks
 from services.places import Places
 from services.reading.readers import Readers
 from services.retrieval.embedders import require_embedder
@@ -61,6 +62,7 @@ class Studio:
         self.accounts = Accounts(self.endpoint, self._service)
         self.tickets = Tickets()
         self.places = Places(settings, watching)
+        self.pair_checks = Checks()
         self.kept_files = KeptFiles(settings.data_dir / "imports")
         self.importer = Importer(
             self._service, self.kept_files, Readers(), self.places.knowledge_base_of

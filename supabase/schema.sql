@@ -387,7 +387,14 @@ CREATE TABLE public.deep_memory_training_pairs (
     chunk_id text NOT NULL,
     chunk_preview text,
     relevance_score double precision DEFAULT 1.0 NOT NULL,
-    created_at timestamp with time zone DEFAULT now()
+    created_at timestamp with time zone DEFAULT now(),
+    review text DEFAULT 'to_review'::text NOT NULL,
+    original_question text,
+    reviewed_at timestamp with time zone,
+    doubt double precision,
+    flags text[] DEFAULT '{}'::text[] NOT NULL,
+    checked_against text,
+    CONSTRAINT deep_memory_training_pairs_review_check CHECK ((review = ANY (ARRAY['to_review'::text, 'kept'::text, 'dropped'::text])))
 );
 
 ALTER TABLE ONLY public.deep_memory_training_pairs
@@ -404,6 +411,10 @@ CREATE UNIQUE INDEX one_question_of_a_chunk ON public.deep_memory_training_pairs
 CREATE TRIGGER count_added_pairs AFTER INSERT ON public.deep_memory_training_pairs REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.count_pairs();
 
 CREATE TRIGGER count_dropped_pairs AFTER DELETE ON public.deep_memory_training_pairs REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.count_pairs();
+
+CREATE TRIGGER count_reviewed_pairs AFTER UPDATE ON public.deep_memory_training_pairs REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION public.count_reviewed_pairs();
+
+CREATE TRIGGER note_review BEFORE UPDATE ON public.deep_memory_training_pairs FOR EACH ROW EXECUTE FUNCTION public.note_review();
 
 ALTER TABLE ONLY public.deep_memory_training_pairs
     ADD CONSTRAINT deep_memory_training_pairs_training_run_id_fkey FOREIGN KEY (training_run_id) REFERENCES public.deep_memory_training_runs(id) ON DELETE CASCADE;
@@ -645,7 +656,7 @@ GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid, p_and_older boole
 GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid, p_and_older boolean) TO authenticated;
 
 
--- add_pairs: 011_add_pairs.sql
+-- add_pairs: 032_review_pairs.sql
 
 CREATE FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) RETURNS integer
     LANGUAGE plpgsql
@@ -654,12 +665,16 @@ CREATE FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) RETURNS integer
 declare
   added int;
 begin
-  insert into public.deep_memory_training_pairs
+  insert into public.deep_memory_training_pairs as p
     (training_run_id, chunk_id, chunk_preview, question_text, relevance_score)
-  select p_run, p.chunk_id, p.chunk_preview, p.question_text, p.relevance_score
-    from jsonb_to_recordset(p_pairs)
-      as p (chunk_id text, chunk_preview text, question_text text, relevance_score float)
-  on conflict do nothing;
+  select distinct on (public.question_key(n.question_text), n.chunk_id)
+         p_run, n.chunk_id, n.chunk_preview, n.question_text, n.relevance_score
+    from rows from (jsonb_to_recordset(p_pairs)
+           as (chunk_id text, chunk_preview text, question_text text, relevance_score float))
+         with ordinality as n (chunk_id, chunk_preview, question_text, relevance_score, place)
+   order by public.question_key(n.question_text), n.chunk_id, n.place
+  on conflict (training_run_id, public.question_key(question_text), chunk_id)
+  do update set review = 'to_review' where p.review = 'dropped';
   get diagnostics added = row_count;
   return added;
 end $$;
@@ -925,7 +940,7 @@ REVOKE ALL ON FUNCTION public.claim_run(p_run uuid, p_user uuid, p_worker uuid, 
 GRANT ALL ON FUNCTION public.claim_run(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer) TO service_role;
 
 
--- count_pairs: 009_run_recovery.sql
+-- count_pairs: 032_review_pairs.sql
 
 CREATE FUNCTION public.count_pairs() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -934,7 +949,8 @@ CREATE FUNCTION public.count_pairs() RETURNS trigger
 begin
   update public.deep_memory_training_runs r
      set pair_count = r.pair_count + case when tg_op = 'INSERT' then c.pairs else -c.pairs end
-    from (select training_run_id, count(*)::int as pairs from changed group by 1) c
+    from (select training_run_id, count(*)::int as pairs from changed
+           where review <> 'dropped' group by 1) c
    where r.id = c.training_run_id;
   return null;
 end $$;
@@ -942,6 +958,27 @@ end $$;
 GRANT ALL ON FUNCTION public.count_pairs() TO anon;
 GRANT ALL ON FUNCTION public.count_pairs() TO authenticated;
 GRANT ALL ON FUNCTION public.count_pairs() TO service_role;
+
+
+-- count_reviewed_pairs: 032_review_pairs.sql
+
+CREATE FUNCTION public.count_reviewed_pairs() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  update public.deep_memory_training_runs r set pair_count = r.pair_count + c.pairs
+    from (select training_run_id, sum(pairs)::int as pairs
+            from (select training_run_id, 1 as pairs from after where review <> 'dropped'
+                  union all
+                  select training_run_id, -1 from before where review <> 'dropped') each_pair
+           group by 1 having sum(pairs) <> 0) c
+   where r.id = c.training_run_id;
+  return null;
+end $$;
+
+REVOKE ALL ON FUNCTION public.count_reviewed_pairs() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.count_reviewed_pairs() TO service_role;
 
 
 -- decide_purpose: 033_learn_from_searches.sql
@@ -1619,6 +1656,58 @@ REVOKE ALL ON FUNCTION public.note_batch(p_run uuid, p_user uuid, p_worker uuid,
 GRANT ALL ON FUNCTION public.note_batch(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_batch uuid, p_answered integer) TO service_role;
 
 
+-- note_checks: 032_review_pairs.sql
+
+CREATE FUNCTION public.note_checks(p_run uuid, p_version text, p_checks jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  noted int;
+begin
+  update public.deep_memory_training_pairs p
+     set doubt = c.doubt, flags = c.flags, checked_against = p_version
+    from jsonb_to_recordset(p_checks)
+      as c (id uuid, reviewed_at timestamptz, doubt float, flags text[])
+   where p.training_run_id = p_run and p.id = c.id
+     and p.reviewed_at is not distinct from c.reviewed_at;
+  get diagnostics noted = row_count;
+  return noted;
+end $$;
+
+REVOKE ALL ON FUNCTION public.note_checks(p_run uuid, p_version text, p_checks jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_checks(p_run uuid, p_version text, p_checks jsonb) TO service_role;
+GRANT ALL ON FUNCTION public.note_checks(p_run uuid, p_version text, p_checks jsonb) TO authenticated;
+
+
+-- note_review: 032_review_pairs.sql
+
+CREATE FUNCTION public.note_review() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if new.question_text is distinct from old.question_text then
+    new.original_question := nullif(
+      coalesce(old.original_question, old.question_text), new.question_text);
+    if new.review = 'to_review' and old.review = 'to_review' then
+      new.review := 'kept';
+    end if;
+  elsif new.review = old.review then
+    return new; -- a check noted what it found
+  end if;
+  new.reviewed_at := case when new.review <> 'to_review' then clock_timestamp() end;
+  if new.question_text is distinct from old.question_text
+     or (new.review = 'dropped') <> (old.review = 'dropped') then
+    new.checked_against := null;
+  end if;
+  return new;
+end $$;
+
+REVOKE ALL ON FUNCTION public.note_review() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_review() TO service_role;
+
+
 -- note_training: 009_run_recovery.sql
 
 CREATE FUNCTION public.note_training(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_progress jsonb) RETURNS boolean
@@ -1658,7 +1747,7 @@ REVOKE ALL ON FUNCTION public.note_waiting(p_run uuid, p_user uuid, p_worker uui
 GRANT ALL ON FUNCTION public.note_waiting(p_run uuid, p_user uuid, p_worker uuid, p_attempt integer, p_waiting jsonb) TO service_role;
 
 
--- pairs_by_chunk: 030_replace_documents.sql
+-- pairs_by_chunk: 032_review_pairs.sql
 
 CREATE FUNCTION public.pairs_by_chunk(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) RETURNS jsonb
     LANGUAGE plpgsql
@@ -1672,7 +1761,7 @@ begin
     select coalesce(jsonb_object_agg(c.chunk_id, c.pairs), '{}') from (
       select p.chunk_id, count(*) as pairs from public.deep_memory_training_pairs p
         join public.deep_memory_training_runs r on r.id = p.training_run_id
-       where r.user_id = p_user group by p.chunk_id) c));
+       where r.user_id = p_user and p.review <> 'dropped' group by p.chunk_id) c));
 end $$;
 
 REVOKE ALL ON FUNCTION public.pairs_by_chunk(p_import uuid, p_user uuid, p_worker uuid, p_attempt integer) FROM PUBLIC;
@@ -1977,6 +2066,52 @@ end $$;
 REVOKE ALL ON FUNCTION public.retry_problem_chunks(p_run uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.retry_problem_chunks(p_run uuid) TO authenticated;
 GRANT ALL ON FUNCTION public.retry_problem_chunks(p_run uuid) TO service_role;
+
+
+-- review_counts: 032_review_pairs.sql
+
+CREATE FUNCTION public.review_counts(p_run uuid, p_version text) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  with mine as (select review, original_question, flags, checked_against
+                  from public.deep_memory_training_pairs where training_run_id = p_run)
+  select jsonb_build_object(
+      'to_review', count(*) filter (where review = 'to_review'),
+      'kept', count(*) filter (where review = 'kept'),
+      'dropped', count(*) filter (where review = 'dropped'),
+      'edited', count(*) filter (where review <> 'dropped' and original_question is not null),
+      'flagged', count(*) filter (where review = 'to_review' and flags <> '{}'),
+      'unchecked', count(*) filter (where checked_against is distinct from p_version),
+      'flags', (select coalesce(jsonb_object_agg(flag, pairs), '{}')
+                  from (select flag, count(*) as pairs from mine m, unnest(m.flags) as flag
+                         where m.review = 'to_review' group by flag) f))
+    from mine
+$$;
+
+REVOKE ALL ON FUNCTION public.review_counts(p_run uuid, p_version text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.review_counts(p_run uuid, p_version text) TO service_role;
+GRANT ALL ON FUNCTION public.review_counts(p_run uuid, p_version text) TO authenticated;
+
+
+-- review_pairs: 032_review_pairs.sql
+
+CREATE FUNCTION public.review_pairs(p_run uuid, p_ids uuid[], p_seen timestamp with time zone[], p_review text, p_question text DEFAULT NULL::text) RETURNS SETOF public.deep_memory_training_pairs
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  update public.deep_memory_training_pairs p
+     set review = p_review, question_text = coalesce(p_question, p.question_text)
+    from unnest(p_ids, p_seen) as meant (id, seen)
+   where p.training_run_id = p_run and p.id = meant.id
+     and (p_seen is null or p.reviewed_at is not distinct from meant.seen)
+     and (p.review <> p_review or p.question_text <> coalesce(p_question, p.question_text))
+  returning p.*
+$$;
+
+REVOKE ALL ON FUNCTION public.review_pairs(p_run uuid, p_ids uuid[], p_seen timestamp with time zone[], p_review text, p_question text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.review_pairs(p_run uuid, p_ids uuid[], p_seen timestamp with time zone[], p_review text, p_question text) TO service_role;
+GRANT ALL ON FUNCTION public.review_pairs(p_run uuid, p_ids uuid[], p_seen timestamp with time zone[], p_review text, p_question text) TO authenticated;
 
 
 -- run_moves: 009_run_recovery.sql
@@ -2410,6 +2545,24 @@ $$;
 
 REVOKE ALL ON FUNCTION public.submission_of_text(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.submission_of_text(p_text text) TO service_role;
+
+
+-- unchecked_pairs: 032_review_pairs.sql
+
+CREATE FUNCTION public.unchecked_pairs(p_run uuid, p_version text) RETURNS SETOF public.deep_memory_training_pairs
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select p.* from public.deep_memory_training_pairs p
+   where p.training_run_id = p_run and p.chunk_id in (
+     select chunk_id from public.deep_memory_training_pairs
+      where training_run_id = p_run and checked_against is distinct from p_version)
+   order by p.id
+$$;
+
+REVOKE ALL ON FUNCTION public.unchecked_pairs(p_run uuid, p_version text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.unchecked_pairs(p_run uuid, p_version text) TO service_role;
+GRANT ALL ON FUNCTION public.unchecked_pairs(p_run uuid, p_version text) TO authenticated;
 
 
 -- use_model: 017_use_model.sql

@@ -36,6 +36,7 @@ PEOPLE_CALL |= {"begin_import", "acknowledge_import", "import_state"}
 PEOPLE_CALL |= {"keep_search", "save_log", "person_found_an_answer", "judge_hit", "marks_of"}
 PEOPLE_CALL |= {"say_nothing_answers", "decide_purpose", "say_unanswerable", "dismiss_question"}
 PEOPLE_CALL |= {"application_votes", "missed_questions"}
+PEOPLE_CALL |= {"review_pairs", "note_checks", "unchecked_pairs", "review_counts"}
 ANYONE_MAY_CALL = {"run_moves", "run_phase", "lease_end", "question_key"}  # touch no row
 
 

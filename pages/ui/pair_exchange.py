@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from pages.ui.components import attempt, count_text, flash
-from pages.ui.pair_quality import forget_check
+from pages.ui.review_desk import reload_desk
 from services.models import TrainingRun
 from services.pairs.store import AddedPairs
 from services.runs.states import RunStatus
@@ -54,7 +54,7 @@ def _import(space: Workspace, run: TrainingRun) -> None:
             return
         added = attempt(lambda: space.pairs.add_file(run.id, file.name, file.getvalue()))
         if added is not None:
-            forget_check()
+            reload_desk()
             flash(_told(added))
 
     with st.form("import_pairs", clear_on_submit=True, border=False):

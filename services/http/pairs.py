@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import APIRouter, Query, Response, UploadFile
-from pydantic import BaseModel, Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool, model_validator
 
 from services.errors import NotFound
 from services.http.bearer import OwnRun, Space, UserSpace
 from services.http.error_responses import error_responses
 from services.http.shapes import LARGEST_UPLOAD, NO_NUL, Body, Done, Offset, named
-from services.models import TrainingPair
+from services.models import Review, TrainingPair
 from services.pairs.quality import Flag
+from services.pairs.selection import Order, Selection
 from services.pairs.store import AddedPairs
 
 # Embedding takes a whole core, and files all of a run's pairs: nothing cheap queues behind them.
@@ -30,7 +31,17 @@ router = APIRouter(prefix="/deep-memory/runs/{run_id}", tags=["Deep Memory"])
 
 
 class PairRequest(Body):
-    question_text: str = Field(min_length=1, max_length=2_000, pattern=NO_NUL)
+    """A new question, a decision, or both. A pair with a new question is kept unless `review` says
+    otherwise."""
+
+    question_text: str | None = Field(None, min_length=1, max_length=2_000, pattern=NO_NUL)
+    review: Review | None = None
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if self.question_text is None and self.review is None:
+            raise ValueError("question_text or review is needed")
+        return self
 
 
 class DropRequest(Body):
@@ -44,7 +55,8 @@ class CheckRequest(Body):
 
 
 class Pair(BaseModel):
-    """A question and the chunk that answers it."""
+    """A question and the chunk that answers it. `original_question` is null unless it was edited,
+    `reviewed_at` until somebody decides; `flags` are what the last check found."""
 
     id: UUID
     training_run_id: UUID
@@ -52,6 +64,10 @@ class Pair(BaseModel):
     chunk_id: str
     chunk_preview: str | None
     relevance_score: float
+    review: Review
+    original_question: str | None
+    reviewed_at: str | None
+    flags: list[str]
 
 
 class Pairs(BaseModel):
@@ -100,12 +116,17 @@ def pairs(
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
     offset: Offset = 0,
     search: Annotated[str, Query(max_length=2_000, pattern=NO_NUL)] = "",
+    review: Review | None = None,
+    order: Order = Order.CHUNK,
 ) -> Any:
-    """The pairs of a run, those of a chunk together; `search` is looked for in the questions."""
+    """The pairs of a run but dropped ones, those of a chunk together; `search` is looked for in the
+    questions. `review` selects those in a state, also dropped ones; `order=doubt` gives those first
+    that matter most, as far as they were checked."""
     total = space.runs.get(str(run_id)).pair_count
-    if search:
-        total = space.pairs.count(str(run_id), search=search)
-    page = space.pairs.page(str(run_id), limit=limit, offset=offset, search=search)
+    selection = Selection(review, search=search, order=order)
+    if search or review:
+        total = space.pairs.count(str(run_id), selection)
+    page = space.pairs.page(str(run_id), limit=limit, offset=offset, selection=selection)
     return {"pairs": page, "total": total}
 
 
@@ -131,7 +152,7 @@ async def import_pairs(run: OwnRun, file: UploadFile, space: Space) -> AddedPair
     response_class=Response,
     responses={
         200: {
-            "description": "All pairs of the run.",
+            "description": "All pairs of the run but dropped ones.",
             "content": {
                 media_type: {"schema": {"type": "string", "format": "binary"}}
                 for media_type in _MEDIA_TYPES.values()
@@ -143,7 +164,7 @@ async def import_pairs(run: OwnRun, file: UploadFile, space: Space) -> AddedPair
 async def export(
     run: OwnRun, space: Space, form: Annotated[Literal["jsonl", "csv", "zip"], Query()]
 ) -> Response:
-    """All pairs of a run as a file that can be imported again; "zip" is BEIR."""
+    """All pairs of a run but dropped ones, as a file that can be imported again; "zip" is BEIR."""
     content = await anyio.to_thread.run_sync(space.pairs.export, run.id, form, limiter=_files)
     name = f"pairs-{run.started_at:%Y-%m-%d}.{form}"
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -186,8 +207,9 @@ def drop_pairs(run: OwnRun, body: DropRequest, space: Space) -> Dropped:
     "/pairs/{pair_id}", response_model=Pair, responses=error_responses(400, 401, 404, 413, 422, 503)
 )
 def edit_pair(run_id: UUID, pair_id: UUID, body: PairRequest, space: Space) -> TrainingPair:
-    """Change a question while its run is `generated`."""
-    return space.pairs.edit(str(run_id), str(pair_id), body.question_text)
+    """Change a question, or keep, drop or take back a pair, while its run is `generated`."""
+    review = body.review or Review.KEPT
+    return space.pairs.put(str(run_id), str(pair_id), review, body.question_text)
 
 
 @router.delete(

@@ -1,25 +1,27 @@
-"""Check the pairs of a run before training: which of them a person should review, and why."""
+"""Check the pairs of a run before training: which of them a person should review first, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from services.config import Settings
 from services.generation.pricing import TOKENS_PER_QUESTION, cost_usd
-from services.models import TokenUsage, TrainingPair, Waiting
+from services.models import Review, TokenUsage, TrainingPair, Waiting
+from services.pairs.doubt import Progress, doubts, first_to_review
 from services.pairs.quality import Flag, flag_pairs
+from services.ranking.index import RankingIndex
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import Embedder
 
-# Embedding and comparing 10,000 questions with 5,000 chunks takes 2 s on two cores.
-MOST_UNASKED_COMPARISONS = 50_000_000
 _EMBEDDED_AT_ONCE = 1024
 
+_NO_CHUNK = -1.0  # the doubt of a pair that training leaves out: it cannot harm
+
 MOST_REMEMBERED = 10_000  # questions: 60 MB of vectors of OpenAI's small model
-Progress = Callable[[float], object]  # the share done, from 0 to 1
 
 
 class RememberingEmbedder:
@@ -52,10 +54,11 @@ class RememberingEmbedder:
 
 @dataclass(frozen=True, eq=False)
 class PairCheck:
-    """All pairs of a run in the order of the knowledge base, with flags for doubtful ones."""
+    """Pairs of a run in the order of the knowledge base, with flags for doubtful ones."""
 
     pairs: tuple[TrainingPair, ...]
     flags: Mapping[str, frozenset[Flag]]  # by pair id; pairs without a flag are absent
+    doubt: Mapping[str, float]  # by pair id: the highest are to be reviewed first, see doubt.py
 
     def flagged(self, flag: Flag | None = None) -> list[TrainingPair]:
         """The pairs with this flag, or with any flag if None."""
@@ -65,38 +68,63 @@ class PairCheck:
             if (found := self.flags.get(pair.id)) and (flag is None or flag in found)
         ]
 
+    def as_rows(self) -> list[dict[str, Any]]:
+        """What is stored of it, for `PairStore.note_checks`."""
+        return [
+            {
+                "id": pair.id,
+                "reviewed_at": pair.reviewed_at,
+                "doubt": self.doubt.get(pair.id),
+                "flags": sorted(self.flags.get(pair.id, ())),
+            }
+            for pair in self.pairs
+        ]
+
 
 def check_pairs(
     pairs: Sequence[TrainingPair],
     snapshot: Snapshot,
+    index: RankingIndex,
     embedder: Embedder,
     on_progress: Progress | None = None,
 ) -> PairCheck:
-    """Embed all questions and flag doubtful pairs.
+    """Embed all questions, flag doubtful pairs, and say how doubtful each is.
 
-    A pair whose chunk is no longer in the knowledge base counts as not answered.
+    `index` is of `snapshot`. A pair whose chunk is no longer in the knowledge base counts as not
+    answered. Dropped pairs are neither flagged nor compared with others.
 
     Raises:
         AppError: the embedder does not answer.
     """
     row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
-    present = sorted((pair for pair in pairs if pair.chunk_id in row_of), key=_place(row_of))
-    vectors = []
-    for first in range(0, len(present), _EMBEDDED_AT_ONCE):
-        batch = present[first : first + _EMBEDDED_AT_ONCE]
-        vectors.append(embedder.embed([pair.question_text for pair in batch]))
-        if on_progress is not None:
-            on_progress((first + len(batch)) / len(present))
-    found = flag_pairs(
-        [pair.question_text for pair in present],
-        [row_of[pair.chunk_id] for pair in present],
-        np.concatenate([np.zeros((0, snapshot.embeddings.shape[1]), np.float32), *vectors]),
-        snapshot.embeddings,
-    )
+    dropped = [pair for pair in pairs if pair.review is Review.DROPPED]
+    others = [pair for pair in pairs if pair.review is not Review.DROPPED]
+    present = sorted((pair for pair in others if pair.chunk_id in row_of), key=_place(row_of))
+    lost = [pair for pair in others if pair.chunk_id not in row_of]
+    questions = [pair.question_text for pair in present]
+    rows = [row_of[pair.chunk_id] for pair in present]
+    note = on_progress or (lambda share: None)
+    vectors = _embedded(questions, embedder, lambda share: note(share / 2))
+    found = flag_pairs(questions, rows, vectors, snapshot.embeddings)
+    margins = doubts(questions, rows, vectors, index, lambda share: note((1 + share) / 2))
     flags = {pair.id: flags for pair, flags in zip(present, found, strict=True) if flags}
-    lost = [pair for pair in pairs if pair.chunk_id not in row_of]
     flags |= {pair.id: frozenset({Flag.NOT_ANSWERED}) for pair in lost}
-    return PairCheck((*present, *lost), flags)
+    doubt = {
+        pair.id: first_to_review(float(margin), flags.get(pair.id, ()))
+        for pair, margin in zip(present, margins, strict=True)
+    }
+    doubt |= {pair.id: _NO_CHUNK for pair in lost}
+    return PairCheck((*present, *lost, *dropped), flags, doubt)
+
+
+def _embedded(questions: Sequence[str], embedder: Embedder, note: Progress) -> np.ndarray:
+    """The vectors of `questions`, (n, width)."""
+    vectors = [np.zeros((0, embedder.width), np.float32)]
+    for first in range(0, len(questions), _EMBEDDED_AT_ONCE):
+        batch = questions[first : first + _EMBEDDED_AT_ONCE]
+        vectors.append(embedder.embed(batch))
+        note((first + len(batch)) / len(questions))
+    return np.concatenate(vectors)
 
 
 def estimate_check(pair_count: int, settings: Settings) -> float | None:

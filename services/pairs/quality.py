@@ -46,7 +46,7 @@ _ASKS_LITTLE = re.compile(
 
 
 class Flag(StrEnum):
-    DUPLICATE = "duplicate"  # the same words as an earlier question
+    DUPLICATE = "duplicate"  # the same words as an earlier question about the same chunk
     NEAR_DUPLICATE = "near duplicate"  # asks the same as an earlier pair of the same chunk
     GIVES_ITSELF_AWAY = "gives itself away"  # speaks of "this passage" or "the author"
     ASKS_LITTLE = "asks little"  # names a topic only, as the offline writer did before 2026-11
@@ -81,19 +81,15 @@ def flag_pairs(
 
 
 def duplicates(questions: Sequence[str], chunk_rows: Sequence[int]) -> set[int]:
-    """The questions that repeat an earlier one, except for case, spaces and punctuation.
-
-    The same question about another chunk is allowed: several chunks may answer it.
-    """
-    asked: dict[str, tuple[str, set[int]]] = {}
+    """The questions that repeat an earlier one about the same chunk, except for case, spaces and
+    punctuation. About another chunk they are allowed: several chunks may answer a question."""
+    asked: set[tuple[int, str]] = set()
     repeated = set()
     for row, (question, chunk) in enumerate(zip(questions, chunk_rows, strict=True)):
-        same = question_key(question)
-        words = " ".join(re.findall(r"\w+", same))
-        first, chunks = asked.setdefault(words, (same, set()))
-        if same != first or chunk in chunks:
+        words = " ".join(re.findall(r"\w+", question_key(question)))
+        if (chunk, words) in asked:
             repeated.add(row)
-        chunks.add(chunk)
+        asked.add((chunk, words))
     return repeated
 
 

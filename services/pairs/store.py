@@ -1,4 +1,4 @@
-"""The question-chunk pairs of a run: read in pages, edited and dropped in review."""
+"""The question-chunk pairs of a run: read in pages, changed in review."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import Any
 
 from services.accounts.database import PAGE_ROWS, CountMethod, Database, every_row, storable
 from services.errors import NotAllowed, NotFound
-from services.models import Chunk, TrainingPair
+from services.models import Chunk, Review, TrainingPair
 from services.pairs.exchange import NewPair
+from services.pairs.selection import ALL, Order, ReviewCounts, Selection
 
 _PAIRS = "deep_memory_training_pairs"
-_COLUMNS = "id, training_run_id, question_text, chunk_id, chunk_preview, relevance_score"
+_COLUMNS = (
+    "id, training_run_id, question_text, chunk_id, chunk_preview, relevance_score, review, "
+    "original_question, reviewed_at, flags"
+)
 PREVIEW_CHARACTERS = 200
 _ADDED_AT_ONCE = 1000
+_CHECKS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +38,31 @@ class PairStore:
         self._database = database
 
     def page(
-        self, run_id: str, *, limit: int, offset: int = 0, search: str = ""
+        self, run_id: str, *, limit: int, offset: int = 0, selection: Selection = ALL
     ) -> list[TrainingPair]:
-        """A page of pairs in a stable order, those of a chunk together."""
+        """A page of the selected pairs, in their stable order."""
+
+        def statement(c: Any) -> Any:
+            query = _matching(c.table(_PAIRS).select(_COLUMNS), run_id, selection)
+            if selection.order is Order.DOUBT:
+                query = query.order("doubt", desc=True, nullsfirst=False)
+            ordered = query.order("created_at").order("chunk_id").order("id")
+            return ordered.range(offset, offset + limit - 1)
+
+        return [_pair(row) for row in self._database.execute(statement).data]
+
+    def some(self, run_id: str, pair_ids: Sequence[str]) -> list[TrainingPair]:
+        """Those of a few pairs that the run has, in the order of the ids."""
         rows = self._database.execute(
             lambda c: (
-                _matching(c.table(_PAIRS).select(_COLUMNS), run_id, search)
-                .order("created_at")
-                .order("chunk_id")
-                .order("id")
-                .range(offset, offset + limit - 1)
+                c.table(_PAIRS)
+                .select(_COLUMNS)
+                .eq("training_run_id", run_id)
+                .in_("id", list(pair_ids))
             )
         ).data
-        return [TrainingPair(**row) for row in rows]
+        found = {row["id"]: _pair(row) for row in rows}
+        return [found[pair_id] for pair_id in pair_ids if pair_id in found]
 
     def get(self, run_id: str, pair_id: str) -> TrainingPair:
         """Raises NotFound, also for a pair of another run."""
@@ -56,31 +73,64 @@ class PairStore:
         ).data
         if not rows:
             raise NotFound("There is no such pair in this run.")
-        return TrainingPair(**rows[0])
+        return _pair(rows[0])
 
-    def count(self, run_id: str, *, search: str = "") -> int:
-        """How many pairs there are, with `search` in their question."""
+    def count(self, run_id: str, selection: Selection = ALL) -> int:
+        """How many pairs are selected."""
         return self._database.execute(
             lambda c: _matching(
-                c.table(_PAIRS).select("id", count=CountMethod.exact, head=True), run_id, search
+                c.table(_PAIRS).select("id", count=CountMethod.exact, head=True), run_id, selection
             )
         ).count
 
-    def all(self, run_id: str) -> list[TrainingPair]:
-        """Every pair of the run, however many there are."""
+    def counts(self, run_id: str, version: str) -> ReviewCounts:
+        """How far the review is, with checks on this version of the knowledge base."""
+        return ReviewCounts(**self._database.rpc("review_counts", p_run=run_id, p_version=version))
+
+    def all(self, run_id: str, selection: Selection = ALL) -> list[TrainingPair]:
+        """Every selected pair of the run, however many there are, by id."""
 
         def page(first: int, last: int) -> list[Any]:
             return self._database.execute(
                 lambda c: (
-                    c.table(_PAIRS)
-                    .select(_COLUMNS)
-                    .eq("training_run_id", run_id)
+                    _matching(c.table(_PAIRS).select(_COLUMNS), run_id, selection)
                     .order("id")
                     .range(first, last)
                 )
             ).data
 
-        return [TrainingPair(**row) for row in every_row(page)]
+        return [_pair(row) for row in every_row(page)]
+
+    def unchecked(self, run_id: str, version: str) -> list[TrainingPair]:
+        """The pairs, also dropped ones, of every chunk with a pair that was not checked on this
+        version of the knowledge base."""
+
+        def page(first: int, last: int) -> list[Any]:
+            return self._database.execute(
+                lambda c: (
+                    c.rpc("unchecked_pairs", {"p_run": run_id, "p_version": version})
+                    .select(_COLUMNS)
+                    .range(first, last)
+                )
+            ).data
+
+        return [_pair(row) for row in every_row(page)]
+
+    def note_checks(self, run_id: str, version: str, checks: Sequence[dict[str, Any]]) -> int:
+        """Store what a check on this version found; returns how many pairs took it.
+
+        Each check has `id`, `reviewed_at`, `doubt` and `flags`. A pair about which somebody decided
+        since `reviewed_at` keeps what it has.
+        """
+        return sum(
+            self._database.rpc(
+                "note_checks",
+                p_run=run_id,
+                p_version=version,
+                p_checks=checks[first : first + _CHECKS_AT_ONCE],
+            )
+            for first in range(0, len(checks), _CHECKS_AT_ONCE)
+        )
 
     def about(self, chunk_ids: Sequence[str]) -> dict[str, list[TrainingPair]]:
         """The pairs of each of some chunks, in all runs, the newest run first. At most 1,000."""
@@ -89,6 +139,7 @@ class PairStore:
                 c.table(_PAIRS)
                 .select(_COLUMNS)
                 .in_("chunk_id", list(chunk_ids))
+                .neq("review", Review.DROPPED.value)
                 .order("created_at", desc=True)
                 .order("id")
                 .limit(PAGE_ROWS)
@@ -96,30 +147,43 @@ class PairStore:
         ).data
         found: dict[str, list[TrainingPair]] = {}
         for row in rows:
-            found.setdefault(row["chunk_id"], []).append(TrainingPair(**row))
+            found.setdefault(row["chunk_id"], []).append(_pair(row))
         return found
 
-    def edit(self, run_id: str, pair_id: str, question: str) -> TrainingPair:
-        """Change a question of a run while that is in review.
+    def decide(
+        self,
+        run_id: str,
+        pair_ids: Sequence[str],
+        review: Review,
+        *,
+        seen: Sequence[str | None] | None = None,
+        question: str | None = None,
+    ) -> list[TrainingPair]:
+        """Decide about pairs of a run in review, and return those that this changed.
+
+        With `seen`, the `reviewed_at` of each as the person saw it, a pair about which somebody
+        decided since stays as it is. `question` is for a single pair: its new text.
 
         Raises:
             NotAllowed: the question is empty, or its chunk already has it.
-            NotFound: the pair is gone, or its run is not in review.
         """
-        question = " ".join(question.split())
-        if not question:
-            raise NotAllowed("A question cannot be empty. Drop the pair instead.")
-        rows = self._database.execute(
-            lambda c: (
-                c.table(_PAIRS)
-                .update({"question_text": question})
-                .eq("training_run_id", run_id)
-                .eq("id", pair_id)
+        if question is not None:
+            question = " ".join(storable(question).split())
+            if not question:
+                raise NotAllowed("A question cannot be empty.", next_step="Drop the pair instead.")
+        changed: list[TrainingPair] = []
+        for first in range(0, len(pair_ids), PAGE_ROWS):
+            batch = slice(first, first + PAGE_ROWS)
+            rows = self._database.rpc(
+                "review_pairs",
+                p_run=run_id,
+                p_ids=list(pair_ids[batch]),
+                p_seen=None if seen is None else list(seen[batch]),
+                p_review=review.value,
+                p_question=question,
             )
-        ).data
-        if not rows:
-            raise NotFound("The pair is gone, or its run is no longer in review.")
-        return TrainingPair(**{name: rows[0][name] for name in _COLUMNS.split(", ")})
+            changed += [_pair(row) for row in rows]
+        return changed
 
     def add(self, run_id: str, pairs: Sequence[NewPair], chunks: Mapping[str, Chunk]) -> AddedPairs:
         """Add pairs to a run in review, in batches; existing pairs are left unchanged.
@@ -148,23 +212,32 @@ class PairStore:
         )
         return AddedPairs(added, len(rows) - added, len(pairs) - len(rows))
 
-    def drop(self, run_id: str, pair_ids: Sequence[str]) -> int:
-        """Drop pairs of a run while that is in review; returns how many were dropped."""
-        dropped = 0
-        for first in range(0, len(pair_ids), 100):  # ids travel in the URL
-            dropped += self._drop(run_id, pair_ids[first : first + 100])
-        return dropped
 
-    def _drop(self, run_id: str, pair_ids: Sequence[str]) -> int:
-        deleted = self._database.execute(
-            lambda c: c.table(_PAIRS).delete().eq("training_run_id", run_id).in_("id", pair_ids)
-        )
-        return len(deleted.data)
+def _pair(row: Mapping[str, Any]) -> TrainingPair:
+    return TrainingPair(
+        **{
+            **{name: row[name] for name in _COLUMNS.split(", ")},
+            "review": Review(row["review"]),
+            "flags": tuple(row["flags"]),
+        }
+    )
 
 
-def _matching(query: Any, run_id: str, search: str) -> Any:
+def _matching(query: Any, run_id: str, selection: Selection) -> Any:
     query = query.eq("training_run_id", run_id)
-    return query.ilike("question_text", f"%{_literally(search.strip())}%") if search else query
+    if selection.review is None:
+        query = query.neq("review", Review.DROPPED.value)
+    else:
+        query = query.eq("review", selection.review.value)
+    if selection.is_edited:
+        query = query.not_.is_("original_question", "null")
+    if selection.flag is not None:
+        query = query.contains("flags", [selection.flag.value])
+    elif selection.is_flagged:
+        query = query.neq("flags", "{}")
+    if words := selection.search.strip():
+        query = query.ilike("question_text", f"%{_literally(words)}%")
+    return query
 
 
 def _literally(text: str) -> str:

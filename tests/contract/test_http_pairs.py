@@ -129,3 +129,65 @@ def test_an_import_of_several_files_or_none_is_malformed(caller: Caller) -> None
     assert caller.api.post(f"{run}/pair-file", json={}).status_code == 422
     unknown = caller.api.get(f"{run}/pair-file", params={"form": "exe"})
     assert unknown.status_code == 422
+
+
+def test_a_pair_is_decided_about_edited_and_taken_back_over_http(caller: Caller) -> None:
+    script, _ = in_review(caller)
+    run = f"/deep-memory/runs/{script.run.id}"
+    first, second, _ = pairs_of(caller, f"{run}/pairs")["pairs"]
+    assert (first["review"], first["original_question"], first["reviewed_at"]) == (
+        "to_review", None, None
+    )  # fmt: skip
+    path = f"{run}/pairs/{first['id']}"
+    edited = caller.api.patch(path, json={"question_text": "Who pays?"}).json()
+    assert (edited["review"], edited["question_text"]) == ("kept", "Who pays?")
+    assert edited["original_question"] == first["question_text"]
+    assert caller.api.patch(path, json={"question_text": "Who pays?"}).json() == edited
+    dropped = caller.api.patch(path, json={"review": "dropped"}).json()
+    assert (dropped["review"], dropped["question_text"]) == ("dropped", "Who pays?")
+    body = {"review": "to_review", "question_text": first["question_text"]}
+    assert caller.api.patch(path, json=body).json() == first
+
+    for wrong in ({}, {"review": "gone"}, {"review": None}):
+        assert caller.api.patch(path, json=wrong).status_code == 422
+    script.train()
+    refused = caller.api.patch(f"{run}/pairs/{second['id']}", json={"review": "kept"})
+    assert refused.status_code == 400
+
+
+def test_dropped_pairs_are_listed_only_when_they_are_asked_for(caller: Caller) -> None:
+    script, _ = in_review(caller)
+    run = f"/deep-memory/runs/{script.run.id}"
+    by_question = {
+        pair["question_text"]: pair for pair in pairs_of(caller, f"{run}/pairs")["pairs"]
+    }
+    first, second, third = (by_question[question] for question in QUESTIONS)
+    caller.api.delete(f"{run}/pairs/{first['id']}", params=caller.own).raise_for_status()
+    assert caller.api.delete(f"{run}/pairs/{first['id']}").status_code == 404
+    caller.api.patch(f"{run}/pairs/{second['id']}", json={"review": "kept"}).raise_for_status()
+
+    def ids(**query: Any) -> list[str]:
+        found = pairs_of(caller, f"{run}/pairs", **query)
+        assert found["total"] == len(found["pairs"])
+        return [pair["id"] for pair in found["pairs"]]
+
+    assert set(ids()) == {second["id"], third["id"]}
+    assert ids(review="dropped") == [first["id"]]
+    assert ids(review="kept") == [second["id"]]
+    assert ids(review="to_review", search="moon") == [third["id"]]
+    assert caller.api.get(run, params=caller.own).json()["pair_count"] == 2
+    about = f"/knowledge-base/chunks/{first['chunk_id']}/pairs"
+    assert first["id"] not in {pair["id"] for pair in caller.api.get(about).json()["pairs"]}
+    out = caller.api.get(f"{run}/pair-file", params={"form": "jsonl"})
+    assert len(out.content.splitlines()) == 2
+
+
+def test_the_most_doubtful_pairs_come_first_when_they_were_checked(caller: Caller) -> None:
+    script, _ = in_review(caller)
+    run = f"/deep-memory/runs/{script.run.id}"
+    caller.api.post(f"{run}/pair-check", json={}).raise_for_status()
+    found = pairs_of(caller, f"{run}/pairs", order="doubt")["pairs"]
+    assert found[-1]["question_text"] == QUESTIONS[0]
+    assert [pair["flags"] for pair in found if pair["question_text"] == QUESTIONS[1]] == [
+        ["gives itself away"]
+    ]

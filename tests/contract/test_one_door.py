@@ -12,6 +12,7 @@ from services.accounts.auth import SignedInUser
 from services.deep_memory.model_in_cloud import REPLACED_IN_CLOUD
 from services.errors import DocumentRejected, NotFound, RunMoved
 from services.http.api import create_api
+from services.models import Review
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
@@ -92,7 +93,11 @@ def test_no_screen_changes_pairs_of_a_run_that_is_not_in_review(space, user, ser
     run = Script(user, service).to(S.COMPLETED).run
     first, second = space.pairs.page(run.id, limit=5)
     with pytest.raises(RunMoved, match="completed now"):
-        space.pairs.edit(run.id, first.id, "Something else?")
+        space.pairs.edit(run.id, first, "Something else?")
+    with pytest.raises(RunMoved, match="completed now"):
+        space.pairs.put(run.id, first.id, Review.KEPT)
+    with pytest.raises(RunMoved, match="completed now"):
+        space.pairs.decide(run.id, [first, second], Review.KEPT)
     with pytest.raises(RunMoved, match="completed now"):
         space.pairs.drop(run.id, [first.id, second.id])
     assert space.pairs.page(run.id, limit=5) == [first, second]
@@ -103,7 +108,7 @@ def test_a_pair_is_changed_under_its_own_run_alone(space, user, service):
     [pair, _] = space.pairs.page(run.id, limit=5)
     for elsewhere in (str(uuid4()), pair.id):
         with pytest.raises(NotFound):
-            space.pairs.edit(elsewhere, pair.id, "Something else?")
+            space.pairs.put(elsewhere, pair.id, Review.KEPT, "Something else?")
         assert space.pairs.drop(elsewhere, [pair.id]) == 0
     assert space.pairs.count(run.id) == 2
     assert space.pairs.drop(run.id, [pair.id, str(uuid4())]) == 1  # the other is gone already

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.errors import NotFound, RunMoved
+from services.models import Review
 from services.pairs.store import PairStore
 from services.runs.lease import RunLease, RunLost
 from services.runs.states import RunStatus
@@ -30,7 +31,7 @@ def in_review(user, service) -> Script:
 def test_just_the_chunks_with_a_problem_are_asked_again(in_review, user, service):
     pairs = PairStore(user.database)
     [dropped] = [pair for pair in pairs.all(in_review.run.id) if pair.chunk_id == "dropped"]
-    pairs.drop(dropped.training_run_id, [dropped.id])  # a person's choice, not a problem
+    pairs.decide(in_review.run.id, [dropped.id], Review.DROPPED)  # a person's choice, not a problem
 
     run = in_review.store.retry_problems(in_review.run.id)
 

@@ -10,6 +10,7 @@ import pytest
 
 from services.accounts.database import Database
 from services.errors import NotAllowed, NotFound, NotSignedIn
+from services.models import Review
 from services.pairs.store import PairStore
 from services.questions.counted import CountedJudgements
 from services.questions.judgements import Judgement, JudgementStore
@@ -95,9 +96,12 @@ def test_services_show_nothing_of_another_user(ann, ben):
 def test_services_change_nothing_of_another_user(ann, ben, owner):
     before = everything(ann, owner)
     [pair, _] = PairStore(ann.user.database).page(ann.run.id, limit=5)
-    with pytest.raises(NotFound):
-        PairStore(ben.database).edit(pair.training_run_id, pair.id, "Mine now?")
-    assert PairStore(ben.database).drop(pair.training_run_id, [pair.id]) == 0
+    bens, ids = PairStore(ben.database), [pair.id]
+    assert bens.decide(ann.run.id, ids, Review.KEPT, question="Mine now?") == []
+    assert bens.decide(ann.run.id, ids, Review.DROPPED) == []
+    check = {"id": pair.id, "reviewed_at": None, "doubt": 1.0, "flags": ["ben"]}
+    assert bens.note_checks(ann.run.id, "v1", [check]) == 0
+    assert bens.counts(ann.run.id, "v1").total == len(bens.unchecked(ann.run.id, "v1")) == 0
     for move in ("start_training", "proceed", "remove", "remove_completed"):
         for run in RunStore(ann.user.database).page(limit=5)[0]:
             with pytest.raises(NotFound):

@@ -12,10 +12,12 @@ from pages.ui.components import BADGES, plain
 from pages.ui.selection import EXPANDED_RUN
 from services.errors import NotFound
 from services.knowledge.sample import sample_documents
-from services.models import TrainingPair, TrainingRun
+from services.models import Review, TrainingPair, TrainingRun
+from services.pairs.answering import answering_sentence
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
 from services.workspace import Workspace
+from tests.pages.conftest import DOCUMENTS, Screen
 
 S = RunStatus
 LONG_S = 90
@@ -123,11 +125,6 @@ def pairs_of(workspace: Workspace, run_id: str) -> list[TrainingPair]:
     return workspace.pairs.page(run_id, limit=100)
 
 
-def question_of(workspace: Workspace, pair: TrainingPair) -> str:
-    pairs = pairs_of(workspace, pair.training_run_id)
-    return next(kept.question_text for kept in pairs if kept.id == pair.id)
-
-
 @pytest.fixture
 def in_review(workspace) -> TrainingRun:
     """A run whose questions were written for real."""
@@ -137,43 +134,132 @@ def in_review(workspace) -> TrainingRun:
     return run
 
 
+def pair_of(workspace: Workspace, pair: TrainingPair) -> TrainingPair:
+    return workspace.pairs.some(pair.training_run_id, [pair.id])[0]
+
+
+def text_of(pair: TrainingPair) -> str:
+    return next(text for text in DOCUMENTS.values() if text.startswith(pair.chunk_preview[:20]))
+
+
+def shown(screen: Screen) -> list[str]:
+    """The ids of the pairs on the page, from the top."""
+    keys = [button.key for button in screen.app.button]
+    return [key.removeprefix("keep_") for key in keys if key.startswith("keep_") and "-" in key]
+
+
+def keys_of(screen: Screen) -> dict[str, str]:
+    """What each key of the keyboard presses."""
+    buttons = {button.proto.shortcut: button.key for button in screen.app.button}
+    return {shortcut: key for shortcut, key in buttons.items() if shortcut}
+
+
 def test_pairs_are_shown_beside_their_chunks_to_review(open_page, workspace, in_review):
     screen = open_page(workspace)
     pairs = pairs_of(workspace, in_review.id)
     assert f"{len(pairs)} pairs" in screen.words
-    shown = {area.key: area.value for area in screen.app.text_area}
-    assert shown == {f"question_{pair.id}": pair.question_text for pair in pairs}
-    for name in ("dues", "soup", "pilot"):
-        assert name in screen.words
+    assert set(shown(screen)) == {pair.id for pair in pairs}
+    for pair in pairs:
+        assert plain(pair.question_text) in screen.words
+        start, end = answering_sentence(pair.question_text, text_of(pair))
+        assert f":yellow-background[{plain(text_of(pair)[start:end])}]" in screen.words
+    assert f"Reviewed **0 of {len(pairs)}**" in screen.words
+    assert f"Training uses the {len(pairs)} others as is" in screen.words
     assert "start_training" in screen.keys
     assert why_blocked(S.GENERATED) in screen.words
 
 
 def test_a_question_is_corrected_where_it_stands(open_page, workspace, in_review):
-    pair = pairs_of(workspace, in_review.id)[0]
     screen = open_page(workspace)
+    [pair] = workspace.pairs.some(in_review.id, shown(screen)[:1])
+    screen.press(f"edit_{pair.id}")
     screen.app.text_area(key=f"question_{pair.id}").set_value("  Who  pays? ")
-    screen.draw()
-    assert question_of(workspace, pair) == "Who pays?"
-    screen.app.text_area(key=f"question_{pair.id}").set_value(" ")
-    assert len(screen.draw().problems) == 1
-    assert question_of(workspace, pair) == "Who pays?"
+    screen.press(f"save_{pair.id}")
+    saved = pair_of(workspace, pair)
+    assert (saved.question_text, saved.review) == ("Who pays?", Review.KEPT)
+    assert f"edited from: {plain(pair.question_text)}" in screen.words
+    assert ":green[Saved" in screen.words
 
 
-def test_a_pair_that_is_not_kept_is_dropped_before_training_may_start(
+def test_an_emptied_question_is_refused_beside_its_field_where_the_kept_one_stands_again(
     open_page, workspace, in_review
 ):
-    before = pairs_of(workspace, in_review.id)
     screen = open_page(workspace)
-    assert "drop_pairs" not in screen.keys
-    screen.app.checkbox(key=f"keep_{before[0].id}").uncheck()
-    screen.draw()
+    [pair] = workspace.pairs.some(in_review.id, shown(screen)[:1])
+    screen.press(f"edit_{pair.id}")
+    screen.app.text_area(key=f"question_{pair.id}").set_value(" ")
+    screen.press(f"save_{pair.id}")
+    assert pair_of(workspace, pair) == pair
+    assert ":red[A question cannot be empty" in screen.words
+    assert screen.app.text_area(key=f"question_{pair.id}").value == pair.question_text
+    screen.press(f"leave_{pair.id}")
+    assert not screen.app.text_area
+
+
+def test_a_whole_review_is_a_matter_of_keys(open_page, workspace, in_review):
+    screen = open_page(workspace)
+    first, second, third = shown(screen)
+    keys = keys_of(screen)
+    assert keys == {
+        "k": f"keep_{first}", "d": f"drop_{first}", "e": f"edit_{first}", "n": "review_next",
+        "b": "review_back", "u": "review_undo", "a": "keep_page", "x": "drop_page",
+    }  # fmt: skip
+    screen.press(keys["k"])
+    screen.press(keys_of(screen)["d"])
+    decided = workspace.pairs.some(in_review.id, [first, second, third])
+    assert [pair.review for pair in decided] == [Review.KEPT, Review.DROPPED, Review.TO_REVIEW]
+    assert "Reviewed **2 of 3**: 1 kept (0 edited), 1 dropped." in screen.words
+    assert f"**{in_review.pair_count - 1} pairs**" in screen.words
+    assert keys_of(screen)["d"] == f"drop_{third}"
+
+    screen.press(keys_of(screen)["u"])
+    assert workspace.pairs.some(in_review.id, [second])[0].review is Review.TO_REVIEW
+    assert keys_of(screen)["d"] == f"drop_{second}"
+    screen.press(keys_of(screen)["n"])
+    assert keys_of(screen)["d"] == f"drop_{third}"
+    screen.press(keys_of(screen)["b"])
+    assert keys_of(screen)["d"] == f"drop_{second}"
+
+    screen.press(keys_of(screen)["a"])
+    assert "Kept 2 pairs" in screen.words
+    assert "All pairs are reviewed. Start training." in screen.words
+    screen.press(keys_of(screen)["u"])
+    assert "Reviewed **1 of 3**" in screen.words
+
+
+def test_a_dropped_page_comes_back_with_undo(open_page, workspace, in_review):
+    screen = open_page(workspace).press("drop_page")
+    assert workspace.runs.get(in_review.id).pair_count == 0
     assert "start_training" not in screen.keys
-    screen.press("drop_pairs")
-    assert {pair.id for pair in pairs_of(workspace, in_review.id)} == {
-        pair.id for pair in before[1:]
-    }
-    assert "start_training" in screen.keys
+    screen.press("review_undo")
+    assert workspace.runs.get(in_review.id).pair_count == in_review.pair_count
+    assert "start_training" in screen.draw().keys
+
+
+def test_two_tabs_do_not_overwrite_each_other(open_page, workspace, in_review):
+    here, there = open_page(workspace), open_page(workspace)
+    [pair] = workspace.pairs.some(in_review.id, shown(here)[:1])
+    here.press(f"edit_{pair.id}")
+    here.app.text_area(key=f"question_{pair.id}").set_value("Who pays?")
+    here.press(f"save_{pair.id}")
+
+    there.press(f"drop_{pair.id}")
+    assert pair_of(workspace, pair).question_text == "Who pays?"
+    assert pair_of(workspace, pair).review is Review.KEPT
+    assert ":red[Somebody else decided about this pair meanwhile" in there.words
+    here.press(f"drop_{pair.id}")
+    there.press("drop_page")
+    assert "Dropped 2 pairs" in there.words
+
+
+def test_dropped_pairs_are_seen_again_and_kept(open_page, workspace, in_review):
+    screen = open_page(workspace)
+    first = shown(screen)[0]
+    screen.press(f"drop_{first}")
+    screen.app.selectbox(key="pair_filter").set_value("dropped")
+    assert shown(screen.draw()) == [first]
+    screen.press(f"keep_{first}")
+    assert "Reviewed **1 of 3**: 1 kept" in screen.words
 
 
 def test_pairs_are_found_by_their_words(open_page, workspace, in_review):
@@ -183,7 +269,7 @@ def test_pairs_are_found_by_their_words(open_page, workspace, in_review):
     screen = open_page(workspace)
     screen.app.text_input(key="pair_search").set_value(word)
     screen.draw()
-    assert {area.key for area in screen.app.text_area} == {f"question_{id_}" for id_ in expected}
+    assert set(shown(screen)) == expected
     screen.app.text_input(key="pair_search").set_value("no such words")
     assert "No question has these words" in screen.draw().words
 

@@ -23,7 +23,7 @@ def unit(*rows: list[float]) -> np.ndarray:
 
 
 def test_a_question_asked_again_in_other_case_and_punctuation_is_a_duplicate() -> None:
-    assert duplicates(["When is rent due?", "Who pays?", "when is  RENT due"], [0, 1, 2]) == {2}
+    assert duplicates(["When is rent due?", "Who pays?", "when is  RENT due"], [0, 0, 0]) == {2}
 
 
 def test_the_same_question_for_another_chunk_that_answers_it_is_no_duplicate() -> None:
