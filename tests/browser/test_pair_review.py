@@ -107,7 +107,7 @@ def test_a_dropped_pair_comes_back_from_the_file_and_a_wrong_file_changes_nothin
         page.get_by_role("button", name="BEIR", exact=True).click()
     pairs = tmp_path / "pairs.zip"
     download.value.save_as(pairs)
-    page.get_by_role("button", name="Drop D").click()
+    _press(page, "d")
     expect(page.get_by_text("Dropped.", exact=True)).to_be_visible()
 
     _import(page, pairs)
