@@ -123,6 +123,7 @@ class TrainingPair:
     original_question: str | None = None  # None unless it was edited
     reviewed_at: str | None = None  # as the database wrote it: it changes with every decision
     flags: tuple[str, ...] = ()  # what the last check found doubtful, see pairs/quality.py
+    is_imported: bool = False  # a person brought it; else the app wrote it
 
 
 @dataclass(frozen=True, slots=True)

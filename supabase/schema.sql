@@ -394,6 +394,7 @@ CREATE TABLE public.deep_memory_training_pairs (
     doubt double precision,
     flags text[] DEFAULT '{}'::text[] NOT NULL,
     checked_against text,
+    is_imported boolean DEFAULT false NOT NULL,
     CONSTRAINT deep_memory_training_pairs_review_check CHECK ((review = ANY (ARRAY['to_review'::text, 'kept'::text, 'dropped'::text])))
 );
 
@@ -656,7 +657,7 @@ GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid, p_and_older boole
 GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid, p_and_older boolean) TO authenticated;
 
 
--- add_pairs: 032_review_pairs.sql
+-- add_pairs: 036_imported_pairs.sql
 
 CREATE FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) RETURNS integer
     LANGUAGE plpgsql
@@ -666,9 +667,9 @@ declare
   added int;
 begin
   insert into public.deep_memory_training_pairs as p
-    (training_run_id, chunk_id, chunk_preview, question_text, relevance_score)
+    (training_run_id, chunk_id, chunk_preview, question_text, relevance_score, is_imported)
   select distinct on (public.question_key(n.question_text), n.chunk_id)
-         p_run, n.chunk_id, n.chunk_preview, n.question_text, n.relevance_score
+         p_run, n.chunk_id, n.chunk_preview, n.question_text, n.relevance_score, true
     from rows from (jsonb_to_recordset(p_pairs)
            as (chunk_id text, chunk_preview text, question_text text, relevance_score float))
          with ordinality as n (chunk_id, chunk_preview, question_text, relevance_score, place)

@@ -22,7 +22,9 @@ class MeasuredSet:
 
     @property
     def is_by_people(self) -> bool:
-        return self.name != HELD_OUT
+        if self.name != HELD_OUT:
+            return True
+        return 0 < self.questions == self.figures.get("held_out_imported", 0)
 
     @property
     def is_enough(self) -> bool:
@@ -34,8 +36,12 @@ class MeasuredSet:
         """How many questions, and who wrote them: to follow "on"."""
         count = f"{self.questions:,} "
         match self.name:
-            case _ if not self.is_by_people:
-                return f"{count}held-out questions that the app wrote itself"
+            case _ if self.name == HELD_OUT and self.is_by_people:
+                return f"{count}held-out questions that people brought"
+            case _ if self.name == HELD_OUT:
+                imported = self.figures.get("held_out_imported", 0)
+                but = f" but for {imported:,}" if imported else ""
+                return f"{count}held-out questions that the app wrote itself{but}"
             case name if name == SAMPLE_TEST_SET:
                 return f"{count}hand-written questions of the sample"
             case name if name == FROM_SEARCHES:

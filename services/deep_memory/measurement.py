@@ -56,6 +56,7 @@ class TrainingMetrics:
     held_out: Mapping[str, Any]  # `compared` on the held-out questions
     held_out_questions: int
     held_out_by: str  # "document" or "chunk"
+    held_out_imported: int  # of the held-out questions, those that people brought
     trained_questions: int
     trained_chunks: int
     of_people: int  # of the trained questions, those that people asked
@@ -78,6 +79,7 @@ class TrainingMetrics:
             **self.held_out,
             "held_out_questions": self.held_out_questions,
             "held_out_by": self.held_out_by,
+            "held_out_imported": self.held_out_imported,
             "trained_questions": self.trained_questions,
             "trained_chunks": self.trained_chunks,
             "of_people": self.of_people,
@@ -164,6 +166,9 @@ def measured(
         figures,
         held_out_questions=len(held_out),
         held_out_by=split.by,
+        held_out_imported=sum(
+            any(pair.is_imported for pair, _ in material.asked[row]) for row in held_out
+        ),
         trained_questions=len(split.train),
         trained_chunks=len(set().union(*material.train.relevant)),
         of_people=len(material.taught),

@@ -15,7 +15,7 @@ from services.pairs.selection import ALL, Order, ReviewCounts, Selection
 _PAIRS = "deep_memory_training_pairs"
 _COLUMNS = (
     "id, training_run_id, question_text, chunk_id, chunk_preview, relevance_score, review, "
-    "original_question, reviewed_at, flags"
+    "original_question, reviewed_at, flags, is_imported"
 )
 PREVIEW_CHARACTERS = 200
 _ADDED_AT_ONCE = 1000

@@ -366,3 +366,12 @@ def test_a_check_says_nothing_of_a_pair_that_changed_while_it_was_made(script, p
     pairs.decide(run_id, [found[0].id], Review.KEPT, question="What else?")
     assert pairs.note_checks(run_id, "v1", checks_of(found, [0.5, 0.5], ["duplicate"])) == 1
     assert pairs.get(run_id, found[0].id).flags == ()
+
+
+def test_pairs_of_a_file_are_told_from_those_that_the_app_wrote(script, pairs):
+    in_review(script, ["Who is there?"])
+    chunks = {"c9": Chunk("c9", "d", "d.txt", 0, "Dues are paid on berthing.")}
+    assert pairs.add(script.run.id, [NewPair("Who pays dues?", "c9")], chunks).added == 1
+    by_people = {pair.question_text for pair in pairs.all(script.run.id) if pair.is_imported}
+    assert by_people == {"Who pays dues?"}
+    assert len(pairs.all(script.run.id)) > 1

@@ -73,7 +73,7 @@ def metrics() -> TrainingMetrics:
     figures = evaluate_embeddings(vectors, vectors, questions.relevant)
     ranked = Ranked({Untrained.RANKER: figures}, figures)
     held_out = compared(questions, ranked, np.arange(4))
-    return TrainingMetrics(held_out, 4, "document", 8, 8, 0, {}, 1.0, "wordllama-256")
+    return TrainingMetrics(held_out, 4, "document", 0, 8, 8, 0, {}, 1.0, "wordllama-256")
 
 
 @pytest.fixture

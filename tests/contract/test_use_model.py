@@ -143,7 +143,7 @@ def test_all_wins_are_kept_beside_the_model_and_the_first_in_the_row(workspace, 
     script = Script(workspace.user, service).to(S.TRAINING)
     wins = [{"question": f"Question {n}?", "before": None, "after": 1} for n in range(50)]
     held_out = {**METRICS, "wins": wins, "losses": []}
-    metrics = TrainingMetrics(held_out, 50, "document", 200, 90, 0, {}, 1.5, "wordllama")
+    metrics = TrainingMetrics(held_out, 50, "document", 0, 200, 90, 0, {}, 1.5, "wordllama")
 
     complete(script.lease, script.run, metrics, models_of(workspace))
 

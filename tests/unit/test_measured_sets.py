@@ -46,3 +46,16 @@ def test_a_run_of_an_earlier_version_has_its_held_out_questions():
     found = metrics()
     del found["test_sets"]
     assert names(found) == [HELD_OUT]
+
+
+def test_held_out_questions_are_peoples_only_where_people_brought_all_of_them():
+    [brought] = measured_sets(metrics() | {"held_out_imported": 144})
+    assert (brought.is_by_people, brought.described) == (
+        True,
+        "144 held-out questions that people brought",
+    )
+    [mixed] = measured_sets(metrics() | {"held_out_imported": 40})
+    assert (mixed.is_by_people, mixed.described) == (
+        False,
+        "144 held-out questions that the app wrote itself but for 40",
+    )

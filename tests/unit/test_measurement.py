@@ -275,6 +275,7 @@ def kept(before: Evaluation, after: Evaluation, **more: Any) -> TrainingMetrics:
         comparison(before, after) | more,
         len(before),
         "document",
+        held_out_imported=1,
         trained_questions=9,
         trained_chunks=8,
         of_people=2,
@@ -366,6 +367,7 @@ def test_the_row_says_what_was_trained_and_by_whom_only_where_that_was_the_cloud
     assert {name: row[name] for name in row if name not in here.held_out} == {
         "held_out_questions": 2,
         "held_out_by": "document",
+        "held_out_imported": 1,
         "trained_questions": 9,
         "trained_chunks": 8,
         "of_people": 2,
