@@ -5,6 +5,10 @@ from __future__ import annotations
 # Module -> the test files that are to notice.
 MODULES: dict[str, list[str]] = {
     "services/deep_memory/evaluation.py": ["unit/test_evaluation"],
+    "services/deep_memory/verdicts.py": ["unit/test_verdicts"],
+    "services/deep_memory/measured_sets.py": ["unit/test_measured_sets"],
+    "services/deep_memory/taught.py": ["unit/test_taught"],
+    "services/deep_memory/no_answer.py": ["unit/test_no_answer"],
     "services/deep_memory/split.py": ["unit/test_split", "unit/test_evaluation"],
     "services/deep_memory/measurement.py": ["unit/test_measurement"],
     "services/deep_memory/local_training.py": ["unit/test_local_training"],
@@ -56,7 +60,18 @@ SQL: dict[str, tuple[list[str], list[str]]] = {
         [_MOVES, _FUNCTIONS, "contract/test_run_lease", "contract/test_remove_completed",
          "test_migrations"],
     ),
-    "SQL: review": (["add_pairs", "retry_problem_chunks"], [_REVIEW, _PAIRS, _FUNCTIONS]),
+    "SQL: review": (
+        ["add_pairs", "retry_problem_chunks", "review_pairs", "note_review", "note_checks",
+         "review_counts", "unchecked_pairs", "count_reviewed_pairs"],
+        [_REVIEW, _PAIRS, "contract/test_pair_review", _FUNCTIONS],
+    ),
+    "SQL: what people ask": (
+        ["judge_hit", "marks_of", "say_nothing_answers", "say_unanswerable", "decide_purpose",
+         "person_found_an_answer", "dismiss_question", "missed_questions", "save_log",
+         "keep_search", "delete_old_searches", "application_votes", "keep_measurement"],
+        ["contract/test_feedback", "contract/test_missed", "contract/test_kept_searches",
+         "contract/test_measured_runs"],
+    ),
     "SQL: what a worker holds": (
         ["claim_run", "heartbeat_run", "beat_run", "hold_run", "begin_generation",
          "finish_generation", "why_no_questions", "note_waiting", "note_training",
