@@ -59,3 +59,8 @@ def test_held_out_questions_are_peoples_only_where_people_brought_all_of_them():
         False,
         "144 held-out questions that the app wrote itself but for 40",
     )
+
+
+def test_a_single_held_out_question_is_the_apps_unless_it_is_known_to_be_brought():
+    [alone] = measured_sets(metrics() | {"held_out_questions": 1})
+    assert not alone.is_by_people
