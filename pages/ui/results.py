@@ -64,6 +64,11 @@ def _set(
             f":material/info: {count_text(figures['not_found'], 'question')} left out: the "
             "knowledge base does not contain the answers."
         )
+    if figures.get("trained_on"):
+        st.caption(
+            f":material/info: {count_text(figures['trained_on'], 'question')} left out: the model "
+            "was trained on them, so they would flatter it."
+        )
     if found.is_enough:
         figures_of({**figures, "questions": found.questions})
         judged_figures(figures)

@@ -98,6 +98,7 @@ def train_in_cloud(
         train_seconds,
         service=asdict(figures),
     )
+    models.save_trained_on(run, material.train.texts)
     complete(lease, run, metrics, models)
 
 

@@ -105,6 +105,7 @@ def train_locally(
     metrics = replace(metrics, map_alone=alone)
     lease.check()  # whoever stopped the run may have removed it and its files
     metrics = replace(metrics, model_hash=models.save(run, model))
+    models.save_trained_on(run, material.train.texts)
     complete(lease, run, metrics, models)
 
 

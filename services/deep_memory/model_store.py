@@ -1,4 +1,4 @@
-"""Trained models and the rank changes of each: files beside the store, named by run and attempt.
+"""Trained models, their rank changes and what they were trained on: files named by run and attempt.
 
 The attempt is part of the name so that a worker that was suspended and wakes up late cannot replace
 the model of the attempt that completed the run. An empty marker file stands for each model that is
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
@@ -21,6 +21,7 @@ from services.deep_memory.measured_sets import HELD_OUT
 from services.deep_memory.trained_model import DeepMemoryModel
 from services.errors import NotFound, TrainingError
 from services.models import TrainingRun
+from services.pairs.rules import question_key
 
 GONE = "The file of this model is gone."
 DAMAGED = "The file of this model is damaged."
@@ -99,6 +100,23 @@ class ModelStore:
             if found is not None
         }
 
+    def save_trained_on(self, run: TrainingRun, questions: Iterable[str]) -> None:
+        """Keep hashes of the questions that a run was trained on: they cannot measure it."""
+        hashes = sorted({_hash(question) for question in questions})
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._trained_on_path(run).write_text(json.dumps(hashes), encoding="utf-8")
+        except OSError:
+            log.warning("trained_on_not_kept run=%s", run.id, exc_info=True)
+
+    def trained_on(self, run: TrainingRun, questions: Iterable[str]) -> set[str]:
+        """Which of the questions the run was trained on; none for older runs."""
+        try:
+            hashes = set(json.loads(self._trained_on_path(run).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return set()
+        return {question for question in questions if _hash(question) in hashes}
+
     def problem(self, run: TrainingRun) -> str:
         """Why the model of a completed run cannot be used; empty if it can.
 
@@ -141,6 +159,9 @@ class ModelStore:
     def _rank_changes_path(self, run: TrainingRun) -> Path:
         return self._path(run).with_suffix(".moves.json")  # existing files have this name
 
+    def _trained_on_path(self, run: TrainingRun) -> Path:
+        return self._path(run).with_suffix(".trained-on.json")
+
 
 def _changes(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, "wins": figures["wins"], "losses": figures["losses"]}
@@ -155,6 +176,10 @@ def _seen(path: Path) -> _Seen | None:
     except OSError:
         return None
     return path, stat.st_mtime_ns, stat.st_size
+
+
+def _hash(question: str) -> str:
+    return sha256(question_key(question).encode(errors="replace")).hexdigest()[:16]
 
 
 def _given_up(path: Path) -> Path:

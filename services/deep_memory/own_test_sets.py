@@ -13,6 +13,7 @@ from services.deep_memory.test_sets import (
     read_test_set,
     with_judgements,
 )
+from services.errors import NotAllowed
 from services.knowledge.sample import sample_questions
 from services.person import Person
 from services.questions.counted import CountedJudgements
@@ -65,19 +66,28 @@ class OwnTestSets:
     def measure(self, name: str, run_id: str) -> dict[str, Any]:
         """The figures of a completed run's model on a test set, as `figures_of` returns them.
 
-        They are kept with the run, in place of earlier ones on this set.
+        They are kept with the run, in place of earlier ones on this set. Questions that the model
+        was trained on, before they became test questions, are left out: "trained_on" counts them.
 
         Raises:
             NotFound: there is no such set, or no such run.
-            NotAllowed: search cannot use this model, or the knowledge base answers none of the
-                questions.
+            NotAllowed: search cannot use this model, it was trained on all of the questions, or
+                the knowledge base answers none of the others.
             TrainingError: the model cannot be read.
             StoreUnavailable: DeepLake Cloud, where the model is, does not answer.
         """
         run = self._runs.get(run_id)
         self._models.require_usable(run)
         questions = with_judgements(self.questions(name), self._counted.of(name))
-        figures = self._backend.measure(name, questions, run)
+        known = self._model_store.trained_on(run, [one.question for one in questions])
+        unseen = [one for one in questions if one.question not in known]
+        if not unseen:
+            raise NotAllowed(
+                "This model was trained on all of these questions, so they cannot measure it.",
+                next_step="Train again: test questions are left out of a training.",
+            )
+        figures = self._backend.measure(name, unseen, run)
+        figures["trained_on"] = len(questions) - len(unseen)
         self._database.rpc("keep_measurement", p_run=run_id, p_figures=first_changes(figures))
         self._model_store.add_rank_changes(run, figures)
         return figures

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from services.accounts.database import Database, ReturnMethod, storable
+from services.deep_memory.measured_sets import HELD_OUT
 from services.deep_memory.test_sets import (
     FROM_SEARCHES,
     SAMPLE_TEST_SET,
@@ -49,7 +50,7 @@ class TestSetStore:
         """
         if not name.strip():
             raise NotAllowed("A test set needs a name.")
-        if not is_own(name.strip()):
+        if not is_own(name.strip()) or name.strip() == HELD_OUT:
             raise NotAllowed("That is the name of one of the app's own test sets.")
         kept = [
             {

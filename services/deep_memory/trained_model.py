@@ -67,7 +67,8 @@ class DeepMemoryModel:
         rows, scores = rows[best], scores[best]
         if self.lowest_score is None or not is_known or not len(scores):
             return Found(rows, scores)
-        return Found(rows, scores, is_answerable=float(scores[0]) >= self.lowest_score)
+        is_answerable = bool(lifted) or float(scores[0]) >= self.lowest_score
+        return Found(rows, scores, is_answerable=is_answerable)
 
     def _knows(self, rows: np.ndarray, index: RankingIndex) -> bool:
         if self.documents is None:

@@ -65,17 +65,19 @@ class Figures(BaseModel):
     """Search without training (in DeepLake Cloud by plain cosine) and the model of a run, on the
     same questions. `steps` has the figures of each part that search without training is made of,
     the last of them those of `before`. `not_found` questions are left out, because the knowledge
-    base has not what answers them. Where chunks were judged not to answer, `before`, `after` and
-    `intervals` have bpref, condensed_ndcg@10 and judged@10 too: see docs/judging.md. `ranks` counts
-    the questions by rank before and rank after; null is beyond ten. `verdict` is that on recall@10,
-    `verdicts` has one for each measure; where one is not proven, `more_questions` says about how
-    many more would settle it. `hash` is that of the questions and their answers, `knowledge_base`
-    the version that was searched. `unanswerable` is null for a set without such questions, and in
-    DeepLake Cloud; they count in nothing else."""
+    base has not what answers them; so are those that this model was `trained_on`. Where chunks were
+    judged not to answer, `before`, `after` and `intervals` have bpref, condensed_ndcg@10 and
+    judged@10 too: see docs/judging.md. `ranks` counts the questions by rank before and rank
+    after; null is beyond ten. `verdict` is that on recall@10, `verdicts` has one for each
+    measure; where one is not proven, `more_questions` says about how many more would settle it.
+    `hash` is that of the questions and their answers, `knowledge_base` the version that was
+    searched. `unanswerable` is null for a set without such questions, and in DeepLake Cloud;
+    they count in nothing else."""
 
     name: str
     questions: int
     not_found: int
+    trained_on: int
     by_document: bool
     steps: list[dict[str, str | float]]
     before: dict[str, float]

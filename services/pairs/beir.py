@@ -137,7 +137,9 @@ def read_json_lines(text: str, name: str, keys: Sequence[str]) -> Iterator[dict[
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DocumentRejected(f"Line {number} of {name} is not JSON.") from error
-        if not isinstance(row, dict) or any(row.get(key) is None for key in keys):
+        if not isinstance(row, dict):
+            raise DocumentRejected(f"Line {number} of {name} is no JSON object.")
+        if any(row.get(key) is None for key in keys):
             raise DocumentRejected(f"Line {number} of {name} lacks {' or '.join(keys)}.")
         yield row
 

@@ -41,7 +41,8 @@ class JudgementStore:
 
     def save(self, judgements: Sequence[Judgement], *, replaces_earlier: bool = True) -> None:
         """Store judgements. An earlier one of the same judge on question and chunk is replaced, or
-        stays as it is if not `replaces_earlier`."""
+        stays as it is if not `replaces_earlier`; of two that are given, the last one counts."""
+        of = {(one.judge, question_key(one.question), one.chunk_id): one for one in judgements}
         rows = [
             {
                 "user_id": self._user_id,
@@ -51,7 +52,7 @@ class JudgementStore:
                 "judge": judged.judge.value,
                 "reason": storable(judged.reason),
             }
-            for judged in judgements
+            for judged in of.values()
         ]
         for first in range(0, len(rows), _SAVED_AT_ONCE):
             self._save(rows[first : first + _SAVED_AT_ONCE], replaces_earlier=replaces_earlier)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from services.accounts.database import storable
 from services.deep_memory.test_sets import MOST_QUESTIONS, Expected
 from services.errors import DocumentRejected
 from services.pairs.beir import decoded, read_json_lines
@@ -95,7 +96,8 @@ def _require_question_column(names: Any) -> None:
 
 
 def _logged(row: Mapping[str, str], number: int) -> LoggedQuestion:
-    question = next((row[name] for name in _QUESTION_COLUMNS if name in row), "").strip()
+    question = next((row[name] for name in _QUESTION_COLUMNS if name in row), "")
+    question = storable(question).strip()
     if not question:
         raise DocumentRejected(f"Row {number} has no question.")
     if len(question) > LONGEST_QUESTION:
@@ -137,11 +139,12 @@ def _moment(text: str, number: int) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        # Postgres knows no offset beyond 16 hours.
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
         raise DocumentRejected(
             f"Row {number} has an asked_at that is no date like 2026-11-28 or 2026-11-28 14:05."
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _text(value: Any) -> str:

@@ -101,6 +101,14 @@ def test_a_judgement_is_counted_kept_replaced_and_taken_back(mine):
     space.judging.take_back(WHO, fees)  # safe to repeat
 
 
+def test_of_two_judgements_of_the_same_chunk_the_last_one_counts(mine):
+    space, run = mine
+    fees = chunk_id(space, "fees.txt")
+    space.judging.judge([(WHO, fees, False), (WHO.upper(), fees, True)])
+    left = space.judging.to_judge(space.judging.rank("mine", run.id))
+    assert (left.judged, left.answering) == (1, 1)
+
+
 def test_judged_answers_count_in_all_measures_and_refused_chunks_give_bpref(mine):
     space, run = mine
     before = space.test_sets.measure("mine", run.id)

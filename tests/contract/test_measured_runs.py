@@ -99,6 +99,16 @@ def test_what_is_measured_later_is_kept_with_the_run_in_place_of_what_was(worksp
     assert list(workspace.models.rank_changes(workspace.runs.get(run.id))) == [HELD_OUT, "mine"]
 
 
+def test_what_a_model_was_trained_on_does_not_measure_it(workspace, run):
+    add_set(workspace, "mine", 3)
+    models_of(workspace).save_trained_on(run, ["who pays  harbour dues 1?", "Another?"])
+    found = workspace.test_sets.measure("mine", run.id)
+    assert (found["questions"], found["trained_on"]) == (2, 1)
+    models_of(workspace).save_trained_on(run, [f"Who pays harbour dues {n}?" for n in range(3)])
+    with pytest.raises(NotAllowed, match="trained on all of these questions"):
+        workspace.test_sets.measure("mine", run.id)
+
+
 def test_nobody_keeps_figures_with_anothers_run_or_with_one_that_is_not_completed(
     workspace, run, new_user, service
 ):

@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from services.accounts.auth import SignedInUser
+from services.deep_memory.measured_sets import HELD_OUT
 from services.deep_memory.test_set_store import TestSetStore
-from services.deep_memory.test_sets import Expected, OwnQuestion
+from services.deep_memory.test_sets import (
+    FROM_SEARCHES,
+    SAMPLE_TEST_SET,
+    Expected,
+    OwnQuestion,
+)
 from services.errors import NotAllowed, NotFound
 
 QUESTIONS = [
@@ -36,6 +42,12 @@ def test_a_set_comes_back_as_it_was_brought_and_the_newest_of_a_name_counts(sets
 def test_a_set_needs_a_name(sets):
     with pytest.raises(NotAllowed):
         sets.save("  ", QUESTIONS)
+
+
+def test_the_names_of_the_apps_own_questions_are_taken(sets):
+    for name in (HELD_OUT, f" {HELD_OUT} ", SAMPLE_TEST_SET, FROM_SEARCHES):
+        with pytest.raises(NotAllowed, match="one of the app's own"):
+            sets.save(name, QUESTIONS)
 
 
 def test_nobody_sees_changes_or_takes_the_place_of_anothers_set(sets, new_user, user):

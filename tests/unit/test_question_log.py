@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import openpyxl
 import pytest
@@ -69,6 +69,17 @@ def test_what_is_named_exactly_goes_before_the_document():
     assert logged.expected == (Expected("c1"),)
 
 
+def test_a_question_holds_only_what_can_be_stored_and_searched_for():
+    [logged] = read_log("log.jsonl", b'{"question": "Who\\ud800 pays\\u0000?"}')
+    assert logged.question == "Who? pays?"
+
+
+def test_the_time_of_a_question_is_kept_in_utc_however_far_away_it_was_asked():
+    [logged] = read_log("log.csv", b"question,asked_at\nWho?,2026-11-28T14:00+20:00\n")
+    assert logged.asked_at == datetime(2026, 11, 27, 18, tzinfo=UTC)
+    assert logged.asked_at.utcoffset() == timedelta(0)
+
+
 REFUSED = {
     "another kind": ("log.pdf", b"question\nWho?", "comes in as .csv, .xlsx or .jsonl"),
     "empty": ("log.csv", b"", "no question"),
@@ -81,8 +92,10 @@ REFUSED = {
     "count": ("log.csv", b"question,count\nA,many\n", "Row 1 has a count"),
     "count 0": ("log.csv", b"question,count\nA,0\n", "not from 1 to"),
     "date": ("log.csv", b"question,asked_at\nA,yesterday\n", "Row 1 has an asked_at"),
+    "before all dates": ("log.csv", b"question,asked_at\nA,0001-01-01T00:00+14:00\n", "asked_at"),
     "not UTF-8": ("log.csv", "question\nWie heißt es?".encode("latin-1"), "not UTF-8"),
     "not JSON": ("log.jsonl", b"{question", "Line 1 of the file is not JSON"),
+    "no object": ("log.jsonl", b'["question"]', "Line 1 of the file is no JSON object"),
     "no workbook": ("log.xlsx", b"question\nWho?", "damaged"),
     "too many": (
         "log.csv",

@@ -68,6 +68,13 @@ def test_nearly_the_same_words_lift_it_and_other_questions_are_left_alone(model,
         assert found(model, other, index) == found(plain, other, index)
 
 
+def test_what_a_person_answered_is_not_said_to_be_without_an_answer(model, index):
+    strict = replace(model, lowest_score=1e6)
+    assert strict.find(embed([ASKED])[0], ASKED, 5, index).is_answerable is True
+    other = "Who pays harbour dues?"
+    assert strict.find(embed([other])[0], other, 5, index).is_answerable is False
+
+
 def test_it_is_known_by_its_text_wherever_it_stands_now_and_forgotten_with_it(model):
     moved = index_of([TEXTS[4], *TEXTS[:4]])
     assert found(model, ASKED, moved)[0] == 0
