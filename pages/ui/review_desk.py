@@ -71,17 +71,24 @@ class Desk:
             self.current = self.current or next(iter(self.ids), None)
 
     def decide(self, pair: TrainingPair, review: Review) -> None:
-        """Keep or drop one pair, and go to the next."""
+        """Keep or drop one pair, and go to the next that is still selected.
+
+        A key that is pressed again before the next pair is drawn is about this one, too: it does
+        nothing.
+        """
         changes = self._try(pair.id, lambda: self.space.pairs.decide(self.run_id, [pair], review))
-        if changes is None:
+        if changes is None or (not changes and self._has_decided(pair)):
             return
         if changes:
             self.steps.append(changes)
             self.said = Said(pair.id, f"{_DONE[review]}.", True)
         elif pair.review is not review:
             self.said = Said(pair.id, _ELSEWHERE, False)
+        decided = {other.id for other in self.pairs if not self._selects(other)}
         self.current = pair.id
         self.go(1)
+        while self.current in decided:
+            self.go(1)
 
     def decide_all(self, pairs: Sequence[TrainingPair], review: Review) -> None:
         """Keep or drop several pairs, and turn the page."""
@@ -121,16 +128,19 @@ class Desk:
 
     def undo(self) -> None:
         """Take the last decision back, and show what it was about."""
-        asked = len(self.steps[-1])
+        last = {after.id: after for _, after in self.steps[-1]}
         taken_back = self._try(None, lambda: self.space.pairs.undo(self.run_id, self.steps))
         if taken_back is None:
             return
         self.steps, undone = taken_back
         shown = [pair.id for pair in undone[:PAIRS_A_PAGE]]
-        self.ids = [*(id_ for id_ in shown if id_ not in (self.ids or ())), *(self.ids or ())]
+        above = [id_ for id_ in shown if id_ not in (self.ids or ())]
+        self.ids = [*above, *(self.ids or ())][:PAIRS_A_PAGE]
+        # Those of an earlier page that were selected all the time are before this one.
+        self.offset = max(0, self.offset - sum(self._selects(last[id_]) for id_ in above))
         self.current = shown[0] if shown else self.current
         self.editing, self.has_moved = None, True
-        self.said = _told("Took back", len(undone), asked)
+        self.said = _told("Took back", len(undone), len(last))
 
     def look(self, step: int) -> None:
         """Look at the next pair (1) or the one before (-1), or stay (0), and decide nothing."""
@@ -164,6 +174,14 @@ class Desk:
     def _page(self) -> list[TrainingPair]:
         return self.space.pairs.page(
             self.run_id, limit=PAIRS_A_PAGE, offset=self.offset, selection=self.selection
+        )
+
+    def _has_decided(self, pair: TrainingPair) -> bool:
+        """Whether this desk decided about the pair since it was as given."""
+        return any(
+            (before.id, before.reviewed_at) == (pair.id, pair.reviewed_at)
+            for step in self.steps
+            for before, _ in step
         )
 
     def _selects(self, pair: TrainingPair) -> bool:

@@ -159,7 +159,8 @@ class PairStore:
         seen: Sequence[str | None] | None = None,
         question: str | None = None,
     ) -> list[TrainingPair]:
-        """Decide about pairs of a run in review, and return those that this changed.
+        """Decide about pairs of a run in review, and return those that this changed, in the order
+        of the ids.
 
         With `seen`, the `reviewed_at` of each as the person saw it, a pair about which somebody
         decided since stays as it is. `question` is for a single pair: its new text.
@@ -182,7 +183,8 @@ class PairStore:
                 p_review=review.value,
                 p_question=question,
             )
-            changed += [_pair(row) for row in rows]
+            found = {row["id"]: _pair(row) for row in rows}
+            changed += [found[pair_id] for pair_id in pair_ids[batch] if pair_id in found]
         return changed
 
     def add(self, run_id: str, pairs: Sequence[NewPair], chunks: Mapping[str, Chunk]) -> AddedPairs:

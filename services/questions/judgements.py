@@ -16,7 +16,7 @@ _SAVED_AT_ONCE = 500
 
 
 class Judge(StrEnum):
-    """Who judged. Only a person's judgements count; the others are shown to the person."""
+    """Who judged. A person's judgements count; the others do only as this person lets them."""
 
     PERSON = "person"
     APPLICATION = "application"  # users of another application, over HTTP

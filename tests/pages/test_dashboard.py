@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from uuid import uuid4
@@ -9,11 +10,13 @@ from uuid import uuid4
 import pytest
 
 from pages.ui.components import BADGES, plain
+from pages.ui.review_desk import Desk
 from pages.ui.selection import EXPANDED_RUN
 from services.errors import NotFound
 from services.knowledge.sample import sample_documents
 from services.models import Review, TrainingPair, TrainingRun
 from services.pairs.answering import answering_sentence
+from services.pairs.selection import Selection
 from services.runs.states import RunStatus
 from services.runs.store import why_blocked
 from services.workspace import Workspace
@@ -119,6 +122,9 @@ def test_the_row_of_a_run_under_way_opens_refreshes_and_stops_it(open_page, work
 
 
 # Review ----------------------------------------------------------------------------------------
+
+
+TO_REVIEW = Selection(Review.TO_REVIEW)
 
 
 def pairs_of(workspace: Workspace, run_id: str) -> list[TrainingPair]:
@@ -250,6 +256,44 @@ def test_two_tabs_do_not_overwrite_each_other(open_page, workspace, in_review):
     here.press(f"drop_{pair.id}")
     there.press("drop_page")
     assert "Dropped 2 pairs" in there.words
+
+
+def test_a_key_pressed_twice_before_the_next_pair_is_drawn_decides_once(workspace, in_review):
+    desk = Desk(workspace, in_review.id)
+    desk.show(TO_REVIEW)
+    first, second, third = desk.pairs
+    desk.decide(first, Review.KEPT)
+    desk.decide(first, Review.DROPPED)
+    assert (desk.said.text, desk.current) == ("Kept.", second.id)
+    assert pair_of(workspace, first).review is Review.KEPT
+    assert pair_of(workspace, second).review is Review.TO_REVIEW
+
+    desk.undo()
+    desk.show(TO_REVIEW)
+    desk.decide(second, Review.KEPT)
+    desk.show(TO_REVIEW)
+    desk.decide(first, Review.KEPT)
+    assert desk.current == third.id, "the second is decided about"
+
+
+def test_after_undo_the_next_page_is_the_next_page(workspace, in_review):
+    chunk_id = pairs_of(workspace, in_review.id)[0].chunk_id
+    lines = [{"question_text": f"Who asked {n}?", "chunk_id": chunk_id} for n in range(30)]
+    workspace.pairs.add_file(in_review.id, "p.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    desk, everything = Desk(workspace, in_review.id), Selection()
+    order = [pair.id for pair in pairs_of(workspace, in_review.id)]
+    desk.show(everything)
+    for _ in range(2):
+        desk.decide_all(desk.pairs, Review.KEPT)
+        desk.show(everything)
+    assert desk.ids == order[20:30]
+    for page in (order[10:20], order[:10]):
+        desk.undo()
+        desk.show(everything)
+        assert desk.ids == page
+    desk.turn(1)
+    desk.show(everything)
+    assert desk.ids == order[10:20]
 
 
 def test_dropped_pairs_are_seen_again_and_kept(open_page, workspace, in_review):
