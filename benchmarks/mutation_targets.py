@@ -68,7 +68,8 @@ SQL: dict[str, tuple[list[str], list[str]]] = {
     "SQL: what people ask": (
         ["judge_hit", "marks_of", "say_nothing_answers", "say_unanswerable", "decide_purpose",
          "person_found_an_answer", "dismiss_question", "missed_questions", "save_log",
-         "keep_search", "delete_old_searches", "application_votes", "keep_measurement"],
+         "keep_search", "delete_old_searches", "application_votes", "keep_measurement",
+         "take_back_judgement"],
         ["contract/test_feedback", "contract/test_missed", "contract/test_kept_searches",
          "contract/test_measured_runs"],
     ),

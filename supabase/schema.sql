@@ -282,6 +282,8 @@ ALTER TABLE ONLY public.deep_memory_searches
 
 CREATE INDEX idx_searches_newest ON public.deep_memory_searches USING btree (user_id, asked_at DESC, id);
 
+CREATE INDEX idx_searches_run ON public.deep_memory_searches USING btree (training_run_id);
+
 CREATE UNIQUE INDEX one_logged_question ON public.deep_memory_searches USING btree (user_id, question_key) WHERE (source = 'log'::text);
 
 ALTER TABLE ONLY public.deep_memory_searches
@@ -2546,6 +2548,26 @@ $$;
 
 REVOKE ALL ON FUNCTION public.submission_of_text(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.submission_of_text(p_text text) TO service_role;
+
+
+-- take_back_judgement: 034_counted_model_judgements.sql
+
+CREATE FUNCTION public.take_back_judgement(p_question text, p_chunk text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from public.deep_memory_judgements
+   where user_id = (select auth.uid()) and question_key = public.question_key(p_question)
+     and chunk_id = p_chunk and judge = 'person';
+  update public.deep_memory_questions set purpose = 'open'
+   where user_id = (select auth.uid()) and question_key = public.question_key(p_question)
+     and not is_unanswerable and not public.person_found_an_answer(p_question);
+end $$;
+
+REVOKE ALL ON FUNCTION public.take_back_judgement(p_question text, p_chunk text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_back_judgement(p_question text, p_chunk text) TO service_role;
+GRANT ALL ON FUNCTION public.take_back_judgement(p_question text, p_chunk text) TO authenticated;
 
 
 -- unchecked_pairs: 032_review_pairs.sql

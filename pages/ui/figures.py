@@ -94,30 +94,29 @@ def attribution(figures: dict[str, Any]) -> None:
         "Search without training is plain cosine, the exact words, and what stands around a chunk "
         "and in its document. Training adds to that."
     )
-    rows = [
-        {"Search": name, "Measure": MEASURE_NAMES[key], "Value": metrics[key]}
-        for name, metrics in named.items()
-        for key in ("recall@1", "recall@10")
-    ]
-    base = alt.Chart(pd.DataFrame(rows)).encode(
-        y=alt.Y("Search:N", sort=list(named), title=None, axis=alt.Axis(labelLimit=170)),
+    for column, key in zip(st.columns(2), ("recall@1", "recall@10"), strict=True):
+        with column:
+            _steps({name: metrics[key] for name, metrics in named.items()}, MEASURE_NAMES[key])
+
+
+def _steps(values: dict[str, float], title: str) -> None:
+    """A bar for each way to search, the last of them with training."""
+    rows = [{"Search": name, "Measure": title, "Value": value} for name, value in values.items()]
+    base = alt.Chart(pd.DataFrame(rows), title=title).encode(
+        y=alt.Y("Search:N", sort=list(values), title=None, axis=alt.Axis(labelLimit=170)),
         x=alt.X("Value:Q", title=None, scale=alt.Scale(domain=[0, 1.12]), axis=None),
         tooltip=["Search", "Measure", alt.Tooltip("Value:Q", format=".1%")],
     )
     bars = base.mark_bar().encode(
         color=alt.Color(
             "Search:N",
-            sort=list(named),
-            scale=alt.Scale(range=["#9aa5b1"] * len(steps) + ["#2f7ed8"]),
+            sort=list(values),
+            scale=alt.Scale(range=["#9aa5b1"] * (len(values) - 1) + ["#2f7ed8"]),
             legend=None,
         )
     )
     text = base.mark_text(align="left", dx=4).encode(text=alt.Text("Value:Q", format=".1%"))
-    chart = (bars + text).properties(width=240, height=24 * len(named))
-    st.altair_chart(
-        chart.facet(column=alt.Column("Measure:N", title=None, sort=["Recall@1", "Recall@10"])),
-        width="content",
-    )
+    st.altair_chart((bars + text).properties(height=40 + 24 * len(values)))
 
 
 def rank_changes_of(

@@ -10,14 +10,14 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt
 from services.http.bearer import Space
 from services.http.error_responses import error_responses
 from services.http.shapes import Body, Done
-from services.questions.kept_searches import KEPT_DAYS, MOST_DAYS
+from services.questions.kept_searches import MOST_DAYS
 
 router = APIRouter(prefix="/account/kept-searches", tags=["Account"])
 
 
 class ConsentRequest(Body):
     keeps_searches: StrictBool
-    days: Annotated[StrictInt, Field(ge=1, le=MOST_DAYS)] = KEPT_DAYS
+    days: Annotated[StrictInt, Field(ge=1, le=MOST_DAYS)] | None = None
 
 
 class Kept(BaseModel):

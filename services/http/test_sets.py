@@ -10,6 +10,7 @@ from anyio import CapacityLimiter
 from fastapi import APIRouter, Form, Query, UploadFile
 from pydantic import BaseModel, Field
 
+from services.deep_memory.verdicts import FEWEST_TO_PROVE
 from services.errors import NotFound
 from services.http.bearer import Space
 from services.http.error_responses import error_responses
@@ -72,7 +73,8 @@ class Figures(BaseModel):
     measure; where one is not proven, `more_questions` says about how many more would settle it.
     `hash` is that of the questions and their answers, `knowledge_base` the version that was
     searched. `unanswerable` is null for a set without such questions, and in DeepLake Cloud;
-    they count in nothing else."""
+    they count in nothing else. Unless there are 20 questions (`is_enough`), the verdicts say
+    nothing."""
 
     name: str
     questions: int
@@ -82,6 +84,7 @@ class Figures(BaseModel):
     steps: list[dict[str, str | float]]
     before: dict[str, float]
     after: dict[str, float]
+    is_enough: bool
     verdict: str
     verdicts: dict[str, str]
     more_questions: dict[str, int]
@@ -141,6 +144,7 @@ def remove(name: Annotated[str, Query(**_NAME)], space: Space) -> Done:
 )
 async def measure(run_id: UUID, body: MeasureRequest, space: Space) -> Any:
     """Measure the model of a completed run on a test set."""
-    return await anyio.to_thread.run_sync(
+    figures = await anyio.to_thread.run_sync(
         space.test_sets.measure, body.test_set, str(run_id), limiter=_measurements
     )
+    return {**figures, "is_enough": figures["questions"] >= FEWEST_TO_PROVE}

@@ -67,17 +67,13 @@ class JudgementStore:
             )
         )
 
-    def remove(self, question: str, chunk_id: str, judge: Judge = Judge.PERSON) -> None:
-        """Take a judgement back; it does not matter whether there was one."""
-        self._database.execute(
-            lambda c: (
-                c.table(_JUDGEMENTS)
-                .delete()
-                .eq("user_id", self._user_id)
-                .eq("question", storable(question))
-                .eq("chunk_id", storable(chunk_id))
-                .eq("judge", judge.value)
-            )
+    def take_back(self, question: str, chunk_id: str) -> None:
+        """Forget the person's judgement; it does not matter whether there was one.
+
+        A question without any answer left measures and teaches nothing any more.
+        """
+        self._database.rpc(
+            "take_back_judgement", p_question=storable(question), p_chunk=storable(chunk_id)
         )
 
     def all(self, judges: Collection[Judge] = (Judge.PERSON,)) -> list[Judgement]:

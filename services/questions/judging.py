@@ -142,7 +142,7 @@ class Judging:
 
     def take_back(self, question: str, chunk_id: str) -> None:
         """Forget the person's judgement; it does not matter whether there was one."""
-        self._judgements.remove(question, chunk_id)
+        self._judgements.take_back(question, chunk_id)
 
     def said_by_model(self, test_set: str) -> SaidByModel:
         """What a model said about the questions of this set, beside what the person says.

@@ -59,18 +59,15 @@ class KeptSearches:
             bool(row.get("keeps_searches")), row.get("searches_kept_days", KEPT_DAYS), kept or 0
         )
 
-    def set_consent(self, is_given: bool, days: int = KEPT_DAYS) -> None:
+    def set_consent(self, is_given: bool, days: int | None = None) -> None:
         """Keep searches from now on, or no longer. What was kept stays until `forget`, or until it
-        is older than `days`.
+        is older than `days`; None leaves these as they are.
 
         Raises:
             NotAllowed: the days are not from 1 to 3,650.
         """
-        row = {
-            "user_id": self._user_id,
-            "keeps_searches": is_given,
-            "searches_kept_days": days,
-        }
+        row = {"user_id": self._user_id, "keeps_searches": is_given}
+        row |= {} if days is None else {"searches_kept_days": days}
         self._database.execute(lambda c: c.table(_SETTINGS).upsert(row, on_conflict="user_id"))
 
     def keep(self, question: str, source: Source, shown: Sequence[str], run_id: str | None) -> None:

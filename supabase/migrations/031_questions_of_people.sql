@@ -46,6 +46,7 @@ create table public.deep_memory_searches (
   asked_at timestamptz not null default now()
 );
 create index idx_searches_newest on public.deep_memory_searches (user_id, asked_at desc, id);
+create index idx_searches_run on public.deep_memory_searches (training_run_id);
 
 alter table public.deep_memory_questions enable row level security;
 create policy "Users can manage their own questions"

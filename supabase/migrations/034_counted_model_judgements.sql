@@ -14,3 +14,19 @@ create policy "Users can manage their own counted model judgements"
   on public.deep_memory_model_counts for all to authenticated
   using ((select auth.uid()) = user_id)
   with check ((select auth.uid()) = user_id);
+
+-- Take the person's judgement back. A question without an answer is neither a test question nor a
+-- training pair any more, unless the documents have none.
+create function public.take_back_judgement(p_question text, p_chunk text)
+returns void language plpgsql set search_path = '' as $$
+begin
+  delete from public.deep_memory_judgements
+   where user_id = (select auth.uid()) and question_key = public.question_key(p_question)
+     and chunk_id = p_chunk and judge = 'person';
+  update public.deep_memory_questions set purpose = 'open'
+   where user_id = (select auth.uid()) and question_key = public.question_key(p_question)
+     and not is_unanswerable and not public.person_found_an_answer(p_question);
+end $$;
+
+revoke execute on function public.take_back_judgement(text, text) from public, anon, authenticated;
+grant execute on function public.take_back_judgement(text, text) to authenticated;

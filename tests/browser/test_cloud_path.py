@@ -96,6 +96,7 @@ def _review(scene: Scene, page: Page) -> None:
     assert len(scene.openai.calls("/chat/")) == DOCUMENTS + 3
     page.get_by_text("Timeline, settings and cost").click()
     expect(page.get_by_text(SPENT)).to_be_visible()
+    page.get_by_role("button", name="Edit", exact=False).first.click()
     question = page.get_by_label("Question", exact=True).first
     question.fill("Who keeps the keys of the archive?")
     question.press("Control+Enter")

@@ -123,7 +123,9 @@ def test_a_completed_row_shows_its_results_and_does_not_expand(
 
     analyst.clicks_row(run_id)
 
-    expect(analyst.page.get_by_text(re.compile("went from 70.0% to 80.0%"))).to_be_visible()
+    expect(
+        analyst.page.get_by_text(re.compile("70.0% without Deep Memory, 80.0% with it"))
+    ).to_be_visible()
     expect(analyst.page.get_by_text("though their documents were")).to_be_visible()
     expect(analyst.row(run_id).get_by_role("button", name="Proceed")).to_have_count(0)
 

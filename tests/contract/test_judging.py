@@ -10,6 +10,7 @@ from services.errors import GenerationError, NotAllowed, NotFound
 from services.models import TrainingRun
 from services.questions.judgements import Judge, Judgement, JudgementStore
 from services.questions.judging import LONGEST_QUESTION, RankedSet
+from services.questions.store import Purpose
 from services.runs.states import RunStatus
 from services.studio import Studio
 from services.workspace import Workspace
@@ -93,12 +94,20 @@ def test_a_judgement_is_counted_kept_replaced_and_taken_back(mine):
     space.judging.judge([(WHO.upper(), fees, True)])  # the same question
     left = space.judging.to_judge(ranked)
     assert (left.judged, left.answering, len(left.chunks)) == (1, 1, 4)
-    space.judging.take_back(WHO.upper(), fees)
+    space.judging.take_back(f"  {WHO.capitalize()} ", fees)  # however it is written
     assert (space.judging.to_judge(ranked).judged, len(space.judging.to_judge(ranked).chunks)) == (
         0,
         5,
     )
     space.judging.take_back(WHO, fees)  # safe to repeat
+
+
+def test_a_test_question_without_an_answer_left_measures_nothing(mine):
+    space, _ = mine
+    fees = chunk_id(space, "fees.txt")
+    space.feedback.add(WHO, [fees], Purpose.TEST)
+    space.judging.take_back(WHO.upper(), fees)
+    assert space.feedback.of(WHO).purpose is Purpose.OPEN
 
 
 def test_of_two_judgements_of_the_same_chunk_the_last_one_counts(mine):

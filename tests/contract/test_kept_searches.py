@@ -68,6 +68,12 @@ def test_with_consent_the_question_and_what_was_shown_are_kept(space, owner):
     assert rows == [(QUESTION, "page", ["c1", "c2"]), (QUESTION, "application", [])]
 
 
+def test_withdrawing_consent_leaves_the_days_as_they_are(space):
+    space.kept_searches.set_consent(True, 30)
+    space.kept_searches.set_consent(False)
+    assert space.kept_searches.consent() == Consent(is_given=False, days=30, kept=0)
+
+
 def test_an_empty_or_endless_search_is_not_kept(space, owner):
     space.kept_searches.set_consent(True)
     for text in ("  ", "x" * 2001):

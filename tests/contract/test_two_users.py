@@ -221,7 +221,7 @@ def test_judgements_of_another_user_are_neither_taken_nor_taken_back(ann, ben, o
     before = everything(ann, owner)
     store = JudgementStore(ben.database, ann.user.identity.user_id)  # in her name
     assert store.all() == []
-    store.remove("Who?", "c1")
+    store.take_back("Who?", "c1")
     with pytest.raises(NotAllowed):
         store.save([Judgement("Who?", "c1", False)])
     assert everything(ann, owner) == before

@@ -12,6 +12,7 @@ import pytest
 from pages.ui.components import BADGES, plain
 from pages.ui.review_desk import Desk
 from pages.ui.selection import EXPANDED_RUN
+from services.deep_memory.measured_sets import headline, measured_sets
 from services.errors import NotFound
 from services.knowledge.sample import sample_documents
 from services.models import Review, TrainingPair, TrainingRun
@@ -349,8 +350,10 @@ def test_results_say_what_was_measured_and_on_what(open_page, trained):
     assert f"Trained on {run.metrics['trained_questions']:,} questions" in screen.words
     tabs = [tab.label for tab in screen.app.tabs]
     assert any("hand-written" in label.lower() for label in tabs)
+    first = headline(measured_sets(run.metrics))
+    assert first.is_by_people
     for when in ("before", "after"):
-        assert f"{100 * run.metrics[when]['recall@10']:.1f}%" in screen.words
+        assert f"{100 * first.figures[when]['recall@10']:.1f}%" in screen.words
     assert BADGES[S.COMPLETED][0] in screen.words
     assert "generate" in screen.keys  # a result blocks no new run
 
