@@ -158,9 +158,10 @@ def test_what_words_context_and_training_bring_is_told_apart() -> None:
     said = " ".join(element.value for element in [*page.caption, *page.markdown])
     assert "Without Deep Memory: the best search without training." in said
     assert "What each part brings" in said
-    [_, chart] = page.get("arrow_vega_lite_chart") or page.get("vega_lite_chart")
-    for name in ("Plain cosine", "+ exact words", "+ context", "+ training"):
-        assert name in chart.proto.spec
+    [_, *charts] = page.get("arrow_vega_lite_chart") or page.get("vega_lite_chart")
+    for chart, measure in zip(charts, ("Recall@1", "Recall@10"), strict=True):
+        for name in (measure, "Plain cosine", "+ exact words", "+ context", "+ training"):
+            assert name in chart.proto.spec
 
 
 def test_a_measurement_of_before_there_were_parts_is_against_plain_cosine() -> None:
