@@ -67,7 +67,13 @@ def test_the_whole_path_without_a_screen(caller: Caller) -> None:
         f"/deep-memory/runs/{run_id}/pairs/{edited['id']}",
         json={"question_text": " Who may  take leave? "},
     )
-    assert changed.json() == {**edited, "question_text": "Who may take leave?"}
+    assert changed.json() == {
+        **edited,
+        "question_text": "Who may take leave?",
+        "original_question": edited["question_text"],
+        "review": "kept",
+        "reviewed_at": changed.json()["reviewed_at"],
+    }
     gone = api.delete(f"/deep-memory/runs/{run_id}/pairs/{dropped['id']}")
     assert (gone.status_code, gone.json()) == (200, {"message": "The pair was dropped"})
 
@@ -415,7 +421,7 @@ MALFORMED = [
     ("GET", f"/deep-memory/runs/{NOWHERE}", None, ["query", "user_id"]),
     ("DELETE", f"/deep-memory/runs/{NOWHERE}", None, ["query", "user_id"]),
     ("GET", f"/deep-memory/runs/{NOWHERE}/pairs", None, ["query", "user_id"]),
-    ("PATCH", f"/deep-memory/runs/{NOWHERE}/pairs/{NOWHERE}", {}, ["body", "question_text"]),
+    ("PATCH", f"/deep-memory/runs/{NOWHERE}/pairs/{NOWHERE}", {}, ["body"]),
     ("DELETE", f"/deep-memory/runs/{NOWHERE}/pairs/1", None, ["path", "pair_id"]),
     ("GET", "/deep-memory/settings", None, ["query", "user_id"]),
     ("PUT", "/deep-memory/settings", {"user_id": NOWHERE, "enabled": 1}, ["body", "enabled"]),

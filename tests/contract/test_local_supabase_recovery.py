@@ -106,12 +106,19 @@ def test_ctrl_c_reaches_the_app_and_not_the_stack_that_it_still_needs(supabase_s
     assert answers(supabase_stack)
 
 
+def is_postgrest(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "postgrest"
+    except psutil.NoSuchProcess:  # it has just ended
+        return False
+
+
 def test_stack_and_app_killed_together_leave_no_postgrest_and_the_next_start_works(app, data_dir):
     process, told = app
     process.kill()
     os.kill(told["pid"], signal.SIGKILL)
     process.wait()
-    assert eventually(lambda: not [p for p in running(data_dir) if p.name() == "postgrest"])
+    assert eventually(lambda: not any(is_postgrest(p) for p in running(data_dir)))
     with run_embedded(data_dir) as stack:
         assert answers(stack)
     assert eventually(lambda: not running(data_dir)), running(data_dir)

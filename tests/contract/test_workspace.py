@@ -16,7 +16,6 @@ from services.errors import (
     RunMoved,
 )
 from services.knowledge.sample import sample_documents, sample_questions
-from services.pairs import review
 from services.questions.judgements import Judgement, JudgementStore
 from services.questions.store import Origin, PersonsQuestion, Purpose, QuestionStore
 from services.ranking.untrained import Untrained
@@ -237,17 +236,3 @@ def test_a_check_is_of_all_pairs_and_asks_the_embedder_once_for_each_question(
     monkeypatch.setattr(embedder, "embed", lambda texts: asked.extend(texts) or embed(texts))
     assert len(workspace.pairs.check(in_review.now).pairs) == 1
     assert asked == []
-
-
-def test_a_check_that_costs_nothing_and_takes_a_moment_is_not_asked_about(
-    workspace, in_review, monkeypatch
-):
-    assert workspace.pairs.check_cost(in_review.now) == 0
-    assert workspace.pairs.are_checked_unasked(in_review.now)
-    monkeypatch.setattr(review, "MOST_UNASKED_COMPARISONS", 2)
-    assert workspace.pairs.are_checked_unasked(in_review.now)  # one pair, two chunks
-    monkeypatch.setattr(review, "MOST_UNASKED_COMPARISONS", 1)
-    assert not workspace.pairs.are_checked_unasked(in_review.now)
-    assert workspace.pairs.are_checked_unasked(in_review.now, asked_before=True)
-    monkeypatch.setattr(review, "MOST_REMEMBERED", 0)
-    assert not workspace.pairs.are_checked_unasked(in_review.now, asked_before=True)
