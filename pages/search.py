@@ -12,7 +12,7 @@ from pages.ui.hits import INDEXING, hit_list
 from pages.ui.marks import mark_buttons, question_bar, was_marked
 from services.errors import NotAllowed
 from services.models import SearchHit
-from services.questions.feedback import LONGEST_QUESTION
+from services.pairs.rules import LONGEST_QUESTION
 from services.questions.kept_searches import Source
 from services.ranking.untrained import Untrained
 from services.retrieval.search import KEPT_ORDER

@@ -659,7 +659,7 @@ GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid, p_and_older boole
 GRANT ALL ON FUNCTION public.acknowledge_import(p_import uuid, p_and_older boolean) TO authenticated;
 
 
--- add_pairs: 036_imported_pairs.sql
+-- add_pairs: 032_review_pairs.sql
 
 CREATE FUNCTION public.add_pairs(p_run uuid, p_pairs jsonb) RETURNS integer
     LANGUAGE plpgsql

@@ -18,7 +18,7 @@ from services.deep_memory.verdicts import FEWEST_TO_PROVE, Verdict, compare
 from services.deep_memory.versions import versions
 from services.errors import NotAllowed, TrainingError
 from services.models import TrainingPair, TrainingRun
-from services.pairs.rules import is_relevant, question_key
+from services.pairs.rules import LONGEST_QUESTION, is_relevant, question_key
 from services.retrieval.content import Snapshot
 from services.retrieval.embeddings import Embedder
 from services.runs.lease import RunLease
@@ -26,7 +26,6 @@ from services.runs.lease import RunLease
 SEED = 0
 _EMBEDDED_AT_ONCE = 1024
 _RANK_CHANGES_IN_ROW = 20
-_LONGEST_QUESTION = 2_000  # characters; people's longest have a few hundred
 
 Measure = Callable[[Questions], Ranked]
 MeasureSet = Callable[[str, Sequence[OwnQuestion]], dict[str, Any]]
@@ -139,7 +138,7 @@ def usable_pairs(
             return "no question"
         if not text_of[pair.chunk_id].strip():
             return "empty chunk"
-        if len(pair.question_text) > _LONGEST_QUESTION:
+        if len(pair.question_text) > LONGEST_QUESTION:
             return "question is too long"
         return "test question" if question_key(pair.question_text) in tested else ""
 
@@ -232,8 +231,8 @@ def _why_kept_back(
 
     It has to be proven better on held-out questions than search without training and than the model
     in use, which is an advantage of the latter if it was trained on some of them; and not worse on
-    any other set: of models that
-    were trained on shuffled answers, most measure a little higher or lower by chance.
+    any other set: of models that were trained on shuffled answers, most measure a little higher or
+    lower by chance.
     """
     if len(groups) < FEWEST_TO_PROVE:
         return f"{len(groups)} held-out questions are too few to measure."
@@ -250,9 +249,8 @@ def _why_kept_back(
 
 
 def pairs_by_question(pairs: Sequence[TrainingPair], snapshot: Snapshot) -> list[AskedPairs]:
-    """Pairs whose chunk is in the knowledge base, each with the chunk's row.
-
-    They are grouped by question: all chunks of a group are relevant to it.
+    """Pairs that `usable_pairs` found, each with its chunk's row, grouped by question: all chunks
+    of a group are relevant to it.
 
     Raises:
         TrainingError: there are none.
@@ -260,7 +258,7 @@ def pairs_by_question(pairs: Sequence[TrainingPair], snapshot: Snapshot) -> list
     row_of = {chunk.id: row for row, chunk in enumerate(snapshot.chunks)}
     asked: dict[str, AskedPairs] = {}
     for pair in pairs:
-        if pair.chunk_id in row_of and is_relevant(pair.relevance_score):
+        if is_relevant(pair.relevance_score):
             same = asked.setdefault(question_key(pair.question_text), [])
             same.append((pair, row_of[pair.chunk_id]))
     if not asked:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field, StrictBool, model_validator
 from services.http.bearer import Space
 from services.http.error_responses import error_responses
 from services.http.shapes import NO_NUL, Body, Done
-from services.questions.feedback import LONGEST_QUESTION, Marks
+from services.pairs.rules import LONGEST_QUESTION
+from services.questions.feedback import Marks
 from services.questions.judgements import Judge
 from services.questions.store import Origin, Purpose
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field, StrictBool
 from services.http.bearer import Space
 from services.http.error_responses import error_responses
 from services.http.shapes import NO_NUL, Body, Done
-from services.questions.judging import LONGEST_QUESTION, SaidByModel
+from services.pairs.rules import LONGEST_QUESTION
+from services.questions.judging import SaidByModel
 from services.workspace import Workspace
 
 # Ranking a whole set takes a core, or minutes in the cloud; a model takes seconds for each chunk.

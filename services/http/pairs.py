@@ -17,6 +17,7 @@ from services.http.error_responses import error_responses
 from services.http.shapes import LARGEST_UPLOAD, NO_NUL, Body, Done, Offset, named
 from services.models import Review, TrainingPair
 from services.pairs.quality import Flag
+from services.pairs.rules import LONGEST_QUESTION
 from services.pairs.selection import Order, Selection
 from services.pairs.store import AddedPairs
 
@@ -34,7 +35,9 @@ class PairRequest(Body):
     """A new question, a decision, or both. A pair with a new question is kept unless `review` says
     otherwise."""
 
-    question_text: str | None = Field(None, min_length=1, max_length=2_000, pattern=NO_NUL)
+    question_text: str | None = Field(
+        None, min_length=1, max_length=LONGEST_QUESTION, pattern=NO_NUL
+    )
     review: Review | None = None
 
     @model_validator(mode="after")
@@ -115,7 +118,7 @@ def pairs(
     space: UserSpace,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
     offset: Offset = 0,
-    search: Annotated[str, Query(max_length=2_000, pattern=NO_NUL)] = "",
+    search: Annotated[str, Query(max_length=LONGEST_QUESTION, pattern=NO_NUL)] = "",
     review: Review | None = None,
     order: Order = Order.CHUNK,
 ) -> Any:

@@ -15,7 +15,7 @@ from services.http.bearer import Space
 from services.http.error_responses import error_responses
 from services.http.feedback import ChunkId
 from services.http.shapes import LARGEST_UPLOAD, Body, Done, named
-from services.questions.feedback import LONGEST_QUESTION
+from services.pairs.rules import LONGEST_QUESTION
 from services.questions.missed import AddedLog, LogState, MissedQuestion, Why
 from services.questions.store import Origin, Purpose
 

@@ -1,6 +1,8 @@
-"""Two rules about pairs, defined only here: when questions are the same, and what is relevant."""
+"""Rules about questions, defined only here: how long one is, which are the same, what answers."""
 
 from __future__ import annotations
+
+LONGEST_QUESTION = 2_000  # characters, as the database has it; people's longest have a few hundred
 
 
 def question_key(question: str) -> str:

@@ -8,11 +8,11 @@ from datetime import datetime
 
 from services.accounts.database import storable
 from services.errors import NotAllowed, NotFound
+from services.pairs.rules import LONGEST_QUESTION
 from services.person import Person
 from services.questions.judgements import Judge
 from services.questions.store import Origin, PersonsQuestion, Purpose, QuestionStore
 
-LONGEST_QUESTION = 2000  # characters, as the database has it
 MOST_VOTES = 200  # shown at once
 
 

@@ -16,7 +16,7 @@ from services.deep_memory.test_sets import answering_chunks
 from services.errors import NotAllowed, NotFound
 from services.generation.pricing import cost_usd
 from services.models import Chunk
-from services.pairs.rules import question_key
+from services.pairs.rules import LONGEST_QUESTION, question_key
 from services.person import Person
 from services.questions.agreement import Agreement, agreement
 from services.questions.counted import CountedJudgements
@@ -34,7 +34,6 @@ from services.questions.pool import (
 if TYPE_CHECKING:
     from services.questions.model_judge import ModelJudge
 
-LONGEST_QUESTION = 2_000  # characters; what is longer can not be judged
 MOST_PROPOSED = 50  # unjudged chunks that a model is asked about in one go
 NO_MODEL = "No question model is set, so there is none to propose judgements."
 

@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from services.accounts.database import CountMethod, storable
 from services.errors import AppError
+from services.pairs.rules import LONGEST_QUESTION
 from services.person import Person
-from services.questions.feedback import LONGEST_QUESTION
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,7 @@ from services.accounts.database import storable
 from services.deep_memory.test_sets import MOST_QUESTIONS, Expected
 from services.errors import DocumentRejected
 from services.pairs.beir import decoded, read_json_lines
-from services.pairs.rules import question_key
-from services.questions.feedback import LONGEST_QUESTION
+from services.pairs.rules import LONGEST_QUESTION, question_key
 from services.reading.blocks import Source
 from services.reading.delimited import dialect_of, rows_of
 from services.reading.spreadsheet import first_sheet

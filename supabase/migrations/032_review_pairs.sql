@@ -8,6 +8,9 @@
 -- needs a new check of one chunk's pairs only. `checked_against` is the version of the knowledge base
 -- that it was made on; null asks for a check.
 --
+-- Pairs that a person brings as a file are their questions, not the app's: a verdict on held-out
+-- questions has to say who wrote them. Pairs of before this migration count as written by the app.
+--
 -- The previous version of the app deletes pairs to drop them, which still works.
 
 alter table public.deep_memory_training_pairs
@@ -18,7 +21,8 @@ alter table public.deep_memory_training_pairs
   add column reviewed_at timestamptz,
   add column doubt double precision,
   add column flags text[] not null default '{}',
-  add column checked_against text;
+  add column checked_against text,
+  add column is_imported boolean not null default false;
 
 -- Whoever changes a pair, by whatever statement: the decision is noted, and what the check said of
 -- the old question, or of a question beside the dropped one, is looked at again.
@@ -139,9 +143,9 @@ declare
   added int;
 begin
   insert into public.deep_memory_training_pairs as p
-    (training_run_id, chunk_id, chunk_preview, question_text, relevance_score)
+    (training_run_id, chunk_id, chunk_preview, question_text, relevance_score, is_imported)
   select distinct on (public.question_key(n.question_text), n.chunk_id)
-         p_run, n.chunk_id, n.chunk_preview, n.question_text, n.relevance_score
+         p_run, n.chunk_id, n.chunk_preview, n.question_text, n.relevance_score, true
     from rows from (jsonb_to_recordset(p_pairs)
            as (chunk_id text, chunk_preview text, question_text text, relevance_score float))
          with ordinality as n (chunk_id, chunk_preview, question_text, relevance_score, place)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from services.errors import NotAllowed, NotFound
-from services.questions.feedback import LONGEST_QUESTION, Feedback, Marks
+from services.pairs.rules import LONGEST_QUESTION
+from services.questions.feedback import Feedback, Marks
 from services.questions.judgements import Judge, Judgement, JudgementStore
 from services.questions.store import Origin, Purpose
 from services.workspace import Workspace

@@ -8,8 +8,9 @@ import pytest
 
 from services.errors import GenerationError, NotAllowed, NotFound
 from services.models import TrainingRun
+from services.pairs.rules import LONGEST_QUESTION
 from services.questions.judgements import Judge, Judgement, JudgementStore
-from services.questions.judging import LONGEST_QUESTION, RankedSet
+from services.questions.judging import RankedSet
 from services.questions.store import Purpose
 from services.runs.states import RunStatus
 from services.studio import Studio
